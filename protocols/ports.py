@@ -1,0 +1,148 @@
+"""What the house lends a door: reads, writes, blobs, identities, news, time and chance.
+
+A door never opens a socket, reads the clock, draws randomness or knows of consensus; whole nodes
+run in one process under virtual time because all of that comes through here. The house builds
+one `Ports` and gives it to every door; tests build one over an in-memory engine (tests/fakes.py).
+"""
+
+import random
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from storage.ids import AccountId, BlobId, Version
+from storage.plan import Plan
+from storage.view import View
+
+R = TypeVar("R")
+Command = Callable[[Plan], R]
+
+
+class Unavailable(Exception):
+    """No leader, no majority, or not in time: nothing wrong is said, the client may try again.
+
+    JMAP serverUnavailable, IMAP NO [UNAVAILABLE] (RFC 5530 3), LMTP 451 4.3.2.
+    """
+
+
+class Reader(Protocol):
+    """Linearizable reads, answered by this node."""
+
+    async def view(self) -> View:
+        """A view that shows every write acknowledged, anywhere, before this call.
+
+        Raises Unavailable when no leader confirms that in time.
+        """
+
+    def local(self) -> View:
+        """What this node has applied, with no promise but monotonicity on this node."""
+
+
+class Writer(Protocol):
+    """Writes: planned here, ordered by the leader, applied by all, acknowledged after our apply."""
+
+    async def write(
+        self, account: AccountId, command: Command[R], *, blobs: Sequence[bytes] = ()
+    ) -> R:
+        """Plan `command` on the account's newest state and make it durable on a majority.
+
+        Commands of one account run one after the other, several to a batch; `command` is pure
+        and short, may run again on newer state after a conflict, and its result is returned when
+        this node has applied the batch. `blobs` are the bytes of every blob the command refers to
+        and may not be stored yet: they are durable when the command's rows are. Whatever
+        `command` raises is raised here, with nothing written. Raises Unavailable.
+        """
+
+
+class Blobs(Protocol):
+    """Content-addressed bytes on this node. Sync: short reads from the page cache."""
+
+    def size(self, blob: BlobId) -> int | None:
+        """How many octets the blob has, or None when it is not here."""
+
+    def read(self, blob: BlobId, start: int, length: int) -> bytes:
+        """Octets [start, start+length), fewer at the blob's end; KeyError when it is not here.
+
+        Read large blobs in pieces of at most READ_BYTES_MAX with a checkpoint between.
+        """
+
+
+# The piece in which doors read and send blobs.
+READ_BYTES_MAX = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a connection acts for, once it has proved it."""
+
+    account: AccountId
+    address: str
+
+
+class AuthFailed(Exception):
+    """Wrong name or secret; the text says no more than that."""
+
+
+class AuthBusy(Exception):
+    """Too many attempts or too much hashing under way: refuse early and politely."""
+
+
+class Auth(Protocol):
+    """Secrets to principals."""
+
+    async def password(self, username: str, password: str, *, remote: str) -> Principal:
+        """The principal of a full address and its password; `remote` is the peer's IP address.
+
+        Raises AuthFailed, AuthBusy, Unavailable.
+        """
+
+
+class Directory(Protocol):
+    """Addresses to accounts."""
+
+    def resolve(self, view: View, address: str) -> AccountId | None:
+        """Whose mail is addressed so (case folded, subaddress and aliases resolved), or None."""
+
+
+class Watch(Protocol):
+    """One listener's news, coalesced: however much happens between waits, it is told once."""
+
+    async def wait(self) -> None:
+        """Block until something watched has changed since the last `take`."""
+
+    def take(self) -> dict[AccountId, tuple[Version, int]]:
+        """What changed: newest version and mask of TypeCode bits per account; then forgets it."""
+
+
+class News(Protocol):
+    """Changes of accounts as this node applies them, whichever node they came in by."""
+
+    def watch(self, accounts: Collection[AccountId]) -> AbstractContextManager[Watch]:
+        """Listen to these accounts until the context closes."""
+
+
+class Clock(Protocol):
+    """Time of day and time passed."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC."""
+
+    def monotonic_s(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that a door is given."""
+
+    reader: Reader
+    writer: Writer
+    blobs: Blobs
+    auth: Auth
+    directory: Directory
+    news: News
+    clock: Clock
+    chance: random.Random
+    hostname: str
+    node: str

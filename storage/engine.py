@@ -1,0 +1,62 @@
+"""What the store asks of a key-value engine: point reads, short range reads, one atomic write.
+
+Keys and values are bytes; keys sort as bytes. Reads are synchronous and see every batch written
+before them. Range reads are materialised: no iterator outlives a call, because LevelDB loses
+newer versions of a key when a compaction runs under a long-lived iterator (its fix 13e3c4e is in
+no release that Debian or plyvel ship).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+Row = tuple[bytes, bytes]
+
+
+class EngineRefused(Exception):
+    """The engine's files are damaged: the directory must be moved aside and rebuilt."""
+
+
+class Engine(Protocol):
+    """An ordered map of bytes to bytes with atomic batches."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`, or None."""
+
+    def scan(
+        self, start: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> list[Row]:
+        """Rows with start <= key < end, in key order (or from the end back), at most `limit`."""
+
+    def write(
+        self,
+        puts: Iterable[Row],
+        deletes: Iterable[bytes] = (),
+        *,
+        sync: bool = False,
+    ) -> None:
+        """Put and delete atomically; a key is in at most one of the two.
+
+        `sync` makes this write, and all before it, durable before it returns.
+        """
+
+    def close(self) -> None:
+        """Release the files; nothing may be called afterwards."""
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The first key after all that start with `prefix` (which must hold a byte under 0xff)."""
+    trimmed = prefix.rstrip(b"\xff")
+    assert trimmed, "an all-0xff prefix has no end"
+    return trimmed[:-1] + bytes((trimmed[-1] + 1,))
+
+
+class Rows(Protocol):
+    """What a reading function needs: an engine, a View and a Plan all give it."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`, or None."""
+
+    def scan(
+        self, start: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> Sequence[Row]:
+        """Rows with start <= key < end in key order, or from the end back; at most `limit`."""

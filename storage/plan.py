@@ -1,0 +1,157 @@
+"""Plan: commands gather what they expect, put and delete, and read their own writes.
+
+A planner is a pure function `command(plan) -> result`. Several commands of one account may share
+a plan and become one batch; each runs inside `Plan.command()`, which takes back all it put when
+it raises, so a refused command leaves no trace in its neighbours' batch.
+
+Each command that changes an account moves that account's version by one (`Plan.touch`): two
+commands never share a version, or a client told of one would miss the other. The version row is
+expected as read, so plans made on the same state conflict at apply and are planned again.
+"""
+
+import random
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from storage.batch import Announce, Batch, BlobPart, Expect, ProposalId
+from storage.engine import Row, Rows
+from storage.ids import AccountId, Version
+from storage.keys import version_key
+from storage.values import pack_u64, unpack_u64
+
+_Undo = tuple[bytes, bool, bytes | None]
+
+
+class Plan:
+    """One batch in the making, over a consistent view."""
+
+    def __init__(self, rows: Rows, *, now_ms: int, chance: random.Random) -> None:
+        self._rows = rows
+        self._writes: dict[bytes, bytes | None] = {}
+        self._order: list[bytes] = []  # the keys of _writes, sorted, for range reads
+        self._expects: dict[bytes, bytes | None] = {}
+        self._undo: list[_Undo] = []
+        self._versions: dict[AccountId, Version] = {}
+        self._touched: dict[AccountId, int] = {}  # this command's accounts and changed types
+        self._announced: dict[AccountId, int] = {}
+        self.now_ms = now_ms
+        """Wall clock, milliseconds since 1970, drawn once for the whole plan."""
+        self.chance = chance
+        """Where planners draw random values from."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key` as this plan leaves it."""
+        if key in self._writes:
+            return self._writes[key]
+        return self._rows.get(key)
+
+    def scan(
+        self, start: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> Sequence[Row]:
+        """Rows with start <= key < end as this plan leaves them."""
+        low, high = bisect_left(self._order, start), bisect_left(self._order, end)
+        if low == high:
+            return self._rows.scan(start, end, reverse=reverse, limit=limit)
+        # The plan may have deleted as many rows as it touches here; ask for that many more.
+        more = None if limit is None else limit + (high - low)
+        merged = dict(self._rows.scan(start, end, reverse=reverse, limit=more))
+        complete = more is None or len(merged) < more
+        edge = None if complete else (min(merged) if reverse else max(merged))
+        for key in self._order[low:high]:
+            value = self._writes[key]
+            if value is None:
+                merged.pop(key, None)
+            elif edge is None or (key >= edge if reverse else key <= edge):
+                merged[key] = value
+        return sorted(merged.items(), reverse=reverse)[:limit]
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Leave `value` at `key`."""
+        self._write(key, value)
+
+    def delete(self, key: bytes) -> None:
+        """Leave nothing at `key`."""
+        self._write(key, None)
+
+    def _write(self, key: bytes, value: bytes | None) -> None:
+        known = key in self._writes
+        self._undo.append((key, known, self._writes.get(key)))
+        if not known:
+            insort(self._order, key)
+        self._writes[key] = value
+
+    def expect(self, key: bytes) -> bytes | None:
+        """Read `key` and make the batch depend on what the view holds there."""
+        if key not in self._expects:
+            self._expects[key] = self._rows.get(key)
+        return self.get(key)
+
+    def version(self, account: AccountId) -> Version:
+        """The account's version as this plan leaves it."""
+        if account not in self._versions:
+            held = self.get(version_key(account))
+            return Version(0 if held is None else unpack_u64(held))
+        return self._versions[account]
+
+    def touch(self, account: AccountId, types: int) -> Version:
+        """This command changes `types` (a bit mask of TypeCode bits) of `account`.
+
+        Returns the version that the command's changes carry; the first call of a command moves it.
+        """
+        if account not in self._touched:
+            self.expect(version_key(account))
+            self._versions[account] = Version(self.version(account) + 1)
+            self.put(version_key(account), pack_u64(self._versions[account]))
+            self._touched[account] = 0
+        self._touched[account] |= types
+        return self._versions[account]
+
+    @contextmanager
+    def command(self) -> Iterator[None]:
+        """Run one command; if it raises, the plan is as it was before."""
+        mark, versions, expects = len(self._undo), dict(self._versions), len(self._expects)
+        self._touched = {}
+        try:
+            yield
+        except BaseException:
+            self._take_back(mark)
+            self._versions = versions
+            self._expects = dict(list(self._expects.items())[:expects])
+            raise
+        else:
+            for account, types in self._touched.items():
+                self._announced[account] = self._announced.get(account, 0) | types
+        finally:
+            self._touched = {}
+
+    def _take_back(self, mark: int) -> None:
+        while len(self._undo) > mark:
+            key, known, value = self._undo.pop()
+            if known:
+                self._writes[key] = value
+            else:
+                del self._writes[key]
+                del self._order[bisect_left(self._order, key)]
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to write: no batch need be proposed."""
+        return not self._writes
+
+    def batch(self, pid: ProposalId, ack_below: int, blobs: Sequence[BlobPart] = ()) -> Batch:
+        """The batch of all commands that ran to their end."""
+        return Batch(
+            pid=pid,
+            ack_below=ack_below,
+            expects=tuple(Expect(key, value) for key, value in self._expects.items()),
+            puts=tuple(
+                (key, value) for key in self._order if (value := self._writes[key]) is not None
+            ),
+            deletes=tuple(key for key in self._order if self._writes[key] is None),
+            blobs=tuple(blobs),
+            announces=tuple(
+                Announce(account, self._versions[account], types)
+                for account, types in self._announced.items()
+            ),
+        )

@@ -1,0 +1,29 @@
+"""View: reads at one applied index.
+
+A View holds no LevelDB snapshot. Batches apply on the same event loop as reads run, so a function
+that never awaits sees one state; one that awaits between reads compares the account's version
+before it goes on (`mail.state.version`). `index` says how much of the log the reader was
+promised to see, not that nothing newer is visible.
+"""
+
+from dataclasses import dataclass
+
+from storage.engine import Engine, Row
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A read handle given out after a read barrier, or locally."""
+
+    engine: Engine
+    index: int
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`, or None."""
+        return self.engine.get(key)
+
+    def scan(
+        self, start: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> list[Row]:
+        """Rows with start <= key < end in key order, or from the end back; at most `limit`."""
+        return self.engine.scan(start, end, reverse=reverse, limit=limit)
