@@ -1,0 +1,169 @@
+"""The byte stream under a door's session: deadlines on every wait, TLS on demand, who is there.
+
+Over any trio.abc.Stream, a memory stream in tests included. No call blocks for ever: a send has
+a time limit always (a peer that does not read is cut off), a receive has its own or that of the
+connection's Patience (protocols/serve). All the ways a peer may vanish are one exception,
+PeerGone. Which octets mean what does not belong here.
+"""
+
+import ipaddress
+import ssl
+from types import TracebackType
+from typing import Final
+
+import trio
+
+# A reply that the peer does not take off the wire within this long ends the connection.
+SEND_S: Final = 60.0
+# A TLS handshake takes some round trips; a peer that needs longer is holding a place.
+HANDSHAKE_S: Final = 20.0
+# Time for the last octets and TLS's close_notify to leave; then the socket is closed hard.
+CLOSE_S: Final = 2.0
+# What a peer still sends after our last words is read and dropped, up to this much: closing a
+# socket with input unread makes the kernel reset it, and the last words would be lost.
+LINGER_BYTES_MAX: Final = 256 * 1024
+
+
+class PeerGone(Exception):
+    """The peer closed, reset or garbled the connection; there is nobody to answer."""
+
+
+class PeerSlow(Exception):
+    """The peer did not send, or did not read, in the time it had."""
+
+
+class DoorStream:
+    """One connection of a door."""
+
+    def __init__(
+        self, transport: trio.abc.Stream, *, peer_ip: str = "127.0.0.1", secure: bool = False
+    ) -> None:
+        self._transport = transport
+        self._secure = secure
+        self._cut = False  # a send stopped in the middle: nothing sensible can follow
+        self.peer_ip = peer_ip
+        """The peer's address as text, as limits and logs know it."""
+        self.loopback = _is_loopback(peer_ip)
+        """The peer is on this machine."""
+
+    @property
+    def secure(self) -> bool:
+        """TLS is on."""
+        return self._secure
+
+    @property
+    def may_send_secrets(self) -> bool:
+        """A password may cross this stream: under TLS, or without leaving the machine."""
+        return self._secure or self.loopback
+
+    @property
+    def writable(self) -> bool:
+        """Every send so far went out whole, so that another one would be understood."""
+        return not self._cut
+
+    async def receive_some(self, bytes_max: int, *, timeout_s: float | None = None) -> bytes:
+        """Some octets, at most `bytes_max`; b"" when the peer has sent its last.
+
+        Raises PeerGone, and PeerSlow after `timeout_s`. Without `timeout_s` the connection's
+        Patience is what ends the wait.
+        """
+        if timeout_s is None:
+            return await self._receive(bytes_max)
+        with trio.move_on_after(timeout_s):
+            return await self._receive(bytes_max)
+        raise PeerSlow(f"nothing received in {timeout_s:g} s")
+
+    async def _receive(self, bytes_max: int) -> bytes:
+        try:
+            return bytes(await self._transport.receive_some(bytes_max))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise PeerGone("the connection broke while receiving") from error
+
+    async def send_all(
+        self, data: bytes | bytearray | memoryview, *, timeout_s: float = SEND_S
+    ) -> None:
+        """Send it all. Raises PeerGone, and PeerSlow when the peer does not take it in time.
+
+        Large data goes in pieces of at most some 256 KiB, so that the time limit is a least rate.
+        """
+        if self._cut:
+            raise PeerGone("an earlier send was cut short")
+        self._cut = True
+        with trio.move_on_after(timeout_s):
+            try:
+                await self._transport.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise PeerGone("the connection broke while sending") from error
+            self._cut = False
+            return
+        raise PeerSlow(f"{len(data)} octets not taken in {timeout_s:g} s")
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Shake hands as the server; what follows is under TLS.
+
+        The caller has forgotten all that came in clear text (RFC 3207 4.2, RFC 9051 6.2.1).
+        """
+        assert not self._secure, "TLS is on already"
+        wrapped = trio.SSLStream(
+            self._transport,
+            context,
+            server_side=True,
+            # Our protocols frame what they say, so an end without close_notify cuts nothing
+            # unnoticed, and many clients leave that way.
+            https_compatible=True,
+        )
+        with trio.move_on_after(HANDSHAKE_S):
+            try:
+                await wrapped.do_handshake()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                self._cut = True  # the peer would read our words as part of the handshake
+                raise PeerGone("no TLS handshake") from error
+            self._transport = wrapped
+            self._secure = True
+            return
+        self._cut = True
+        raise PeerSlow(f"no TLS handshake in {HANDSHAKE_S:g} s")
+
+    async def aclose(self) -> None:
+        """Close, waiting a little for the last octets to leave; raises nothing."""
+        with trio.move_on_after(CLOSE_S):
+            try:
+                if not self._cut and isinstance(self._transport, trio.abc.HalfCloseableStream):
+                    await self._linger(self._transport)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # gone before we were done: as good as closed
+        with trio.move_on_after(CLOSE_S):
+            try:
+                await self._transport.aclose()
+            except trio.BrokenResourceError:
+                pass
+
+    async def _linger(self, transport: trio.abc.HalfCloseableStream) -> None:
+        await transport.send_eof()
+        dropped = 0
+        while dropped < LINGER_BYTES_MAX:
+            data = await transport.receive_some(LINGER_BYTES_MAX)
+            if not data:
+                return
+            dropped += len(data)
+
+    async def __aenter__(self) -> "DoorStream":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def _is_loopback(peer_ip: str) -> bool:
+    try:
+        address = ipaddress.ip_address(peer_ip.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback
