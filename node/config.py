@@ -1,0 +1,320 @@
+"""cluster.toml to one frozen Config, checked once; each part is handed its own section.
+
+A mistake is reported with file, line, key and, for a word we do not know, the nearest one we do.
+The file is the same on every machine; relative paths are relative to the file.
+"""
+
+import difflib
+import ipaddress
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
+
+import msgspec
+
+from node.config_lines import line_of
+
+NODES_MAX: Final = 64
+CONFIG_BYTES_MAX: Final = 1024 * 1024
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+
+
+class ConfigError(Exception):
+    """The file cannot be used; the text is one sentence with file, line, key and the mend."""
+
+
+class _Section(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"
+):
+    """A table of the file: unknown keys are refused."""
+
+
+class ClusterSection(_Section, frozen=True, kw_only=True):
+    """[cluster]: what the nodes have in common."""
+
+    name: Name
+    data: str = "var"
+    hostname: str = ""
+    secret_file: str = ""
+
+
+class NodeSection(_Section, frozen=True, kw_only=True):
+    """[[node]]: one machine's place and ports; a door without a port stays shut."""
+
+    name: Name
+    host: str
+    role: Literal["voter", "replica"] = "voter"
+    peer: Port
+    listen: str = ""
+    http: Port | None = None
+    https: Port | None = None
+    imap: Port | None = None
+    imaps: Port | None = None
+    lmtp: Port | None = None
+    lmtps: Port | None = None
+    managesieve: Port | None = None
+
+    @property
+    def address(self) -> str:
+        """Where this node's doors listen: `listen`, or the host its peers use."""
+        return self.listen or self.host
+
+    def ports(self) -> dict[str, int]:
+        """Every port this node would open, by key."""
+        keys = ("peer", "http", "https", "imap", "imaps", "lmtp", "lmtps", "managesieve")
+        return {key: port for key in keys if (port := getattr(self, key)) is not None}
+
+
+class TlsSection(_Section, frozen=True, kw_only=True):
+    """[tls]: PEM files; with them https, imaps, lmtps and STARTTLS are offered."""
+
+    certificate: str = ""
+    key: str = ""
+
+
+class LimitsSection(_Section, frozen=True, kw_only=True):
+    """[limits]: what one node carries at most, each refused politely at the bound."""
+
+    connections: Count = 4096  # per door
+    connections_per_address: Count = 2048  # per door and peer address
+    message_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1 << 30)] = 50 * 1024 * 1024
+    shutdown_ms: Milliseconds = 5_000  # how long doors may drain at a stop
+
+
+class AuthSection(_Section, frozen=True, kw_only=True):
+    """[auth]: password hashing at a time, and how long a verified credential is remembered."""
+
+    hashing_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
+    hashing_queue: Count = 64
+    cache_ms: Milliseconds = 300_000
+
+
+class StorageSection(_Section, frozen=True, kw_only=True):
+    """[storage]: how often LevelDB and blob segments are made durable (the log always is)."""
+
+    checkpoint_ms: Milliseconds = 2_000
+    checkpoint_bytes: Count = 8 * 1024 * 1024
+
+
+class RaftSection(_Section, frozen=True, kw_only=True):
+    """[raft]: heartbeat and election timing, in milliseconds; the same on all nodes."""
+
+    heartbeat_ms: Milliseconds = 75
+    election_min_ms: Milliseconds = 400
+    election_max_ms: Milliseconds = 800
+
+
+class GossipSection(_Section, frozen=True, kw_only=True):
+    """[gossip]: how often a member is probed."""
+
+    probe_interval_ms: Milliseconds = 500
+
+
+class LogSection(_Section, frozen=True, kw_only=True):
+    """[log]: how much is told, and as lines for people or as JSON."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["lines", "json"] = "lines"
+
+
+class BootstrapAccount(_Section, frozen=True, kw_only=True):
+    """[[bootstrap.account]]: made, with its domain, when the cluster first forms."""
+
+    address: Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+    password: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+
+
+class BootstrapSection(_Section, frozen=True, kw_only=True):
+    """[bootstrap]: what exists from the first moment."""
+
+    account: tuple[BootstrapAccount, ...] = ()
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    cluster: ClusterSection
+    node: tuple[NodeSection, ...]
+    tls: TlsSection = TlsSection()
+    limits: LimitsSection = LimitsSection()
+    auth: AuthSection = AuthSection()
+    storage: StorageSection = StorageSection()
+    raft: RaftSection = RaftSection()
+    gossip: GossipSection = GossipSection()
+    log: LogSection = LogSection()
+    bootstrap: BootstrapSection = BootstrapSection()
+    path: Path = Path("cluster.toml")
+
+    def member(self, name: str) -> NodeSection:
+        """The node of that name; ConfigError names the ones there are."""
+        for node in self.node:
+            if node.name == name:
+                return node
+        known = ", ".join(node.name for node in self.node)
+        raise ConfigError(f"{self.path}: no node is named '{name}': use one of {known}.")
+
+    def data_directory(self, name: str) -> Path:
+        """Where the node keeps all it has."""
+        return self.path.parent / self.cluster.data / name
+
+    @property
+    def secret_path(self) -> Path:
+        """The file that holds the cluster secret."""
+        if self.cluster.secret_file:
+            return self.path.parent / self.cluster.secret_file
+        return self.path.parent / self.cluster.data / "cluster.key"
+
+    @property
+    def on_one_machine(self) -> bool:
+        """Every node is on loopback, so a secret may be made here."""
+        return all(is_loopback(node.host) for node in self.node)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only mean this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def load(path: Path) -> Config:
+    """The checked Config in a file; raises ConfigError."""
+    try:
+        text = path.read_bytes()[: CONFIG_BYTES_MAX + 1]
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}): name the cluster's file with -c."
+        ) from error
+    if len(text) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{path}: is over {CONFIG_BYTES_MAX} bytes: is it the right file?")
+    return parse(text.decode("utf-8", "replace"), path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """The checked Config in the text of a file; raises ConfigError."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}.") from error
+    for where, key, known in _unknown(tree, Config, ()):
+        raise ConfigError(_unknown_text(path, text, where, key, known))
+    tree.pop("path", None)
+    try:
+        config = msgspec.convert(tree, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_invalid_text(path, text, str(error))) from error
+    config = msgspec.structs.replace(config, path=path)
+    _check_nodes(config, text)
+    _check_rest(config, text)
+    return config
+
+
+def _unknown(
+    value: Any, kind: Any, where: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], str, list[str]]]:
+    """Keys the schema does not have, with where they stand and what may stand there."""
+    if get_origin(kind) is tuple and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unknown(item, get_args(kind)[0], (*where, index))
+    elif isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, _Section):
+        fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)}
+        if kind is Config:
+            del fields["path"]
+        for key, inner in value.items():
+            if key not in fields:
+                yield where, key, list(fields)
+            else:
+                yield from _unknown(inner, fields[key], (*where, key))
+
+
+def _unknown_text(
+    path: Path, text: str, where: tuple[str | int, ...], key: str, known: list[str]
+) -> str:
+    line = line_of(text, (*where, key))
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    mend = f"did you mean '{near[0]}'?" if near else f"the keys here are {', '.join(known)}."
+    full = ".".join(str(part) for part in (*where, key) if isinstance(part, str))
+    return f"{path}:{line}: unknown key '{full}': {mend}"
+
+
+def _invalid_text(path: Path, text: str, message: str) -> str:
+    """msgspec says `Expected ..., got ... - at `$.node[0].peer``; people want the line."""
+    what, _, place = message.partition(" - at ")
+    where = _where(place.strip("`"))
+    key = ".".join(str(part) for part in where if isinstance(part, str))
+    named = f"key '{key}': " if key else ""
+    return f"{path}:{line_of(text, where)}: {named}{what[:1].lower()}{what[1:]}."
+
+
+def _where(place: str) -> tuple[str | int, ...]:
+    parts: list[str | int] = []
+    for step in place.removeprefix("$").replace("[", ".[").split("."):
+        if step.startswith("["):
+            inner = step.strip("[]")
+            parts.append(int(inner) if inner.isdecimal() else inner)
+        elif step:
+            parts.append(step)
+    return tuple(parts)
+
+
+def _check_nodes(config: Config, text: str) -> None:
+    if not config.node:
+        raise ConfigError(f"{config.path}: no [[node]]: name at least one.")
+    if len(config.node) > NODES_MAX:
+        raise ConfigError(f"{config.path}: over {NODES_MAX} nodes: leave some out.")
+    if not any(node.role == "voter" for node in config.node):
+        raise ConfigError(f"{config.path}: every node is a replica: make at least one a voter.")
+    names: set[str] = set()
+    taken: dict[tuple[str, int], str] = {}
+    for index, node in enumerate(config.node):
+        if node.name in names:
+            line = line_of(text, ("node", index, "name"))
+            raise ConfigError(
+                f"{config.path}:{line}: key 'node.name': '{node.name}' is there twice: "
+                "give each node its own."
+            )
+        names.add(node.name)
+        for key, port in node.ports().items():
+            holder = taken.setdefault((node.host, port), f"{node.name}'s {key}")
+            if holder != f"{node.name}'s {key}":
+                line = line_of(text, ("node", index, key))
+                raise ConfigError(
+                    f"{config.path}:{line}: key 'node.{key}': port {port} is {holder} already: "
+                    "choose another."
+                )
+
+
+def _check_rest(config: Config, text: str) -> None:
+    path = config.path
+    if bool(config.tls.certificate) != bool(config.tls.key):
+        line = line_of(text, ("tls",))
+        raise ConfigError(
+            f"{path}:{line}: key 'tls': certificate and key go together: give both files."
+        )
+    if not config.tls.certificate:
+        for index, node in enumerate(config.node):
+            for key in ("https", "imaps", "lmtps"):
+                if getattr(node, key) is not None:
+                    line = line_of(text, ("node", index, key))
+                    raise ConfigError(
+                        f"{path}:{line}: key 'node.{key}': needs a certificate: "
+                        "give [tls] certificate and key."
+                    )
+    if not config.raft.heartbeat_ms * 2 < config.raft.election_min_ms < config.raft.election_max_ms:
+        line = line_of(text, ("raft",))
+        raise ConfigError(
+            f"{path}:{line}: key 'raft': two heartbeats must fit in election-min-ms, "
+            "and that be under election-max-ms."
+        )
+    if not config.on_one_machine and not config.cluster.secret_file:
+        line = line_of(text, ("cluster",))
+        raise ConfigError(
+            f"{path}:{line}: key 'cluster.secret-file': nodes on several machines share a secret: "
+            "put 32 random bytes in a 0600 file on each and name it here."
+        )

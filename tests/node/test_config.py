@@ -1,0 +1,117 @@
+"""A cluster file is read once, and every mistake in it is told with its place and its mend."""
+
+from pathlib import Path
+
+import pytest
+
+from node import config
+from node.config_lines import line_of
+
+DEMO = Path(__file__).resolve().parents[2] / "cluster.toml"
+TEXT = DEMO.read_text()
+
+ONE_NODE = """
+[cluster]
+name = "one"
+[[node]]
+name = "n1"
+host = "127.0.0.1"
+peer = 17911
+"""
+
+
+def refusal(text: str) -> str:
+    """The sentence a file is refused with."""
+    with pytest.raises(config.ConfigError) as raised:
+        config.parse(text, Path("cluster.toml"))
+    return str(raised.value)
+
+
+def changed(old: str, new: str) -> str:
+    """The refusal of the demo file with one change."""
+    assert old in TEXT
+    return refusal(TEXT.replace(old, new, 1))
+
+
+def test_the_demo_file_is_a_working_cluster_of_three_voters() -> None:
+    demo = config.load(DEMO)
+    assert [node.name for node in demo.node] == ["n1", "n2", "n3"]
+    assert demo.member("n2").imap == 11432
+    assert demo.on_one_machine
+    assert [account.address for account in demo.bootstrap.account] == [
+        "alice@example.org",
+        "bob@example.org",
+    ]
+    assert demo.data_directory("n1") == DEMO.parent / "var" / "n1"
+    assert demo.secret_path == DEMO.parent / "var" / "cluster.key"
+
+
+def test_defaults_fit_a_node_that_says_nothing() -> None:
+    one = config.parse(ONE_NODE, Path("x/cluster.toml"))
+    assert one.limits.message_bytes == 50 * 1024 * 1024
+    assert one.node[0].address == "127.0.0.1"
+    assert one.node[0].ports() == {"peer": 17911}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("peer = 17912", "peeer = 17912", "unknown key 'node.peeer': did you mean 'peer'?"),
+        ("[cluster]", "[clustr]", "cluster.toml:2: unknown key 'clustr': did you mean 'cluster'?"),
+        ("hostname =", "hostnam =", "unknown key 'cluster.hostnam': did you mean 'hostname'?"),
+        ("peer = 17912", 'peer = "x"', "key 'node.peer': expected `int`, got `str`."),
+        ("http = 18083", "http = 0", "key 'node.http': expected `int` >= 1."),
+        ('role = "voter"', 'role = "king"', "key 'node.role': invalid enum value 'king'."),
+        ('name = "demo"', "", "missing required field `name`"),
+        ("http = 18082", "http = 18081", "port 18081 is n1's http already: choose another."),
+        ('name = "n2"', 'name = "n1"', "'n1' is there twice: give each node its own."),
+        ("imap = 11432", "imap = 11432\nimaps = 993", "needs a certificate"),
+        ('host = "127.0.0.1"', 'host = "192.0.2.1"', "put 32 random bytes in a 0600 file"),
+        ("[cluster]", "[cluster", "is not TOML"),
+        ("[cluster]", '[tls]\nkey = "k.pem"\n[cluster]', "certificate and key go together"),
+        ("[cluster]", "[raft]\nheartbeat-ms = 300\n[cluster]", "two heartbeats must fit"),
+        ('"alice@example.org"', '"alice"', "bootstrap.account.address"),
+    ],
+)
+def test_a_mistake_is_told_with_its_mend(old: str, new: str, said: str) -> None:
+    assert said in changed(old, new)
+
+
+def test_the_line_of_a_mistake_is_told() -> None:
+    line = TEXT.splitlines().index("peer = 17912") + 1
+    assert changed("peer = 17912", "peer = -1").startswith(f"cluster.toml:{line}: ")
+
+
+def test_a_file_without_nodes_or_voters_is_refused() -> None:
+    assert "name at least one" in refusal('node = []\n[cluster]\nname = "x"\n')
+    assert "make at least one a voter" in refusal(
+        ONE_NODE.replace('name = "n1"', 'name = "n1"\nrole = "replica"')
+    )
+
+
+def test_too_many_nodes_are_refused() -> None:
+    node = '[[node]]\nname = "n{0}"\nhost = "127.0.0.1"\npeer = {0}\n'
+    many = "".join(node.format(number + 1) for number in range(config.NODES_MAX + 1))
+    assert f"over {config.NODES_MAX} nodes" in refusal('[cluster]\nname = "x"\n' + many)
+
+
+def test_a_huge_or_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(config.ConfigError, match="cannot be read"):
+        config.load(tmp_path / "none.toml")
+    huge = tmp_path / "huge.toml"
+    huge.write_bytes(b"#" * (config.CONFIG_BYTES_MAX + 1))
+    with pytest.raises(config.ConfigError, match="is it the right file"):
+        config.load(huge)
+
+
+def test_a_name_that_is_not_there_is_answered_with_those_that_are() -> None:
+    with pytest.raises(config.ConfigError, match="use one of n1, n2, n3"):
+        config.load(DEMO).member("n4")
+
+
+def test_places_are_found_by_table_and_key() -> None:
+    text = "[a]\nx = 1\n[[b]]\nx = 2\n[[b]]\ny = 3\nx = 4 # here\n"
+    assert line_of(text, ("a", "x")) == 2
+    assert line_of(text, ("b", 1, "x")) == 7
+    assert line_of(text, ("b", 1, "z")) == 5
+    assert line_of(text, ("nowhere",)) == 1
