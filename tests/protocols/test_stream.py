@@ -1,0 +1,146 @@
+"""The door's stream: peers that vanish, stall or will not read, TLS on demand."""
+
+import ssl
+
+import pytest
+import trio
+import trio.testing
+import trustme
+
+from protocols.stream import SEND_S, DoorStream, PeerGone, PeerSlow
+
+
+def pair(peer_ip: str = "127.0.0.1") -> tuple[DoorStream, trio.StapledStream]:
+    ours, theirs = trio.testing.memory_stream_pair()
+    return DoorStream(ours, peer_ip=peer_ip), theirs
+
+
+def tight_pair() -> tuple[DoorStream, trio.abc.Stream]:
+    """A pipe without room: a send waits until the other side reads it all."""
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    return DoorStream(ours), theirs
+
+
+async def test_octets_go_both_ways() -> None:
+    stream, peer = pair()
+    await peer.send_all(b"hello")
+    assert await stream.receive_some(100) == b"hello"
+    await stream.send_all(b"welcome")
+    assert await peer.receive_some() == b"welcome"
+    await peer.send_eof()
+    assert await stream.receive_some(100) == b""
+
+
+async def test_a_silent_peer_is_slow(autojump_clock: trio.testing.MockClock) -> None:
+    stream, _peer = pair()
+    with pytest.raises(PeerSlow):
+        await stream.receive_some(100, timeout_s=30)
+    assert trio.current_time() == pytest.approx(30)
+
+
+async def test_a_peer_that_does_not_read_is_cut_off(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    stream, _peer = tight_pair()
+    with pytest.raises(PeerSlow):
+        await stream.send_all(b"x" * 1000)
+    assert trio.current_time() == pytest.approx(SEND_S)
+    assert not stream.writable
+    with pytest.raises(PeerGone):  # half a reply was sent: another would be misread
+        await stream.send_all(b"BYE\r\n")
+
+
+async def test_a_peer_that_is_gone_is_one_error() -> None:
+    stream, peer = pair()
+    await peer.aclose()
+    with pytest.raises(PeerGone):
+        await stream.send_all(b"anyone?")
+    stream, _peer = pair()
+    await stream.aclose()
+    with pytest.raises(PeerGone):
+        await stream.receive_some(100)
+
+
+async def test_closing_reads_what_the_peer_still_sends() -> None:
+    """Or the kernel would reset the connection, and our last words with it."""
+    stream, peer = pair()
+    await stream.send_all(b"421 bye\r\n")
+    await peer.send_all(b"NOOP\r\n" * 100)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.aclose)
+        assert await peer.receive_some() == b"421 bye\r\n"
+        assert await peer.receive_some() == b""
+        await peer.aclose()
+
+
+async def test_closing_ends_whatever_the_peer_does(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    stream, _peer = pair()
+    await stream.aclose()
+    assert trio.current_time() < 10
+
+
+@pytest.mark.parametrize(
+    ("peer_ip", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("192.0.2.7", False),
+        ("2001:db8::1", False),
+        ("fe80::1%eth0", False),
+        ("not an address", False),
+        ("", False),
+    ],
+)
+def test_secrets_cross_in_clear_on_loopback_only(peer_ip: str, loopback: bool) -> None:
+    stream, _peer = pair(peer_ip)
+    assert stream.loopback is loopback
+    assert stream.may_send_secrets is loopback
+
+
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("mail.example.org").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client
+
+
+async def test_tls_starts_in_mid_stream_and_lets_secrets_through() -> None:
+    server, client = tls_contexts()
+    stream, peer = pair("192.0.2.7")
+    assert not stream.may_send_secrets
+    wrapped = trio.SSLStream(peer, client, server_hostname="mail.example.org")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.start_tls, server)
+        nursery.start_soon(wrapped.do_handshake)
+    assert stream.secure
+    assert stream.may_send_secrets
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.send_all, b"* OK\r\n")
+        assert await wrapped.receive_some() == b"* OK\r\n"
+    await peer.aclose()
+    # The end without close_notify is an end; what it cuts, the protocol's own framing tells.
+    assert await stream.receive_some(10) == b""
+    await stream.aclose()
+
+
+async def test_a_peer_that_speaks_no_tls_gets_no_words() -> None:
+    server, _client = tls_contexts()
+    stream, peer = pair()
+    await peer.send_all(b"EHLO in clear text\r\n")
+    with pytest.raises(PeerGone):
+        await stream.start_tls(server)
+    assert not stream.secure
+    assert not stream.writable
+
+
+async def test_a_handshake_has_a_limit(autojump_clock: trio.testing.MockClock) -> None:
+    server, _client = tls_contexts()
+    stream, _peer = pair()
+    with pytest.raises(PeerSlow):
+        await stream.start_tls(server)
