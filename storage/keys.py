@@ -20,7 +20,7 @@ Account rows, by collection (all integers big-endian, so bytes sort as tuples):
     n  mailbox counts    mailbox u64                -> MailboxCounts
     d  by date       mailbox u64 | received u64 | email u64 -> thread u64
     t  thread            thread u64                 -> ThreadRecord
-    h  thread hint   message-id hash 8 | email u64  -> thread u64 | subject hash 8
+    h  thread hint   hash 16 of message id, subject -> thread u64 | emails u32 that name it
     b  blob held         blob 32 | holder type u8 | holder u64 -> (empty)
 System account (0):
     B  blob              blob 32                    -> total u64: every byte is on this node
@@ -62,14 +62,14 @@ _NUMBER: Final = struct.Struct(">BHQcQ")
 _NUMBER_U32: Final = struct.Struct(">BHQcQI")
 _TWO: Final = struct.Struct(">BHQcQQ")
 _THREE: Final = struct.Struct(">BHQcQQQ")
-_HASH_U64: Final = struct.Struct(">BHQc8sQ")
+_HASH: Final = struct.Struct(">BHQc16s")
 _BLOB: Final = struct.Struct(">BHQc32s")
 _BLOB_U64: Final = struct.Struct(">BHQc32sQ")
 _BLOB_HOLDER: Final = struct.Struct(">BHQc32sBQ")
 _LOCAL_U64: Final = struct.Struct(">2sQ")
 _LOCAL_BLOB_U64: Final = struct.Struct(">2s32sQ")
 
-HINT_HASH_BYTES: Final = 8
+HINT_BYTES: Final = 16
 
 
 class TypeCode(IntEnum):
@@ -301,22 +301,22 @@ def unpack_thread_key(key: bytes) -> ThreadId:
     return ThreadId(_NUMBER.unpack(key)[4])
 
 
-def thread_hint_key(account: AccountId, message_hash: bytes, email: EmailId) -> bytes:
-    """That an email names a message id (RFC 8621 3), by the hash of that id."""
-    assert len(message_hash) == HINT_HASH_BYTES, message_hash
-    return _HASH_U64.pack(1, GROUP, account, b"h", message_hash, email)
+def thread_hint_key(account: AccountId, hint: bytes) -> bytes:
+    """The thread that the next email with this message id and base subject joins (RFC 8621 3)."""
+    assert len(hint) == HINT_BYTES, hint
+    return _HASH.pack(1, GROUP, account, b"h", hint)
 
 
-def thread_hint_range(account: AccountId, message_hash: bytes) -> KeyRange:
-    """All emails that name a message id."""
-    first = thread_hint_key(account, message_hash, EmailId(0))
-    return first, first[:-8] + b"\xff" * 9
+def thread_hint_range(account: AccountId) -> KeyRange:
+    """All thread hints of an account."""
+    prefix = _PLAIN.pack(1, GROUP, account, b"h")
+    return prefix, prefix_end(prefix)
 
 
-def unpack_thread_hint_key(key: bytes) -> tuple[bytes, EmailId]:
-    """Hash and email."""
-    fields = _HASH_U64.unpack(key)
-    return fields[4], EmailId(fields[5])
+def unpack_thread_hint_key(key: bytes) -> bytes:
+    """The hash."""
+    hint: bytes = _HASH.unpack(key)[4]
+    return hint
 
 
 # --- blobs

@@ -5,6 +5,7 @@ rows still read; fields are never removed or reordered. What changes often (Emai
 MailboxCounts) is small and apart from what is written once (EmailView, the part tree).
 """
 
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -25,7 +26,12 @@ ROLES_AT_START: Final = (
 
 
 class AccountState(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Counters of one account: the next numbers to give out, and what it holds."""
+    """Counters of one account: the next numbers to give out, and what it holds.
+
+    `emails` and `octets` are of all emails; `deleted` of those are marked $deleted and no JMAP
+    client sees them; `threads` are those with an email that is seen. `octets_max` is the quota
+    (0: none).
+    """
 
     next_mailbox: int = 1
     next_email: int = 1
@@ -33,6 +39,10 @@ class AccountState(msgspec.Struct, array_like=True, frozen=True, gc=False):
     next_uidvalidity: int = 1
     emails: int = 0
     octets: int = 0
+    threads: int = 0
+    deleted: int = 0
+    mailboxes: int = 0
+    octets_max: int = 0
 
 
 class Mailbox(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -51,8 +61,10 @@ class Mailbox(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class MailboxCounts(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What a mailbox holds, kept exactly by every command that changes it.
 
-    `unread` counts emails without $seen (and without $draft, RFC 8621 2); `unseen` is IMAP's, all
-    without \\Seen. `modseq` is the version of the last change to the mailbox's messages.
+    `emails`, `unseen`, `octets` and `deleted` are IMAP's and count every message. RFC 8621 4.1.1
+    hides those marked \\Deleted from JMAP: its total is `emails - deleted`, and `unread` (neither
+    $seen nor $draft), `threads` and `unread_threads` (RFC 8621 2) leave them out.
+    `modseq` is the version of the last change to the mailbox's messages.
     """
 
     uidnext: int = 1
@@ -95,12 +107,16 @@ class UidRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class ThreadMember(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """An email in its thread: order, where it is, and whether it is unread ($seen, $draft)."""
+    """An email in its thread: order, where it is, and whether it is unread ($seen, $draft).
+
+    One marked $deleted keeps its place, for the mark may go again, but is in no count.
+    """
 
     received_ms: int
     email: EmailId
     unread: bool
     mailboxes: tuple[MailboxId, ...]
+    deleted: bool = False
 
 
 class ThreadRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -114,12 +130,15 @@ class EmailView(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     `json` holds one JSON value per name of LIST_PROPERTIES; `envelope` and `bodystructure` are
     IMAP's parenthesised forms (RFC 9051 7.5.2). `renderer` tells which code made them.
+    `hints` are the keys of the email's thread hints, one after the other (mail/threads.py sets
+    them at ingest; who renders an email anew keeps them).
     """
 
     renderer: int
     json: tuple[bytes, ...]
     envelope: bytes
     bodystructure: bytes
+    hints: bytes = b""
 
 
 # The order of EmailView.json; only ever extended at the end, together with the renderer version.
@@ -175,3 +194,32 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 def pack(record: msgspec.Struct) -> bytes:
     """A record as the bytes of its row."""
     return _ENCODER.encode(record)
+
+
+def unpacker(kind: type[T]) -> Callable[[bytes], T]:
+    """The function that reads rows of `kind`: `unpack_meta = unpacker(EmailMeta)`."""
+    return msgspec.msgpack.Decoder(kind).decode
+
+
+# The marks that decide what counts (RFC 8621 4.1.1; "$deleted" is IMAP's \\Deleted).
+SEEN: Final = "$seen"
+DRAFT: Final = "$draft"
+DELETED: Final = "$deleted"
+
+unpack_state: Final = unpacker(AccountState)
+unpack_mailbox: Final = unpacker(Mailbox)
+unpack_counts: Final = unpacker(MailboxCounts)
+unpack_meta: Final = unpacker(EmailMeta)
+unpack_uid_row: Final = unpacker(UidRow)
+unpack_thread: Final = unpacker(ThreadRecord)
+unpack_view: Final = unpacker(EmailView)
+
+
+def is_visible(meta: EmailMeta) -> bool:
+    """Whether JMAP shows the email: what is marked \\Deleted is hidden (RFC 8621 4.1.1)."""
+    return DELETED not in meta.keywords
+
+
+def is_unread(keywords: tuple[str, ...]) -> bool:
+    """RFC 8621 2 unreadEmails: neither $seen nor $draft."""
+    return SEEN not in keywords and DRAFT not in keywords
