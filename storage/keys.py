@@ -160,10 +160,12 @@ def expunged_key(account: AccountId, mailbox: MailboxId, version: int) -> bytes:
     return _TWO.pack(1, GROUP, account, b"x", mailbox, version)
 
 
-def expunged_range(account: AccountId, mailbox: MailboxId, after: int) -> KeyRange:
-    """What left a mailbox after a version."""
+def expunged_range(
+    account: AccountId, mailbox: MailboxId, after: int, last: int = U64_MAX - 1
+) -> KeyRange:
+    """What left a mailbox at versions with after < version <= last."""
     first = expunged_key(account, mailbox, after + 1)
-    return first, expunged_key(account, mailbox, U64_MAX)
+    return first, expunged_key(account, mailbox, last + 1)
 
 
 def unpack_expunged_key(key: bytes) -> tuple[MailboxId, Version]:
