@@ -1,0 +1,54 @@
+"""How commands reach a running node: the first socket of the file's nodes that answers."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from node import admin
+from node.config import Config, load
+
+ASK_TIMEOUT_S: Final = 15.0
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("cluster.toml"),
+    show_default=True,
+    help="The cluster's file.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Refused(Exception):
+    """The answer is no; the text is one sentence with the mend."""
+
+
+def ask_any(config: Config, call: str, args: Mapping[str, Any] | None = None) -> Any:
+    """What the first node of this machine that answers says; raises Refused."""
+    for node in config.node:
+        try:
+            return admin.ask(
+                config.data_directory(node.name), call, args or {}, timeout_s=ASK_TIMEOUT_S
+            )
+        except admin.AdminRefused as error:
+            raise Refused(str(error)) from error
+        except OSError:
+            continue  # not running, or on another machine: ask the next
+    raise Refused(
+        f"no node of {config.path} runs on this machine: start one with trireme up or trireme node."
+    )
+
+
+def load_config(path: Path) -> Config:
+    """The cluster's file, resolved so that data directories are found from anywhere."""
+    return load(path.resolve())
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, indent=2))
