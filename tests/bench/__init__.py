@@ -1,0 +1,1 @@
+"""Measurements of real nodes: `make bench` prints a table and writes JSON."""

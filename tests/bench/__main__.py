@@ -1,0 +1,232 @@
+"""`make bench`: what one node and three nodes do, as a table and as bench-results.json.
+
+Ratios matter, not seconds: beside every run stands what the same disk and machine did for a bare
+fdatasync, and three nodes are compared with one. `--messages` and `--big` change how much.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.clients import Imap, Jmap, Lmtp
+from tests.bench.mail import message
+from tests.bench.meters import fdatasyncs_per_s, measure, rss_mib
+from tests.e2e.cluster import RealCluster, running
+
+USER, PASSWORD = "alice@example.org", "alice-demo"
+LIST_PROPERTIES = [
+    "id", "threadId", "mailboxIds", "keywords", "from", "to", "subject",
+    "receivedAt", "size", "preview", "hasAttachment",
+]  # fmt: skip
+Row = dict[str, Any]
+
+
+def pids(cluster: RealCluster) -> list[int]:
+    return [node.process.pid for node in cluster.nodes if node.process is not None]
+
+
+def ingest(cluster: RealCluster, first: int, count: int, connections: int) -> Row:
+    """LMTP deliveries, spread over the nodes."""
+    lines = [
+        Lmtp(cluster.nodes[number % len(cluster.nodes)].address("lmtp"))
+        for number in range(connections)
+    ]
+    mails = [message(first + number) for number in range(count)]
+
+    def deliver(connection: int, number: int) -> None:
+        reply = lines[connection].deliver(mails[number])
+        assert reply.startswith(b"250"), reply
+
+    rate = measure(pids(cluster), connections, count, deliver)
+    for line in lines:
+        line.close()
+    octets = sum(map(len, mails)) // count
+    return {
+        "what": f"LMTP ingest, {connections} connections, {octets // 1000} KB",
+        "rate": rate.per_s,
+        "unit": "messages/s",
+        "cpu_ms": rate.cpu_ms,
+    }
+
+
+def jmap(cluster: RealCluster, count: int, connections: int) -> list[Row]:
+    """Core/echo, and the list view: Email/query of the 50 newest with Email/get of their rows."""
+    node = cluster.nodes[0]
+    clients = [Jmap(node.address("http"), USER, PASSWORD) for _ in range(connections)]
+    account = clients[0].account
+    found = clients[0].send(clients[0].prepare(["Mailbox/get", {"accountId": account}, "m"]))
+    boxes = json.loads(found)["methodResponses"][0][1]["list"]
+    inbox = next(box["id"] for box in boxes if box["role"] == "inbox")
+    query = {
+        "accountId": account,
+        "filter": {"inMailbox": inbox},
+        "sort": [{"property": "receivedAt", "isAscending": False}],
+        "collapseThreads": True,
+        "limit": 50,
+    }
+    ids = {"resultOf": "q", "name": "Email/query", "path": "/ids"}
+    get = {"accountId": account, "#ids": ids, "properties": LIST_PROPERTIES}
+    requests = {
+        "Core/echo": ["Core/echo", {"a": 1}, "e"],
+        "list view (query 50 + get)": None,
+    }
+    rows = []
+    for name, call in requests.items():
+        calls = [call] if call else [["Email/query", query, "q"], ["Email/get", get, "g"]]
+        ready = [client.prepare(*calls) for client in clients]
+        answer = json.loads(clients[0].send(ready[0]))["methodResponses"]
+        assert call or len(answer[1][1]["list"]) == 50, answer
+
+        def ask(connection: int, number: int, ready: list[bytes] = ready) -> None:
+            clients[connection].send(ready[connection])
+
+        rate = measure(pids(cluster), connections, count, ask)
+        rows.append(
+            {
+                "what": f"JMAP {name}, {connections} connections",
+                "rate": rate.per_s,
+                "unit": "requests/s",
+                "cpu_ms": rate.cpu_ms,
+            }
+        )
+    return rows
+
+
+def imap(cluster: RealCluster, messages: int) -> list[Row]:
+    """FETCH of what a client asks for at first sight, then of all bodies."""
+    client = Imap(cluster.nodes[0].address("imap"), USER, PASSWORD)
+    select = measure(pids(cluster), 1, 20, lambda c, n: _ignore(client.command("SELECT INBOX")))
+    rows = [
+        {
+            "what": f"IMAP SELECT of {messages}",
+            "rate": select.per_s,
+            "unit": "selects/s",
+            "cpu_ms": select.cpu_ms,
+        }
+    ]
+    envelopes = "FETCH 1:* (FLAGS UID INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)"
+    received: list[int] = []
+    for what, command in (("envelopes", envelopes), ("bodies", "FETCH 1:* (UID BODY.PEEK[])")):
+        received.clear()
+        rate = measure(
+            pids(cluster), 1, 1, lambda c, n, t=command: received.append(client.command(t))
+        )
+        bodies = what == "bodies"
+        rows.append(
+            {
+                "what": f"IMAP FETCH of {messages} {what}",
+                "rate": received[0] / 1e6 / rate.seconds if bodies else messages / rate.seconds,
+                "unit": "MB/s" if bodies else "messages/s",
+                "cpu_ms": rate.cpu_ms / messages,
+            }
+        )
+    client.close()
+    return rows
+
+
+def _ignore(value: object) -> None:
+    """A measured operation gives nothing back."""
+
+
+def idle(cluster: RealCluster, connections: int) -> Row:
+    """What many clients in IDLE add to a node's memory."""
+    node = cluster.nodes[0]
+    assert node.process is not None
+    before = rss_mib(node.process.pid)
+    clients = []
+    for _ in range(connections):
+        client = Imap(node.address("imap"), USER, PASSWORD)
+        client.command("SELECT INBOX")
+        client.socket.sendall(b"i IDLE\r\n")
+        assert client.line().startswith(b"+")
+        clients.append(client)
+    after = rss_mib(node.process.pid)
+    for client in clients:
+        client.close()
+    return {
+        "what": f"{connections} IDLE connections",
+        "rate": (after - before) * 1024 / connections,
+        "unit": "KiB each",
+        "cpu_ms": None,
+    }
+
+
+def delivery_cost(cluster: RealCluster, first: int, sizes: list[int]) -> list[Row]:
+    """A delivery into a mailbox of this many messages."""
+    rows, held = [], first
+    for size in sizes:
+        if size > held:
+            ingest(cluster, held, size - held, 8)
+            held = size
+        row = ingest(cluster, held, 500, 1)
+        held += 500
+        rows.append(row | {"what": f"LMTP delivery into a mailbox of {size}"})
+    return rows
+
+
+def bench(size: int, count: int, big: int) -> list[Row]:
+    """All measurements on a cluster of `size` nodes."""
+    with tempfile.TemporaryDirectory(prefix="trireme-bench-") as directory:
+        disk = fdatasyncs_per_s(Path(directory))
+        with running(Path(directory), size) as cluster:
+            process = cluster.nodes[0].process
+            assert process is not None
+            rows = [
+                {"what": "bare fdatasync of 16 KiB", "rate": disk, "unit": "/s", "cpu_ms": None},
+                {"what": "RSS idle", "rate": rss_mib(process.pid), "unit": "MiB", "cpu_ms": None},
+            ]
+            part = max(1, count // 4)
+            rows.append(ingest(cluster, 0, part, 1))
+            rows.append(ingest(cluster, part, count - part, 8))
+            rows.append(
+                {"what": "RSS loaded", "rate": rss_mib(process.pid), "unit": "MiB", "cpu_ms": None}
+            )
+            for connections in (1, 8):
+                rows.extend(jmap(cluster, 1000, connections))
+            rows.extend(imap(cluster, count))
+            if size == 1:
+                rows.append(idle(cluster, 1000))
+                rows.extend(delivery_cost(cluster, count, [count, big] if big else [count]))
+    return [row | {"nodes": size} for row in rows]
+
+
+def show(results: list[Row]) -> None:
+    """The table, with three nodes beside one."""
+    table = Table(title="Trireme on this machine", box=None, header_style="bold")
+    for column in ("what", "unit", "one node", "CPU ms", "three nodes", "CPU ms (all)", "ratio"):
+        table.add_column(column, justify="left" if column in ("what", "unit") else "right")
+    by_what: dict[tuple[str, str], dict[int, Row]] = {}
+    for row in results:
+        by_what.setdefault((row["what"], row["unit"]), {})[row["nodes"]] = row
+    for (what, unit), rows in by_what.items():
+        cells = [what, unit]
+        for nodes in (1, 3):
+            row = rows.get(nodes)
+            cells.append(f"{row['rate']:,.1f}" if row else "")
+            cells.append(f"{row['cpu_ms']:.3f}" if row and row["cpu_ms"] is not None else "")
+        both = 1 in rows and 3 in rows and rows[1]["rate"]
+        cells.append(f"{rows[3]['rate'] / rows[1]['rate']:.2f}" if both else "")
+        table.add_row(*cells)
+    Console(width=150).print(table)
+
+
+def main() -> None:
+    """Measure, print, and write bench-results.json."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--big", type=int, default=0, help="also deliver into a mailbox this big")
+    parser.add_argument("--nodes", type=int, nargs="*", default=[1, 3])
+    options = parser.parse_args()
+    results = [row for size in options.nodes for row in bench(size, options.messages, options.big)]
+    show(results)
+    Path("bench-results.json").write_text(json.dumps(results, indent=2) + "\n")
+    Console().print("written: bench-results.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Plain blocking clients, as cheap as can be, so that the node is what is measured."""
+
+import base64
+import json
+import socket
+from typing import Any
+
+
+class Lines:
+    """A socket read by lines and counts."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.socket = socket.create_connection(address, 60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.held = b""
+
+    def line(self) -> bytes:
+        while (end := self.held.find(b"\n")) < 0:
+            chunk = self.socket.recv(262144)
+            if not chunk:
+                raise ConnectionError("closed by the node")
+            self.held += chunk
+        line, self.held = self.held[: end + 1], self.held[end + 1 :]
+        return line
+
+    def exactly(self, count: int) -> bytes:
+        parts, missing = [self.held[:count]], count - len(self.held)
+        self.held = self.held[count:]
+        while missing > 0:
+            chunk = self.socket.recv(min(missing, 1 << 20))
+            if not chunk:
+                raise ConnectionError("closed by the node")
+            parts.append(chunk)
+            missing -= len(chunk)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Lmtp(Lines):
+    """One LMTP connection."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address)
+        self.reply()
+        self.socket.sendall(b"LHLO bench.example\r\n")
+        self.reply()
+
+    def reply(self) -> bytes:
+        while True:
+            line = self.line()
+            if line[3:4] != b"-":
+                return line
+
+    def deliver(self, message: bytes, to: str = "alice@example.org") -> bytes:
+        """The reply to the message: starts with 250 when it is safe on a majority."""
+        self.socket.sendall(
+            b"MAIL FROM:<bench@example.net>\r\nRCPT TO:<" + to.encode() + b">\r\nDATA\r\n"
+        )
+        for wanted in (b"250", b"250", b"354"):
+            reply = self.reply()
+            if not reply.startswith(wanted):
+                return reply
+        self.socket.sendall(message.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        return self.reply()
+
+
+class Imap(Lines):
+    """One IMAP connection, logged in."""
+
+    def __init__(self, address: tuple[str, int], user: str, password: str) -> None:
+        super().__init__(address)
+        self.line()
+        self.number = 0
+        self.command(f"LOGIN {user} {password}")
+
+    def command(self, text: str) -> int:
+        """Send a command, read to its tagged OK; how many bytes came."""
+        self.number += 1
+        tag = f"b{self.number}".encode()
+        self.socket.sendall(tag + b" " + text.encode() + b"\r\n")
+        received, tail = len(self.held), self.held
+        self.held = b""
+        ok, start = tag + b" OK", b"\r\n" + tag + b" "
+        while True:
+            at = 0 if tail.startswith(tag + b" ") else tail.find(start) + 2
+            if (at >= 2 or tail.startswith(tag + b" ")) and tail.endswith(b"\r\n"):
+                if not tail[at:].startswith(ok):
+                    raise ConnectionError(tail[at:].decode())
+                return received
+            chunk = self.socket.recv(1 << 20)
+            if not chunk:
+                raise ConnectionError("closed by the node")
+            received += len(chunk)
+            tail = (tail + chunk)[-max(4096, len(chunk)) :]
+
+
+class Jmap(Lines):
+    """One HTTP/1.1 connection with Basic authentication."""
+
+    def __init__(self, address: tuple[str, int], user: str, password: str) -> None:
+        super().__init__(address)
+        secret = base64.b64encode(f"{user}:{password}".encode()).decode()
+        self.head = f"Host: localhost\r\nAuthorization: Basic {secret}\r\n"
+        session = json.loads(self.get("/.well-known/jmap"))
+        self.account = session["primaryAccounts"]["urn:ietf:params:jmap:mail"]
+
+    def _answer(self) -> bytes:
+        status, length = self.line(), 0
+        while (line := self.line()) != b"\r\n":
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        body = self.exactly(length)
+        if b" 200 " not in status and b" 201 " not in status:
+            raise ConnectionError(f"{status!r} {body[:300]!r}")
+        return body
+
+    def get(self, path: str) -> bytes:
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\n{self.head}\r\n".encode())
+        return self._answer()
+
+    def prepare(self, *calls: list[Any]) -> bytes:
+        """A whole request with these method calls, ready to send many times."""
+        using = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"]
+        body = json.dumps({"using": using, "methodCalls": calls}).encode()
+        head = (
+            f"POST /jmap/api HTTP/1.1\r\n{self.head}Content-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+    def send(self, request: bytes) -> bytes:
+        self.socket.sendall(request)
+        return self._answer()

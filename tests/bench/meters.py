@@ -1,0 +1,78 @@
+"""What a benchmark reads beside the clock: CPU and memory of processes, and the disk's own rate."""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """CPU seconds that these processes have used, user and system."""
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICKS_PER_S
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"no VmRSS for {pid}")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many operations a second, and what each cost the nodes."""
+
+    operations: int
+    seconds: float
+    cpu_seconds: float
+
+    @property
+    def per_s(self) -> float:
+        return self.operations / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        return 1000 * self.cpu_seconds / self.operations
+
+
+def measure(
+    pids: list[int], connections: int, operations: int, work: Callable[[int, int], None]
+) -> Rate:
+    """Run work(connection, operation) `operations` times in all, over `connections` threads."""
+
+    def one(connection: int) -> None:
+        for number in range(connection, operations, connections):
+            work(connection, number)
+
+    cpu, start = cpu_s(pids), time.perf_counter()
+    with ThreadPoolExecutor(connections) as pool:
+        for done in [pool.submit(one, connection) for connection in range(connections)]:
+            done.result()
+    seconds = time.perf_counter() - start
+    return Rate(operations, seconds, cpu_s(pids) - cpu)
+
+
+def fdatasyncs_per_s(directory: Path, *, octets: int = 16384, count: int = 1000) -> float:
+    """How often this disk makes a block of a prepared file durable, one after the other."""
+    path = directory / "fdatasync.probe"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.write(handle, b"\0" * octets * 64)
+        os.fsync(handle)
+        block, start = os.urandom(octets), time.perf_counter()
+        for number in range(count):
+            os.pwrite(handle, block, octets * (number % 64))
+            os.fdatasync(handle)
+        return count / (time.perf_counter() - start)
+    finally:
+        os.close(handle)
+        path.unlink()
