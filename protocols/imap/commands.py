@@ -1,0 +1,392 @@
+"""One frozen dataclass per command: what the parser gives and the ops take.
+
+Mailbox names are decoded text with `/` between levels; flags are keywords as they are stored;
+dates are day numbers or milliseconds. A command with `uid` set counts in UIDs (RFC 9051 6.4.9).
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from protocols.imap.sets import NumberSet
+
+# --- any state, RFC 9051 6.1
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """RFC 9051 6.1.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noop:
+    """RFC 9051 6.1.2; also CHECK of RFC 3501 6.4.1, which asks for no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logout:
+    """RFC 9051 6.1.3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    """RFC 2971 3.1; what the client said of itself is not kept."""
+
+
+# --- not authenticated, RFC 9051 6.2
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """RFC 9051 6.2.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """RFC 9051 6.2.2; `initial` is the base64 of RFC 4959, undecoded."""
+
+    mechanism: str
+    initial: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Login:
+    """RFC 9051 6.2.3; no repr, so that no log ever shows a password."""
+
+    username: str
+    password: str
+
+
+# --- authenticated, RFC 9051 6.3
+
+
+@dataclass(frozen=True, slots=True)
+class Enable:
+    """RFC 9051 6.3.1, RFC 5161."""
+
+    capabilities: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """RFC 9051 6.3.2 SELECT, and 6.3.3 EXAMINE when `read_only`."""
+
+    mailbox: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """RFC 9051 6.3.4."""
+
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """RFC 9051 6.3.5."""
+
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """RFC 9051 6.3.6."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """RFC 9051 6.3.7 SUBSCRIBE, and 6.3.8 UNSUBSCRIBE when not `wanted`."""
+
+    mailbox: str
+    wanted: bool
+
+
+class StatusItem(Enum):
+    """RFC 9051 6.3.11 status-att; RECENT is RFC 3501's."""
+
+    MESSAGES = b"MESSAGES"
+    UIDNEXT = b"UIDNEXT"
+    UIDVALIDITY = b"UIDVALIDITY"
+    UNSEEN = b"UNSEEN"
+    DELETED = b"DELETED"
+    SIZE = b"SIZE"
+    RECENT = b"RECENT"
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """RFC 9051 6.3.9, RFC 5258: which mailboxes, and what to tell of each.
+
+    `select_subscribed`, `select_special`, `recursive` choose; `return_...` and `status` tell more.
+    `extended` is False for the plain form of RFC 3501.
+    """
+
+    reference: str
+    patterns: tuple[str, ...]
+    extended: bool = False
+    select_subscribed: bool = False
+    select_special: bool = False
+    recursive: bool = False
+    return_subscribed: bool = False
+    return_special: bool = False
+    return_children: bool = False
+    status: tuple[StatusItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lsub:
+    """RFC 3501 6.3.9."""
+
+    reference: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """RFC 9051 6.3.10."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """RFC 9051 6.3.11."""
+
+    mailbox: str
+    items: tuple[StatusItem, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Append:
+    """RFC 9051 6.3.12; `received_ms` None is now."""
+
+    mailbox: str
+    keywords: tuple[str, ...]
+    received_ms: int | None
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """RFC 9051 6.3.13."""
+
+
+# --- selected, RFC 9051 6.4
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """RFC 9051 6.4.1 CLOSE, and 6.4.2 UNSELECT when not `expunge`."""
+
+    expunge: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    """RFC 9051 6.4.3; with `uids` it is UID EXPUNGE (6.4.9)."""
+
+    uids: NumberSet | None = None
+
+
+class SectionText(Enum):
+    """RFC 9051 6.4.5 section-msgtext and MIME; WHOLE is a part's or message's content."""
+
+    WHOLE = b""
+    HEADER = b"HEADER"
+    FIELDS = b"HEADER.FIELDS"
+    FIELDS_NOT = b"HEADER.FIELDS.NOT"
+    TEXT = b"TEXT"
+    MIME = b"MIME"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """BODY[...]<...>, BINARY[...]<...>, RFC822 and its kin: some octets of a message.
+
+    `path` are part numbers; `fields` lower-case header names; `label` is what the answer calls
+    it, `<origin>` included. `decoded` undoes the transfer encoding (RFC 3516).
+    """
+
+    label: bytes
+    path: tuple[int, ...] = ()
+    text: SectionText = SectionText.WHOLE
+    fields: frozenset[bytes] = frozenset()
+    partial: tuple[int, int] | None = None
+    peek: bool = True
+    decoded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BinarySize:
+    """RFC 9051 6.4.5 BINARY.SIZE[...]."""
+
+    label: bytes
+    path: tuple[int, ...]
+
+
+class FetchItem(Enum):
+    """FETCH items that name no section (RFC 9051 6.4.5); the order is that of the answer."""
+
+    FLAGS = b"FLAGS"
+    UID = b"UID"
+    INTERNALDATE = b"INTERNALDATE"
+    SIZE = b"RFC822.SIZE"
+    ENVELOPE = b"ENVELOPE"
+    BODY = b"BODY"
+    BODYSTRUCTURE = b"BODYSTRUCTURE"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """RFC 9051 6.4.5."""
+
+    numbers: NumberSet
+    items: frozenset[FetchItem]
+    sections: tuple[Section | BinarySize, ...] = ()
+    uid: bool = False
+
+
+class StoreMode(Enum):
+    """RFC 9051 6.4.6: FLAGS, +FLAGS, -FLAGS."""
+
+    REPLACE = b""
+    ADD = b"+"
+    REMOVE = b"-"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """RFC 9051 6.4.6."""
+
+    numbers: NumberSet
+    mode: StoreMode
+    keywords: tuple[str, ...]
+    silent: bool = False
+    uid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """RFC 9051 6.4.7 COPY, and 6.4.8 MOVE when `move`."""
+
+    numbers: NumberSet
+    mailbox: str
+    move: bool = False
+    uid: bool = False
+
+
+# --- search keys, RFC 9051 6.4.4
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A set of sequence numbers, or of UIDs."""
+
+    numbers: NumberSet
+    uid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """The message has the keyword, or has it not."""
+
+    keyword: str
+    present: bool = True
+
+
+class Moment(Enum):
+    """Which date a date key asks: when it came, or what its Date field says."""
+
+    RECEIVED = "received"
+    SENT = "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """`first` <= day < `end`; None leaves that side open (BEFORE, ON, SINCE and SENT...)."""
+
+    moment: Moment
+    first: int | None
+    end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """`over` < size < `under` (LARGER, SMALLER)."""
+
+    over: int = -1
+    under: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InHeader:
+    """A field of this lower-case name contains the folded text; empty text: the field is there."""
+
+    field: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InBody:
+    """The text of the message contains the folded text; TEXT looks at the header too."""
+
+    text: str
+    header_too: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Messages that do not match."""
+
+    key: "SearchKey"
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Messages that match either."""
+
+    left: "SearchKey"
+    right: "SearchKey"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Messages that match all."""
+
+    keys: tuple["SearchKey", ...]
+
+
+SearchKey = All | Numbers | Keyword | Dated | Sized | InHeader | InBody | Not | Or | And
+
+
+class SearchReturn(Enum):
+    """RFC 9051 6.4.4 search-return-opt."""
+
+    MIN = b"MIN"
+    MAX = b"MAX"
+    ALL = b"ALL"
+    COUNT = b"COUNT"
+    SAVE = b"SAVE"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """RFC 9051 6.4.4; `returns` None is SEARCH without RETURN."""
+
+    key: SearchKey
+    returns: frozenset[SearchReturn] | None = None
+    uid: bool = False
+
+
+Command = (
+    Capability | Noop | Logout | Id | StartTls | Authenticate | Login
+    | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
+    | Append | Idle
+    | Close | Expunge | Fetch | Store | Copy | Search
+)  # fmt: skip

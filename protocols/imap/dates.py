@@ -1,0 +1,78 @@
+"""IMAP's dates: `1-Feb-2026` and `" 1-Feb-2026 10:00:00 +0100"` (RFC 9051 9 date, date-time).
+
+Days are counted from 1970-01-01; instants are milliseconds since then, UTC.
+"""
+
+import re
+from datetime import date
+from typing import Final
+
+from protocols.errors import RemoteProtocolError
+
+DAY_MS: Final = 86_400_000
+# How many rendered days are remembered: a FETCH of dates costs one division and one lookup.
+DAYS_KEPT_MAX: Final = 4096
+
+MONTHS: Final = (
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun",
+    b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+)  # fmt: skip
+_MONTH: Final = {name.lower(): number for number, name in enumerate(MONTHS, 1)}
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_DATE: Final = re.compile(rb"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})\Z")
+_DATE_TIME: Final = re.compile(
+    rb"( [0-9]|[0-9]{2})-([A-Za-z]{3})-([0-9]{4}) "
+    rb"([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})\Z"
+)
+_days: Final[dict[int, bytes]] = {}
+
+
+def parse_date(text: bytes) -> int:
+    """RFC 9051 9 date-text as a day number."""
+    found = _DATE.match(text)
+    if found is None:
+        raise RemoteProtocolError("expected a date like 1-Feb-2026")
+    return _day(found[1], found[2], found[3])
+
+
+def parse_date_time(text: bytes) -> int:
+    """RFC 9051 9 date-time, without its quotes, as milliseconds."""
+    found = _DATE_TIME.match(text)
+    if found is None:
+        raise RemoteProtocolError('expected a date-time like " 1-Feb-2026 10:00:00 +0000"')
+    hour, minute, second = int(found[4]), int(found[5]), int(found[6])
+    east_hours, east_minutes = int(found[8]), int(found[9])
+    # 60 is a leap second; the instant is that of the next second.
+    if hour > 23 or minute > 59 or second > 60 or east_hours > 23 or east_minutes > 59:
+        raise RemoteProtocolError("no such time")
+    seconds = _day(found[1], found[2], found[3]) * 86_400 + hour * 3600 + minute * 60 + second
+    east = east_hours * 3600 + east_minutes * 60
+    return (seconds - east if found[7] == b"+" else seconds + east) * 1000
+
+
+def _day(day: bytes, month: bytes, year: bytes) -> int:
+    number = _MONTH.get(month.lower())
+    if number is None:
+        raise RemoteProtocolError("no such month")
+    try:
+        return date(int(year), number, int(day)).toordinal() - _EPOCH
+    except ValueError as error:
+        raise RemoteProtocolError("no such day") from error
+
+
+def render_date_time(instant_ms: int) -> bytes:
+    """An instant as INTERNALDATE shows it, quotes included, in UTC."""
+    day, within = divmod(instant_ms // 1000, 86_400)
+    text = _days.get(day)
+    if text is None:
+        text = _render_day(day)
+    return b'"%b %02d:%02d:%02d +0000"' % (text, within // 3600, within // 60 % 60, within % 60)
+
+
+def _render_day(day: int) -> bytes:
+    if len(_days) >= DAYS_KEPT_MAX:
+        _days.clear()
+    # Outside the years 1 to 9999 no date can be shown; the nearest can.
+    shown = date.fromordinal(min(max(day + _EPOCH, 1), date.max.toordinal()))
+    text = _days[day] = b"%2d-%b-%04d" % (shown.day, MONTHS[shown.month - 1], shown.year)
+    return text

@@ -1,0 +1,60 @@
+"""IMAP flags and JMAP keywords are one thing (RFC 8621 4.1.1): `\\Seen` is `$seen`.
+
+Keywords are stored in lower case; the five system flags have names of their own in IMAP.
+"""
+
+from typing import Final
+
+from protocols.errors import RemoteProtocolError
+
+# RFC 8621 4.1.1, and \\Deleted, which JMAP never shows.
+_SYSTEM: Final = {
+    b"\\ANSWERED": "$answered",
+    b"\\FLAGGED": "$flagged",
+    b"\\DELETED": "$deleted",
+    b"\\SEEN": "$seen",
+    b"\\DRAFT": "$draft",
+}
+_SHOWN: Final = {
+    "$answered": b"\\Answered",
+    "$flagged": b"\\Flagged",
+    "$deleted": b"\\Deleted",
+    "$seen": b"\\Seen",
+    "$draft": b"\\Draft",
+    "$mdnsent": b"$MDNSent",
+    "$forwarded": b"$Forwarded",
+    "$junk": b"$Junk",
+    "$notjunk": b"$NotJunk",
+    "$phishing": b"$Phishing",
+}
+SYSTEM_FLAGS: Final = (b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Seen", b"\\Draft")
+# RFC 9051 2.3.2: keywords a client may want to know of before any message has them.
+KEYWORDS_KNOWN: Final = ("$mdnsent", "$forwarded", "$junk", "$notjunk", "$phishing")
+# RFC 8621 4.1.1: a keyword is at most 255 characters.
+KEYWORD_CHARACTERS_MAX: Final = 255
+
+SEEN: Final = "$seen"
+DELETED: Final = "$deleted"
+
+
+def parse_flag(text: bytes) -> str:
+    """A flag as the keyword it is stored as. `\\Recent` and unknown system flags are refused."""
+    if text.startswith(b"\\"):
+        keyword = _SYSTEM.get(text.upper())
+        if keyword is None:
+            raise RemoteProtocolError("no such system flag, or not one a client may set")
+        return keyword
+    if len(text) > KEYWORD_CHARACTERS_MAX:
+        raise RemoteProtocolError("a keyword is too long")
+    return text.decode("ascii").lower()
+
+
+def render_flag(keyword: str) -> bytes:
+    """A keyword as IMAP names it."""
+    shown = _SHOWN.get(keyword)
+    return keyword.encode("ascii", "replace") if shown is None else shown
+
+
+def render_flags(keywords: tuple[str, ...]) -> bytes:
+    """The flag list of a message, without its parentheses."""
+    return b" ".join([render_flag(keyword) for keyword in keywords])

@@ -1,0 +1,252 @@
+"""One whole command, text and literals, to its dataclass (RFC 9051 9 command).
+
+Every verb is one entry of one table. What is not in the table, or not as its rule says, is a
+RemoteProtocolError; nothing else is ever raised.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from protocols.errors import LimitExceeded, RemoteProtocolError
+from protocols.imap import commands as c
+from protocols.imap.dates import parse_date_time
+from protocols.imap.fetch_items import parse_fetch
+from protocols.imap.flags import parse_flag
+from protocols.imap.list_options import parse_list, parse_status_items
+from protocols.imap.search_keys import parse_search
+from protocols.imap.tokens import Tokens
+
+# RFC 2971 3.3: at most 30 fields, of 30 and 1024 octets.
+ID_FIELDS_MAX: Final = 30
+# How many flags one command may name, and how many capabilities one ENABLE.
+FLAGS_MAX: Final = 128
+CAPABILITIES_MAX: Final = 64
+
+
+def parse_command(tokens: Tokens) -> c.Command:
+    """Everything after the tag and its space."""
+    verb = tokens.keyword()
+    rule = _RULES.get(verb)
+    if rule is None:
+        raise RemoteProtocolError("unknown command")
+    command = rule(tokens)
+    tokens.end()
+    return command
+
+
+def parse_verb(text: bytes) -> tuple[bytes, bytes] | None:
+    """The tag and the verb a line begins with, or None: to know whose literal is announced."""
+    tokens = Tokens(text)
+    try:
+        tag = tokens.tag()
+        tokens.space()
+        return tag, tokens.keyword()
+    except RemoteProtocolError:
+        return None
+
+
+def _login(tokens: Tokens) -> c.Command:
+    tokens.space()
+    username = tokens.text()
+    tokens.space()
+    return c.Login(username, tokens.text())
+
+
+def _authenticate(tokens: Tokens) -> c.Command:
+    tokens.space()
+    mechanism = tokens.keyword().decode("ascii")
+    initial = None
+    if tokens.accept(b" "):
+        initial = tokens.rest()  # decoded, and refused, by the exchange (RFC 4959)
+        if not initial:
+            raise RemoteProtocolError("expected an initial response")
+    return c.Authenticate(mechanism, initial)
+
+
+def _id(tokens: Tokens) -> c.Command:
+    """RFC 2971 3.1: NIL, or a list of string and nstring in turn."""
+    tokens.space()
+    if tokens.accept_word(b"NIL"):
+        return c.Id()
+    tokens.expect(b"(")
+    fields = 0
+    while not tokens.accept(b")"):
+        if fields:
+            tokens.space()
+        fields += 1
+        if fields > ID_FIELDS_MAX:
+            raise LimitExceeded("ID_FIELDS", f"ID may have {ID_FIELDS_MAX} fields")
+        tokens.string()
+        tokens.space()
+        tokens.nstring()
+    return c.Id()
+
+
+def _enable(tokens: Tokens) -> c.Command:
+    names = []
+    while tokens.accept(b" "):
+        names.append(tokens.keyword())
+        if len(names) > CAPABILITIES_MAX:
+            raise LimitExceeded("ENABLE", "too many capabilities at once")
+    if not names:
+        raise RemoteProtocolError("expected a capability")
+    return c.Enable(tuple(names))
+
+
+def _mailbox(make: Callable[[str], c.Command]) -> Callable[[Tokens], c.Command]:
+    def rule(tokens: Tokens) -> c.Command:
+        tokens.space()
+        return make(tokens.mailbox())
+
+    return rule
+
+
+def _rename(tokens: Tokens) -> c.Command:
+    tokens.space()
+    source = tokens.mailbox()
+    tokens.space()
+    return c.Rename(source, tokens.mailbox())
+
+
+def _lsub(tokens: Tokens) -> c.Command:
+    """RFC 3501 6.3.9."""
+    tokens.space()
+    reference = tokens.mailbox_text(tokens.astring())
+    tokens.space()
+    return c.Lsub(reference, tokens.list_mailbox())
+
+
+def _status(tokens: Tokens) -> c.Command:
+    tokens.space()
+    mailbox = tokens.mailbox()
+    tokens.space()
+    return c.Status(mailbox, parse_status_items(tokens))
+
+
+def _append(tokens: Tokens) -> c.Command:
+    tokens.space()
+    mailbox = tokens.mailbox()
+    tokens.space()
+    keywords: tuple[str, ...] = ()
+    if tokens.peek() == b"(":
+        keywords = _flag_list(tokens)
+        tokens.space()
+    received_ms = None
+    if tokens.peek() == b'"':
+        received_ms = parse_date_time(tokens.string())
+        tokens.space()
+    return c.Append(mailbox, keywords, received_ms, tokens.literal())
+
+
+def _flag_list(tokens: Tokens) -> tuple[str, ...]:
+    """RFC 9051 9 flag-list, as keywords in order and each once."""
+    tokens.expect(b"(")
+    found: dict[str, None] = {}
+    while not tokens.accept(b")"):
+        if found:
+            tokens.space()
+        found[parse_flag(tokens.flag())] = None
+        if len(found) > FLAGS_MAX:
+            raise LimitExceeded("FLAGS", f"a command may name {FLAGS_MAX} flags")
+    return tuple(found)
+
+
+def _fetch(tokens: Tokens, *, uid: bool) -> c.Command:
+    tokens.space()
+    numbers = tokens.number_set()
+    tokens.space()
+    return parse_fetch(tokens, numbers, uid=uid)
+
+
+def _store(tokens: Tokens, *, uid: bool) -> c.Command:
+    """RFC 9051 9 store: one parenthesised list, or flags without parentheses."""
+    tokens.space()
+    numbers = tokens.number_set()
+    tokens.space()
+    mode = c.StoreMode.REPLACE
+    if tokens.peek() in (b"+", b"-"):
+        mode = c.StoreMode(tokens.peek())
+        tokens.expect(mode.value)
+    name = tokens.label()
+    if name not in (b"FLAGS", b"FLAGS.SILENT"):
+        raise RemoteProtocolError("expected FLAGS")
+    tokens.space()
+    if tokens.peek() == b"(":
+        keywords = _flag_list(tokens)
+    else:
+        flags = [parse_flag(tokens.flag())]
+        while tokens.accept(b" ") and len(flags) < FLAGS_MAX:
+            flags.append(parse_flag(tokens.flag()))
+        keywords = tuple(dict.fromkeys(flags))
+    return c.Store(numbers, mode, keywords, name == b"FLAGS.SILENT", uid)
+
+
+def _copy(tokens: Tokens, *, move: bool, uid: bool) -> c.Command:
+    tokens.space()
+    numbers = tokens.number_set()
+    tokens.space()
+    return c.Copy(numbers, tokens.mailbox(), move, uid)
+
+
+def _search(tokens: Tokens, *, uid: bool) -> c.Command:
+    tokens.space()
+    return parse_search(tokens, uid=uid)
+
+
+def _uid(tokens: Tokens) -> c.Command:
+    """RFC 9051 6.4.9."""
+    tokens.space()
+    match tokens.keyword():
+        case b"FETCH":
+            return _fetch(tokens, uid=True)
+        case b"STORE":
+            return _store(tokens, uid=True)
+        case b"SEARCH":
+            return _search(tokens, uid=True)
+        case b"COPY":
+            return _copy(tokens, move=False, uid=True)
+        case b"MOVE":
+            return _copy(tokens, move=True, uid=True)
+        case b"EXPUNGE":
+            tokens.space()
+            return c.Expunge(tokens.number_set())
+    raise RemoteProtocolError("unknown UID command")
+
+
+_RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
+    # RFC 9051 6.1, RFC 2971
+    b"CAPABILITY": lambda tokens: c.Capability(),
+    b"NOOP": lambda tokens: c.Noop(),
+    b"LOGOUT": lambda tokens: c.Logout(),
+    b"ID": _id,
+    # 6.2
+    b"STARTTLS": lambda tokens: c.StartTls(),
+    b"AUTHENTICATE": _authenticate,
+    b"LOGIN": _login,
+    # 6.3
+    b"ENABLE": _enable,
+    b"SELECT": _mailbox(c.Select),
+    b"EXAMINE": _mailbox(lambda name: c.Select(name, read_only=True)),
+    b"CREATE": _mailbox(c.Create),
+    b"DELETE": _mailbox(c.Delete),
+    b"RENAME": _rename,
+    b"SUBSCRIBE": _mailbox(lambda name: c.Subscribe(name, wanted=True)),
+    b"UNSUBSCRIBE": _mailbox(lambda name: c.Subscribe(name, wanted=False)),
+    b"LIST": parse_list,
+    b"LSUB": _lsub,
+    b"NAMESPACE": lambda tokens: c.Namespace(),
+    b"STATUS": _status,
+    b"APPEND": _append,
+    b"IDLE": lambda tokens: c.Idle(),
+    # 6.4, and CHECK of RFC 3501 6.4.1
+    b"CHECK": lambda tokens: c.Noop(),
+    b"CLOSE": lambda tokens: c.Close(expunge=True),
+    b"UNSELECT": lambda tokens: c.Close(expunge=False),
+    b"EXPUNGE": lambda tokens: c.Expunge(),
+    b"SEARCH": lambda tokens: _search(tokens, uid=False),
+    b"FETCH": lambda tokens: _fetch(tokens, uid=False),
+    b"STORE": lambda tokens: _store(tokens, uid=False),
+    b"COPY": lambda tokens: _copy(tokens, move=False, uid=False),
+    b"MOVE": lambda tokens: _copy(tokens, move=True, uid=False),
+    b"UID": _uid,
+}

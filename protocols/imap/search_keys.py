@@ -1,0 +1,218 @@
+"""The search grammar (RFC 9051 6.4.4, RFC 3501 6.4.4): words to one SearchKey.
+
+Nesting is kept on a stack of our own, never on Python's: parentheses, NOT and OR open frames that
+close when they have what they need, and no depth a client sends costs more than a list entry.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from protocols.errors import LimitExceeded, RemoteProtocolError
+from protocols.imap.commands import (
+    All,
+    And,
+    Dated,
+    InBody,
+    InHeader,
+    Keyword,
+    Moment,
+    Not,
+    Numbers,
+    Or,
+    Search,
+    SearchKey,
+    SearchReturn,
+    Sized,
+)
+from protocols.imap.dates import parse_date
+from protocols.imap.flags import parse_flag
+from protocols.imap.tokens import Tokens
+
+# How deep NOT, OR and parentheses may nest: evaluation follows the nesting.
+DEPTH_MAX: Final = 50
+# How many keys one search may have: each is asked of each message.
+KEYS_MAX: Final = 500
+
+CHARSETS: Final = (b"US-ASCII", b"UTF-8")
+
+
+class BadCharset(RemoteProtocolError):
+    """NO [BADCHARSET]: not a charset we search in (RFC 9051 6.4.4)."""
+
+
+def parse_search(tokens: Tokens, *, uid: bool) -> Search:
+    """What follows SEARCH and a space."""
+    returns = None
+    if tokens.accept_word(b"RETURN "):
+        returns = _returns(tokens)
+        tokens.space()
+    if tokens.accept_word(b"CHARSET "):
+        charset = tokens.astring()
+        if charset.upper() not in CHARSETS:
+            raise BadCharset("only US-ASCII and UTF-8 are searched")
+        tokens.space()
+    return Search(_program(tokens), returns, uid)
+
+
+def _returns(tokens: Tokens) -> frozenset[SearchReturn]:
+    """RFC 9051 9 search-return-opts; `RETURN ()` is `RETURN (ALL)`."""
+    tokens.expect(b"(")
+    found: set[SearchReturn] = set()
+    while not tokens.accept(b")"):
+        if found:
+            tokens.space()
+        name = tokens.label()
+        if name not in SearchReturn._value2member_map_:
+            raise RemoteProtocolError("unknown search return option")
+        found.add(SearchReturn(name))
+    return frozenset(found or {SearchReturn.ALL})
+
+
+@dataclass(slots=True)
+class _Frame:
+    """Something that waits for keys: `needs` of them, or a closing parenthesis when None."""
+
+    build: Callable[[list[SearchKey]], SearchKey]
+    needs: int | None
+    keys: list[SearchKey] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return self.needs is not None and len(self.keys) == self.needs
+
+
+def _all_of(keys: list[SearchKey]) -> SearchKey:
+    return keys[0] if len(keys) == 1 else And(tuple(keys))
+
+
+def _program(tokens: Tokens) -> SearchKey:
+    """search-key *(SP search-key) up to the end of the command."""
+    root = _Frame(_all_of, None)
+    stack = [root]
+    keys = 0
+    while True:
+        keys += 1
+        if keys > KEYS_MAX:
+            raise LimitExceeded("SEARCH_KEYS", f"a search may have {KEYS_MAX} keys")
+        opened = _open(tokens)
+        if opened is not None:
+            stack.append(opened)
+            if len(stack) > DEPTH_MAX:
+                raise LimitExceeded("SEARCH_DEPTH", f"a search may nest {DEPTH_MAX} deep")
+            continue  # a key must follow at once: "(" key, "NOT " key
+        _close(tokens, stack, _leaf(tokens))
+        if tokens.at_end:
+            break
+        tokens.space()
+    if len(stack) > 1:
+        raise RemoteProtocolError("the search ends too early")
+    return _all_of(root.keys)
+
+
+def _open(tokens: Tokens) -> _Frame | None:
+    if tokens.accept(b"("):
+        return _Frame(_all_of, None)
+    if tokens.accept_word(b"NOT "):
+        return _Frame(lambda keys: Not(keys[0]), 1)
+    if tokens.accept_word(b"OR "):
+        return _Frame(lambda keys: Or(keys[0], keys[1]), 2)
+    return None
+
+
+def _close(tokens: Tokens, stack: list[_Frame], key: SearchKey) -> None:
+    """Give `key` to the innermost frame, and close every frame that now has all it needs."""
+    stack[-1].keys.append(key)
+    while len(stack) > 1:
+        frame = stack[-1]
+        if not frame.complete and not (frame.needs is None and tokens.accept(b")")):
+            return
+        stack.pop()
+        stack[-1].keys.append(frame.build(frame.keys))
+
+
+def _leaf(tokens: Tokens) -> SearchKey:
+    if tokens.at_number_set:
+        return Numbers(tokens.number_set(), uid=False)
+    name = tokens.keyword()
+    simple = _SIMPLE.get(name)
+    if simple is not None:
+        return simple
+    rule = _RULES.get(name)
+    if rule is None:
+        raise RemoteProtocolError("unknown search key")
+    tokens.space()
+    return rule(tokens)
+
+
+_SIMPLE: Final[Mapping[bytes, SearchKey]] = {
+    b"ALL": All(),
+    b"ANSWERED": Keyword("$answered"),
+    b"DELETED": Keyword("$deleted"),
+    b"DRAFT": Keyword("$draft"),
+    b"FLAGGED": Keyword("$flagged"),
+    b"SEEN": Keyword("$seen"),
+    b"UNANSWERED": Keyword("$answered", present=False),
+    b"UNDELETED": Keyword("$deleted", present=False),
+    b"UNDRAFT": Keyword("$draft", present=False),
+    b"UNFLAGGED": Keyword("$flagged", present=False),
+    b"UNSEEN": Keyword("$seen", present=False),
+    # RFC 3501 6.4.4. No message of ours is \Recent, so NEW and RECENT find none and OLD all.
+    b"NEW": Not(All()),
+    b"OLD": All(),
+    b"RECENT": Not(All()),
+}
+
+
+def _date(tokens: Tokens) -> int:
+    """RFC 9051 9 date: with or without quotes."""
+    return parse_date(tokens.string() if tokens.peek() == b'"' else tokens.atom())
+
+
+def _before(moment: Moment) -> Callable[[Tokens], SearchKey]:
+    return lambda tokens: Dated(moment, None, _date(tokens))
+
+
+def _since(moment: Moment) -> Callable[[Tokens], SearchKey]:
+    return lambda tokens: Dated(moment, _date(tokens), None)
+
+
+def _on(moment: Moment) -> Callable[[Tokens], SearchKey]:
+    def rule(tokens: Tokens) -> SearchKey:
+        day = _date(tokens)
+        return Dated(moment, day, day + 1)
+
+    return rule
+
+
+def _field(name: bytes) -> Callable[[Tokens], SearchKey]:
+    return lambda tokens: InHeader(name, tokens.text().casefold())
+
+
+def _header(tokens: Tokens) -> SearchKey:
+    name = tokens.astring().lower()
+    tokens.space()
+    return InHeader(name, tokens.text().casefold())
+
+
+_RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
+    b"BCC": _field(b"bcc"),
+    b"BEFORE": _before(Moment.RECEIVED),
+    b"BODY": lambda tokens: InBody(tokens.text().casefold(), header_too=False),
+    b"CC": _field(b"cc"),
+    b"FROM": _field(b"from"),
+    b"HEADER": _header,
+    b"KEYWORD": lambda tokens: Keyword(parse_flag(tokens.atom())),
+    b"LARGER": lambda tokens: Sized(over=tokens.number()),
+    b"ON": _on(Moment.RECEIVED),
+    b"SENTBEFORE": _before(Moment.SENT),
+    b"SENTON": _on(Moment.SENT),
+    b"SENTSINCE": _since(Moment.SENT),
+    b"SINCE": _since(Moment.RECEIVED),
+    b"SMALLER": lambda tokens: Sized(under=tokens.number()),
+    b"SUBJECT": _field(b"subject"),
+    b"TEXT": lambda tokens: InBody(tokens.text().casefold(), header_too=True),
+    b"TO": _field(b"to"),
+    b"UID": lambda tokens: Numbers(tokens.number_set(), uid=True),
+    b"UNKEYWORD": lambda tokens: Keyword(parse_flag(tokens.atom()), present=False),
+}

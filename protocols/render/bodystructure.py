@@ -1,0 +1,212 @@
+"""BODYSTRUCTURE of a message, rendered once at ingest, and BODY cut out of it (RFC 9051 7.5.2).
+
+The tree is as deep as the MIME parser's DEPTH_MAX at most, so rendering may follow it by calls.
+Optional fields share a budget of octets; when it is used up they are NIL, so that a message of a
+thousand parts with long parameters still has a bounded record.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from protocols.mime import parameters
+from protocols.mime.structure import Part
+from protocols.render.envelope import EMPTY_ENVELOPE, ascii_text, render_envelope
+from protocols.render.strings import NIL, render_string
+
+# What parameters, descriptions, embedded envelopes and the like may take up in one structure.
+OPTIONAL_BYTES_MAX: Final = 128 * 1024
+# The longest single value that is shown.
+VALUE_BYTES_MAX: Final = 4 * 1024
+
+_MESSAGE_SUBTYPES: Final = frozenset({"rfc822", "global"})
+
+
+class _Budget:
+    """How many octets of optional fields may still be shown."""
+
+    __slots__ = ("room",)
+
+    def __init__(self) -> None:
+        self.room = OPTIONAL_BYTES_MAX
+
+    def take(self, octets: bytes, otherwise: bytes = NIL) -> bytes:
+        """`octets` while there is room for them."""
+        if len(octets) > self.room:
+            return otherwise
+        self.room -= len(octets)
+        return octets
+
+
+def render_bodystructure(root: Part, data: bytes) -> bytes:
+    """The structure of a message with its extension data."""
+    return _part(root, data, _Budget())
+
+
+def _part(part: Part, data: bytes, budget: _Budget) -> bytes:
+    if part.is_multipart and part.children:
+        # RFC 9051 9 body-type-mpart: bodies, subtype, parameters, disposition, language, location
+        return b"(%b %b %b %b)" % (
+            b"".join([_part(child, data, budget) for child in part.children]),
+            _word(part.subtype),
+            _params(part.params, budget),
+            _tail(part, budget),
+        )
+    md5 = NIL if part.md5 is None else budget.take(_value(part.md5))
+    return b"(%b %b %b)" % (_fields(part, data, budget), md5, _tail(part, budget))
+
+
+def _fields(part: Part, data: bytes, budget: _Budget) -> bytes:
+    """RFC 9051 9 body-type-1part without its extension data."""
+    shown_params = part.params
+    if not part.has_type and part.type == "text" and not shown_params:
+        shown_params = {"charset": "us-ascii"}  # RFC 2045 5.2, what no Content-Type means
+    # A multipart that nobody could cut open has no body-type-1part of its own name.
+    kind, subtype = ("application", "octet-stream") if part.is_multipart else _types(part)
+    basic = b"%b %b %b %b %b %b %d" % (
+        _word(kind),
+        _word(subtype),
+        _params(shown_params, budget),
+        NIL if part.content_id is None else budget.take(_value(_bracketed(part.content_id))),
+        NIL if part.description is None else budget.take(_value(part.description)),
+        _word(part.encoding or "7bit"),
+        part.size,
+    )
+    if part.message is not None and _is_message(part):
+        envelope = budget.take(render_envelope(part.message, data), EMPTY_ENVELOPE)
+        inner = _part(part.message, data, budget)
+        return b"%b %b %b %d" % (basic, envelope, inner, part.lines)
+    return b"%b %d" % (basic, part.lines) if kind == "text" else basic
+
+
+def _is_message(part: Part) -> bool:
+    return part.type == "message" and part.subtype in _MESSAGE_SUBTYPES
+
+
+def _types(part: Part) -> tuple[str, str]:
+    # A message/rfc822 that was not opened (too deep) cannot be shown as one: the grammar demands
+    # an envelope and a body of it.
+    if part.message is None and _is_message(part):
+        return "application", "octet-stream"
+    return part.type, part.subtype
+
+
+def _tail(part: Part, budget: _Budget) -> bytes:
+    """RFC 9051 9 body-fld-dsp, body-fld-lang, body-fld-loc."""
+    disposition = NIL
+    if part.disposition:
+        disposition = b"(%b %b)" % (
+            _word(part.disposition),
+            _params(part.disposition_params, budget),
+        )
+    language = NIL
+    if part.language:
+        language = budget.take(b"(%b)" % b" ".join(map(_value, part.language)))
+    location = NIL if part.location is None else budget.take(_value(part.location))
+    return b"%b %b %b" % (budget.take(disposition), language, location)
+
+
+def _params(params: Mapping[str, str], budget: _Budget) -> bytes:
+    """RFC 9051 9 body-fld-param. What is not ASCII is written as RFC 2231 would have sent it."""
+    if not params:
+        return NIL
+    pairs = []
+    for name, value in params.items():
+        if value.isascii():
+            pairs.append((name, value))
+        else:
+            rendered = (piece.partition("=") for piece in parameters.render(name, value))
+            pairs += [(piece[0], piece[2]) for piece in rendered]
+    return budget.take(b"(%b)" % b" ".join([_word(n) + b" " + _value(v) for n, v in pairs]))
+
+
+def _bracketed(content_id: str) -> str:
+    """The form Content-ID has in a header, whichever way the tree keeps it."""
+    return content_id if content_id.startswith("<") else f"<{content_id}>"
+
+
+def _word(text: str) -> bytes:
+    return render_string(text.upper().encode("ascii", "replace")[:VALUE_BYTES_MAX])
+
+
+def _value(text: str) -> bytes:
+    return render_string(ascii_text(text)[:VALUE_BYTES_MAX])
+
+
+# --- BODY: the same without extension data
+
+_TOKEN: Final = re.compile(rb'\(|\)|"(?:[^"\\]|\\.)*+"|\{([0-9]+)\}\r\n|[^ ()"{]+', re.DOTALL)
+# RFC 9051 9: how many fields a body has before its extension data.
+_BASIC_FIELDS: Final = 7
+_TEXT_FIELDS: Final = 8
+_MESSAGE_FIELDS: Final = 10
+
+
+class _List:
+    """A parenthesised list being read, and whether its next field stays.
+
+    What is no body (an envelope, parameters) stays whole. A multipart keeps its children and the
+    subtype; of other bodies the first words tell how many fields come before the extension data.
+    """
+
+    __slots__ = ("body", "fields", "first", "left", "message")
+
+    def __init__(self, *, body: bool) -> None:
+        self.body = body
+        self.fields = 0
+        self.first = b""
+        self.left = 1
+        self.message = False
+
+    def begin(self, octets: bytes) -> bool:
+        """The next field begins with this token; True: it stays."""
+        if not self.body:
+            return True
+        if self.left == 0:
+            return False
+        self.fields += 1
+        if self.fields == 1:
+            self.first = octets.upper()
+            self.left = _TEXT_FIELDS if self.first == b'"TEXT"' else _BASIC_FIELDS
+        elif self.fields == 2 and self.first == b'"MESSAGE"':
+            self.message = octets.upper() in (b'"RFC822"', b'"GLOBAL"')
+            self.left = _MESSAGE_FIELDS - 1 if self.message else self.left
+        if self.first == b"(":
+            self.left = int(octets == b"(")  # after the subtype nothing stays
+        else:
+            self.left -= 1
+        return True
+
+    @property
+    def at_body(self) -> bool:
+        """The list that has just begun is a body: a child, or that of an embedded message."""
+        return self.body and (self.first == b"(" or (self.message and self.fields == 9))
+
+
+def render_body(bodystructure: bytes) -> bytes:
+    """BODY, the non-extensible form, cut out of a BODYSTRUCTURE of ours (RFC 9051 6.4.5)."""
+    out: list[bytes] = []
+    stack: list[_List] = []
+    dropped = 0  # how many lists deep we are in a field that is left out
+    position = 0
+    while token := _TOKEN.search(bodystructure, position):
+        start, position = token.span()
+        if token[1] is not None:
+            position += int(token[1])  # a literal's octets
+        octets = bodystructure[start:position]
+        if octets == b")":
+            if dropped:
+                dropped -= 1
+                continue
+            stack.pop()
+            out.append(b")")
+            continue
+        if dropped or (stack and not stack[-1].begin(octets)):
+            dropped += octets == b"("
+            continue
+        if bodystructure[start - 1 : start] == b" " and out[-1] != b"(":
+            out.append(b" ")
+        out.append(octets)
+        if octets == b"(":
+            stack.append(_List(body=not stack or stack[-1].at_body))
+    return b"".join(out)
