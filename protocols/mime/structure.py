@@ -1,0 +1,331 @@
+"""Bytes of a message to the tree of its parts, as offsets into those bytes.
+
+Invariants: parsing never fails; children lie inside their parents; nothing is copied but header
+values; the bytes are searched for boundaries at most SCANS_MAX times over in all, whatever their
+nesting. Multiparts that cannot be cut (no boundary found, too deep, too many parts) get one
+text/plain child holding their whole body, so that IMAP has a part to show and no text is lost.
+"""
+
+import re
+from typing import Final
+
+from protocols.mime import charsets, grammar, headers, parameters
+from protocols.mime.headers import Header
+from protocols.mime.parts import Part, find_jmap, find_part, pack, unpack, walk
+
+__all__ = [
+    "Part",
+    "find_jmap",
+    "find_part",
+    "headers_of",
+    "pack",
+    "parse",
+    "read",
+    "unpack",
+    "walk",
+]
+
+# Containers inside containers; forwarded chains in real mail stay below twenty.
+DEPTH_MAX: Final = 50
+PARTS_MAX: Final = 1_000
+# Times the message's length that may be searched for boundaries in all.
+SCANS_MAX: Final = 24
+BOUNDARY_CHARS_MAX: Final = 250  # RFC 2046 5.1.1 says 70; not all senders know
+# How far into a body we look for the boundary its header does not name, and how often.
+GUESS_BYTES_MAX: Final = 64 * 1024
+GUESS_LINES_MAX: Final = 32
+LANGUAGES_MAX: Final = 32
+FIELD_BYTES_MAX: Final = 64 * 1024
+
+_GUESSED: Final = re.compile(rb"--([0-9A-Za-z'()+_,./:=?-]{1,70}+)[ \t]*+\r?(?=\n)")
+_TYPE: Final = re.compile(r"([\w!#$%&'*+.^`|~-]+)/([\w!#$%&'*+.^`|~-]+)", re.ASCII)
+_MESSAGES: Final = frozenset({"message/rfc822", "message/global"})
+# RFC 2046 5.2.1 forbids these on messages; where they stand, there are no offsets to give.
+_OPAQUE: Final = frozenset({"base64", "quoted-printable", "x-uuencode", "uuencode"})
+
+_Span = tuple[int, int]
+
+
+class _Budget:
+    """What is left of the parts to make and of the bytes to search."""
+
+    __slots__ = ("bytes_left", "parts_left")
+
+    def __init__(self, data: bytes) -> None:
+        self.parts_left = PARTS_MAX
+        self.bytes_left = SCANS_MAX * max(len(data), 1024)
+
+    def take_parts(self, wanted: int) -> int:
+        """How many of the wanted parts may be made."""
+        granted = min(wanted, self.parts_left)
+        self.parts_left -= granted
+        return granted
+
+    def take_scan(self, length: int) -> bool:
+        """Whether `length` more bytes may be searched."""
+        self.bytes_left -= length
+        return self.bytes_left >= 0
+
+
+class _Frame:
+    """A part being read: what its header said, and the spans of its children still to read."""
+
+    __slots__ = (
+        "body",
+        "children",
+        "counter",
+        "depth",
+        "embeds",
+        "fields",
+        "header_start",
+        "jmap_id",
+        "kind",
+        "params",
+        "part_id",
+        "spans",
+        "taken",
+    )
+
+    depth: int
+    embeds: bool
+    kind: tuple[str, str]
+    part_id: str
+    counter: list[int]
+    jmap_id: str | None
+
+    def __init__(self, data: bytes, span: _Span, parent: "_Frame | None") -> None:
+        self.header_start, body_start = headers.block_end(data, *span)
+        self.body = (body_start, max(body_start, span[1]))
+        self.fields = headers.split(data, self.header_start, body_start)
+        self.depth = parent.depth + 1 if parent else 0
+        in_message = parent is None or parent.embeds
+        digest = parent is not None and parent.kind == ("multipart", "digest")
+        self.kind, self.params = _kind(self.first("content-type"), digest)
+        self.embeds = "/".join(self.kind) in _MESSAGES and self.encoding() not in _OPAQUE
+        self.counter = [0] if in_message or parent is None else parent.counter
+        self.spans: list[_Span] = []
+        self.children: list[Part] = []
+        self.taken = 0
+        self.number(parent)
+
+    def number(self, parent: "_Frame | None") -> None:
+        """Give the part its IMAP and JMAP numbers, see `parts`."""
+        multipart = self.kind[0] == "multipart"
+        prefix = parent.part_id if parent else ""
+        if multipart and (parent is None or parent.embeds):
+            self.part_id = prefix
+        else:
+            number = 1 if parent is None or parent.embeds else parent.taken
+            self.part_id = f"{prefix}.{number}" if prefix else str(number)
+        self.jmap_id = None
+        if not multipart:
+            self.counter[0] += 1
+            self.jmap_id = str(self.counter[0])
+
+    def first(self, name: str) -> bytes | None:
+        """The raw value of the first field of that name: what most readers of MIME go by."""
+        for field in self.fields:
+            if field.name.lower() == name:
+                return field.raw[:FIELD_BYTES_MAX]
+        return None
+
+    def encoding(self) -> str:
+        """RFC 2045 6.1: the transfer encoding, 7bit if none is named."""
+        raw = self.first("content-transfer-encoding")
+        named = _plain(raw).strip(" \t\"';").lower() if raw else ""
+        return named or "7bit"
+
+    def find_spans(self, data: bytes, budget: _Budget) -> None:
+        """Cut the body into the spans of the parts in it, if this part holds others."""
+        if self.embeds:
+            if self.depth < DEPTH_MAX and budget.take_parts(1):
+                self.spans = [self.body]
+        elif self.kind[0] == "multipart":
+            spans = _cut(data, self.body, self.params.get("boundary"), budget)
+            if self.depth < DEPTH_MAX and (granted := budget.take_parts(len(spans))):
+                dropped = granted < len(spans)
+                self.spans = spans[:granted]
+                if dropped:
+                    self.spans[-1] = (self.spans[-1][0], self.body[1])
+            self.spans.reverse()  # taken from the end
+
+    def close(self, data: bytes) -> Part:
+        """The finished part."""
+        start, end = self.body
+        counts_lines = self.kind[0] == "text" or self.embeds
+        disposition, disposition_params = _disposition(self.first("content-disposition"))
+        children = self.children
+        if self.kind[0] == "multipart" and not children:
+            children = [self.whole_body(data)]
+        return Part(
+            part_id=self.part_id,
+            jmap_id=self.jmap_id,
+            header_start=self.header_start,
+            body_start=start,
+            body_end=end,
+            type=self.kind[0],
+            subtype=self.kind[1],
+            params=self.params,
+            encoding=self.encoding(),
+            disposition=disposition,
+            disposition_params=disposition_params,
+            content_id=_content_id(self.first("content-id")),
+            description=_text(self.first("content-description")),
+            language=_languages(self.first("content-language")),
+            location=_location(self.first("content-location")),
+            md5=_text(self.first("content-md5")),
+            lines=data.count(b"\n", start, end) if counts_lines else 0,
+            children=() if self.embeds else tuple(children),
+            message=children[0] if self.embeds and children else None,
+            has_type=self.first("content-type") is not None,
+        )
+
+    def whole_body(self, data: bytes) -> Part:
+        """The only child of a multipart that could not be cut."""
+        start, end = self.body
+        self.counter[0] += 1
+        part_id = f"{self.part_id}.1" if self.part_id else "1"
+        lines = data.count(b"\n", start, end)
+        return Part(
+            part_id, str(self.counter[0]), start, start, end, "text", "plain", {}, lines=lines
+        )
+
+
+def parse(data: bytes) -> Part:
+    """The tree of parts of a message; any bytes at all have one."""
+    return read(data)[0]
+
+
+def read(data: bytes) -> tuple[Part, list[Header]]:
+    """The tree of parts of a message and the header fields of its root."""
+    data = _with_line_feeds(data)
+    budget = _Budget(data)
+    root = _Frame(data, (0, len(data)), None)
+    root.find_spans(data, budget)
+    stack = [root]
+    while True:
+        frame = stack[-1]
+        if frame.spans:
+            frame.taken += 1
+            child = _Frame(data, frame.spans.pop(), frame)
+            child.find_spans(data, budget)
+            stack.append(child)
+            continue
+        part = stack.pop().close(data)
+        if not stack:
+            return part, root.fields
+        stack[-1].children.append(part)
+
+
+def headers_of(data: bytes, part: Part) -> list[Header]:
+    """The header fields of a part, in order."""
+    return headers.split(_with_line_feeds(data), part.header_start, part.header_end)
+
+
+def _with_line_feeds(data: bytes) -> bytes:
+    """Lines ended by bare CR become lines ended by LF: the same offsets, readable lines."""
+    if b"\n" not in data and b"\r" in data:
+        return data.replace(b"\r", b"\n")
+    return data
+
+
+def _cut(data: bytes, body: _Span, boundary: str | None, budget: _Budget) -> list[_Span]:
+    """RFC 2046 5.1.1: the spans between the delimiter lines of a multipart body."""
+    start, end = body
+    if not budget.take_scan(end - start):
+        return []
+    named = (boundary or "").rstrip()[:BOUNDARY_CHARS_MAX].encode("utf-8", "replace")
+    spans = _between(data, start, end, named) if named else []
+    if not spans and (guessed := _guess_boundary(data, start, end)):
+        spans = _between(data, start, end, guessed)
+    return spans
+
+
+def _between(data: bytes, start: int, end: int, boundary: bytes) -> list[_Span]:
+    needle = b"\n--" + boundary
+    spans: list[_Span] = []
+    opened = -1  # where the part being looked at starts
+    # The line end before the first delimiter is that of the header, or there is none at all.
+    at_start = data.startswith(needle[1:], start, end)
+    hit = start - 1 if at_start else data.find(needle, start, end)
+    while (at_start or hit >= 0) and len(spans) < PARTS_MAX:
+        at_start = False
+        line_end = data.find(b"\n", hit + len(needle), end)
+        after = end if line_end < 0 else line_end
+        rest = data[hit + len(needle) : after].strip(b" \t\r")
+        closes = rest[:2] == b"--" and not rest[2:].strip(b" \t\r")
+        if closes or not rest:
+            if opened >= 0:
+                spans.append((opened, _before_delimiter(data, opened, hit)))
+            opened = -1
+            if closes:
+                break
+            opened = min(after + 1, end)
+        hit = data.find(needle, after, end)
+    if opened >= 0:
+        spans.append((opened, end))
+    return spans
+
+
+def _before_delimiter(data: bytes, start: int, hit: int) -> int:
+    """The line end before a delimiter belongs to the delimiter (RFC 2046 5.1.1)."""
+    if hit > start and data[hit - 1] == 0x0D:
+        hit -= 1
+    return max(start, hit)
+
+
+def _guess_boundary(data: bytes, start: int, end: int) -> bytes | None:
+    """The boundary of a multipart that names none or a wrong one: the first line like one."""
+    limit = min(end, start + GUESS_BYTES_MAX)
+    if guessed := _GUESSED.match(data, start, limit):
+        return guessed[1]
+    hit = data.find(b"\n--", start, limit)
+    for _ in range(GUESS_LINES_MAX):
+        if hit < 0:
+            break
+        if guessed := _GUESSED.match(data, hit + 1, limit):
+            return guessed[1]
+        hit = data.find(b"\n--", hit + 1, limit)
+    return None
+
+
+def _kind(raw: bytes | None, digest: bool) -> tuple[tuple[str, str], dict[str, str]]:
+    """RFC 2045 5.2, RFC 2046 5.1.5: type, subtype and parameters, or what their absence means."""
+    if raw is None:
+        return (("message", "rfc822") if digest else ("text", "plain")), {}
+    value, params = parameters.parse(charsets.decode_header(raw, None))
+    named = _TYPE.fullmatch(value)
+    return ((named[1], named[2]) if named else ("text", "plain")), params
+
+
+def _disposition(raw: bytes | None) -> tuple[str | None, dict[str, str]]:
+    if raw is None:
+        return None, {}
+    value, params = parameters.parse(charsets.decode_header(raw, None))
+    return value or None, params
+
+
+def _plain(raw: bytes) -> str:
+    return grammar.strip_comments(grammar.unfold(charsets.decode_header(raw, None))).strip()
+
+
+def _text(raw: bytes | None) -> str | None:
+    return grammar.unfold(charsets.decode_header(raw, None)).strip() if raw is not None else None
+
+
+def _content_id(raw: bytes | None) -> str | None:
+    """RFC 8621 4.1.4 cid: without CFWS and angle brackets."""
+    return ("".join(_plain(raw).split()).strip("<>") or None) if raw is not None else None
+
+
+def _location(raw: bytes | None) -> str | None:
+    """RFC 2557 4.1: white space inside is folding."""
+    return ("".join(_plain(raw).split()) or None) if raw is not None else None
+
+
+def _languages(raw: bytes | None) -> tuple[str, ...] | None:
+    """RFC 3282 2: a list of tags."""
+    if raw is None:
+        return None
+    tags = [tag.strip() for tag in _plain(raw).split(",", LANGUAGES_MAX)[:LANGUAGES_MAX]]
+    return tuple(tag for tag in tags if tag) or None
