@@ -1,0 +1,152 @@
+"""The doors' sockets: accept, bound, hand each connection to its door, and drain at the stop.
+
+open      the port of every door this node has
+refuse    over CONNECTIONS_MAX of a door, or too many of one address: closed at once
+contain   a bug met by one connection ends that connection, is logged with its traceback and
+          counted; the node and everybody else's connections go on
+stop      no new connections, a time to finish, then the rest are cancelled
+"""
+
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+import trio
+
+from node import logs
+
+HANDSHAKE_S: Final = 20.0
+
+log = logs.named("node.listeners")
+
+Converse = Callable[[trio.abc.Stream, str, bool], Awaitable[None]]
+"""Carry one connection to its end: (stream, peer's IP address, TLS is on)."""
+
+
+class Listening(Protocol):
+    """What this file needs of the network."""
+
+    async def listen(self, host: str, port: int) -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
+        """Listeners on one address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One port: `tls` is shaken hands for first when it is given (an implicit-TLS port)."""
+
+    name: str
+    port: int
+    converse: Converse
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(slots=True)
+class DoorCounts:
+    """What has come to one door."""
+
+    open: int = 0
+    accepted: int = 0
+    refused: int = 0
+    failed: int = 0
+
+
+class Listeners:
+    """All doors of one node."""
+
+    def __init__(
+        self,
+        network: Listening,
+        address: str,
+        *,
+        connections_max: int,
+        connections_per_address_max: int,
+    ) -> None:
+        self._network = network
+        self._address = address
+        self._connections_max = connections_max
+        self._per_address_max = connections_per_address_max
+        self._per_address: Counter[tuple[str, str]] = Counter()
+        self.counts: dict[str, DoorCounts] = {}
+        """By the door's name."""
+
+    async def serve(
+        self,
+        doors: Sequence[Door],
+        stopping: trio.Event,
+        *,
+        drain_s: float,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until `stopping`, then drain. Raises OSError when a port cannot be opened."""
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as accepting:
+                for door in doors:
+                    self.counts[door.name] = DoorCounts()
+                    listeners = await self._network.listen(self._address, door.port)
+                    accepting.start_soon(
+                        partial(
+                            trio.serve_listeners,
+                            partial(self._connection, door),
+                            list(listeners),
+                            handler_nursery=connections,
+                        ),
+                        name=f"{door.name} accepting",
+                    )
+                task_status.started()
+                await stopping.wait()
+                accepting.cancel_scope.cancel()
+            connections.cancel_scope.deadline = trio.current_time() + drain_s
+
+    async def _connection(self, door: Door, stream: trio.abc.Stream) -> None:
+        counts = self.counts[door.name]
+        peer = _peer_ip(stream)
+        place = (door.name, peer)
+        full = counts.open >= self._connections_max
+        if full or self._per_address[place] >= self._per_address_max:
+            counts.refused += 1
+            await trio.aclose_forcefully(stream)
+            return
+        counts.accepted += 1
+        counts.open += 1
+        self._per_address[place] += 1
+        try:
+            await self._contained(door, stream, peer)
+        finally:
+            counts.open -= 1
+            self._per_address[place] -= 1
+            if not self._per_address[place]:
+                del self._per_address[place]
+            await trio.aclose_forcefully(stream)
+
+    async def _contained(self, door: Door, stream: trio.abc.Stream, peer: str) -> None:
+        """The one place where an error we cannot name does not rise: it is one peer's alone."""
+        try:
+            if door.tls is None:
+                await door.converse(stream, peer, False)
+                return
+            wrapped = trio.SSLStream(stream, door.tls, server_side=True, https_compatible=True)
+            with trio.fail_after(HANDSHAKE_S):
+                await wrapped.do_handshake()
+            await door.converse(wrapped, peer, True)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            return  # the peer went away, or never finished its handshake
+        except Exception:
+            self.counts[door.name].failed += 1
+            log.exception("connection failed", door=door.name, peer=peer)
+
+
+def _peer_ip(stream: trio.abc.Stream) -> str:
+    """The peer's address; a stream without one (a simulated one says so itself) is this machine."""
+    named = getattr(stream, "peer_ip", None)
+    if isinstance(named, str):
+        return named
+    if isinstance(stream, trio.SocketStream):
+        try:
+            address = stream.socket.getpeername()
+        except OSError:
+            return "0.0.0.0"  # noqa: S104 - gone already: not loopback, so nothing is trusted
+        return str(address[0]) if isinstance(address, tuple) else "127.0.0.1"
+    return "0.0.0.0"  # noqa: S104 - unknown: not loopback, so nothing is trusted

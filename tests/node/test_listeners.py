@@ -1,0 +1,105 @@
+"""Doors are bounded, a bug ends one connection only, and a stop drains."""
+
+import functools
+
+import pytest
+import trio
+import trio.testing
+
+from node.listeners import Door, Listeners
+
+
+class Loopback:
+    """Listens where the system likes, and remembers where."""
+
+    def __init__(self) -> None:
+        self.ports: list[int] = []
+
+    async def listen(self, host: str, port: int) -> list[trio.SocketListener]:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        self.ports.append(listeners[0].socket.getsockname()[1])
+        return listeners
+
+    async def dial(self) -> trio.SocketStream:
+        return await trio.open_tcp_stream("127.0.0.1", self.ports[0])
+
+
+async def echo(stream: trio.abc.Stream, peer: str, secure: bool) -> None:
+    """Send back what comes; a bug when it is `bug`."""
+    while data := await stream.receive_some(100):
+        if data == b"bug":
+            raise KeyError("bug")
+        await stream.send_all(f"{peer} {secure} ".encode() + data)
+
+
+class House:
+    """Listeners with one echo door, in a nursery."""
+
+    def __init__(self, nursery: trio.Nursery, **limits: int) -> None:
+        self.network, self.stopping, self.nursery = Loopback(), trio.Event(), nursery
+        limits = {"connections_max": 10, "connections_per_address_max": 10} | limits
+        self.listeners = Listeners(self.network, "127.0.0.1", **limits)
+        self.ended = trio.Event()
+
+    async def open(self, drain_s: float = 1.0) -> None:
+        serve = functools.partial(self._serve, drain_s)
+        await self.nursery.start(serve)
+
+    async def _serve(self, drain_s: float, task_status: trio.TaskStatus[None]) -> None:
+        await self.listeners.serve(
+            [Door("echo", 0, echo)], self.stopping, drain_s=drain_s, task_status=task_status
+        )
+        self.ended.set()
+
+
+async def said(stream: trio.SocketStream, words: bytes) -> bytes:
+    await stream.send_all(words)
+    return bytes(await stream.receive_some(100))
+
+
+async def test_a_connection_is_served_with_its_peers_address(nursery: trio.Nursery) -> None:
+    house = House(nursery)
+    await house.open()
+    assert await said(await house.network.dial(), b"hi") == b"127.0.0.1 False hi"
+    house.stopping.set()
+
+
+@pytest.mark.parametrize("limit", ["connections_max", "connections_per_address_max"])
+async def test_over_a_bound_a_connection_is_closed_at_once(
+    nursery: trio.Nursery, limit: str
+) -> None:
+    house = House(nursery, **{limit: 1})
+    await house.open()
+    first = await house.network.dial()
+    await said(first, b"a")
+    second = await house.network.dial()
+    assert await second.receive_some(1) == b""
+    assert house.listeners.counts["echo"].refused == 1
+    await first.aclose()
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    assert (await said(await house.network.dial(), b"c")).endswith(b"c")
+    house.stopping.set()
+
+
+async def test_a_bug_ends_one_connection_only(
+    nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(nursery)
+    await house.open()
+    other, unlucky = await house.network.dial(), await house.network.dial()
+    assert await said(unlucky, b"bug") == b""
+    assert (await said(other, b"still here")).endswith(b"still here")
+    assert house.listeners.counts["echo"].failed == 1
+    house.stopping.set()
+
+
+async def test_a_stop_drains_and_then_cuts(nursery: trio.Nursery) -> None:
+    house = House(nursery)
+    await house.open(drain_s=0.1)
+    stream = await house.network.dial()
+    await said(stream, b"a")
+    house.stopping.set()
+    assert (await said(stream, b"last words")).endswith(b"last words")
+    with trio.fail_after(5):
+        await house.ended.wait()
+        assert await stream.receive_some(1) == b""
