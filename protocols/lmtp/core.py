@@ -1,0 +1,439 @@
+"""LMTP's conversation, sans-IO (RFC 2033 over RFC 5321): octets in, events and replies out.
+
+The driver feeds octets (`receive`), asks for the next event, answers it, and sends what
+`outgoing` gives whenever it is about to wait: replies to a pipelined group leave together (RFC 2920
+3.2). Which command may come when is the table ALLOWED; what it does not list is 503. Phase is
+written by `_enter` alone. After the end of a message there is one reply per accepted recipient, in
+the order of their RCPTs (RFC 2033 4.2).
+
+Who a recipient is and whether a message could be kept is not known here: those are the events
+RecipientAsked and MessageReceived, and nothing else is read until they are answered.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum, auto
+from typing import Final, TypeVar
+
+from protocols.buffer import ReceiveBuffer
+from protocols.errors import LimitExceeded, LocalProtocolError
+from protocols.lmtp import replies
+from protocols.lmtp.commands import (
+    Address,
+    Bdat,
+    Body,
+    Command,
+    Data,
+    Help,
+    Lhlo,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Refused,
+    Rset,
+    StartTls,
+    Vrfy,
+    parse_command,
+)
+from protocols.lmtp.content import Budget, DotReader, Draft
+from protocols.lmtp.events import (
+    MESSAGE_BYTES_MAX,
+    Awaiting,
+    Closed,
+    Event,
+    MessageReceived,
+    NeedInput,
+    Offer,
+    Recipient,
+    RecipientAsked,
+    TlsAsked,
+)
+from protocols.lmtp.replies import Reply
+from storage.ids import AccountId
+
+E = TypeVar("E", RecipientAsked, MessageReceived, TlsAsked)
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Octets received and not yet understood; pipelined commands beyond it wait in the kernel.
+INPUT_BYTES_MAX: Final = 64 * KIB
+# RFC 5321 4.5.3.1.4 has 512; SIZE, BODY, SMTPUTF8 and the parameters of DSN add some 700.
+LINE_BYTES_MAX: Final = 2 * KIB
+# What of a line too long is stepped over before the connection is given up.
+LINE_SKIPPED_BYTES_MAX: Final = MIB
+# What of a message that cannot be kept is read to its end before the connection is given up: as
+# much again as the largest, for a sender that ignores SIZE.
+DROPPED_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
+# Commands malformed or out of order; an MTA makes none.
+ERRORS_MAX: Final = 20
+# Commands since the last message that was kept: 1000 recipients, some RSETs, no idling about.
+COMMANDS_MAX: Final = 5000
+
+
+class Phase(Enum):
+    """Where the conversation stands."""
+
+    GREETED = auto()  # no LHLO yet
+    READY = auto()  # no transaction
+    SENDER = auto()  # MAIL accepted
+    RECIPIENTS = auto()  # and a RCPT
+    CHUNKS = auto()  # and a BDAT, not the last
+    CONTENT = auto()  # octets of DATA or BDAT, not commands
+    CLOSED = auto()
+
+
+_ANYWHERE: Final[frozenset[type[Command]]] = frozenset({Rset, Noop, Vrfy, Help, Quit})
+ALLOWED: Final[Mapping[Phase, frozenset[type[Command]]]] = {
+    Phase.GREETED: _ANYWHERE | {Lhlo, StartTls},
+    Phase.READY: _ANYWHERE | {Lhlo, StartTls, Mail},  # RFC 5321 4.1.4
+    Phase.SENDER: _ANYWHERE | {Lhlo, Rcpt},
+    Phase.RECIPIENTS: _ANYWHERE | {Lhlo, Rcpt, Data, Bdat},
+    Phase.CHUNKS: _ANYWHERE | {Lhlo, Bdat},  # RFC 3030 2: DATA does not follow BDAT
+    Phase.CONTENT: frozenset(),
+    Phase.CLOSED: frozenset(),
+}
+
+
+class Core:
+    """One connection."""
+
+    def __init__(self, offer: Offer, budget: Budget, *, secure: bool = False) -> None:
+        self._offer = offer
+        self._budget = budget
+        self._secure = secure
+        self._buffer = ReceiveBuffer(INPUT_BYTES_MAX)
+        self._out = bytearray()
+        self._phase = Phase.GREETED
+        self._asked: Event | None = None  # the event the driver owes an answer to
+        self._client = ""
+        self._mail: Mail | None = None
+        self._recipients: list[Recipient] = []
+        self._draft: Draft | None = None
+        self._dots: DotReader | None = None  # DATA under way
+        self._chunk: Bdat | None = None  # BDAT under way
+        self._chunk_left = 0
+        self._chunk_refusal = replies.OUT_OF_ORDER  # of a chunk that is taken in to be refused
+        self._skipped: int | None = None  # octets of a line too long, while its end is awaited
+        self._errors = 0
+        self._commands = 0
+        self._units = 0
+        self._out += Reply(220, "", (f"{offer.hostname} LMTP Trireme ready",)).render()
+
+    # --- what the driver calls
+
+    @property
+    def room(self) -> int:
+        """How many octets `receive` takes now."""
+        return self._buffer.room
+
+    def receive(self, data: bytes) -> None:
+        """What the peer sent."""
+        self._buffer.feed(data)
+
+    def outgoing(self) -> bytes:
+        """Replies to send, in order; they are forgotten here."""
+        out = bytes(self._out)
+        self._out.clear()
+        return out
+
+    def next_event(self) -> Event:
+        """Go on as far as can be."""
+        if self._asked is not None:
+            raise LocalProtocolError(f"not answered: {self._asked}")
+        while self._phase is not Phase.CLOSED:
+            event = self._read_content() if self._phase is Phase.CONTENT else self._read_command()
+            if isinstance(event, RecipientAsked | MessageReceived | TlsAsked):
+                self._asked = event
+            if event is not None:
+                return event
+        return Closed()
+
+    def accept_recipient(self, account: AccountId) -> None:
+        """The answer to RecipientAsked: known, and this is its account."""
+        asked = self._answer(RecipientAsked)
+        self._recipients.append(Recipient(asked.address, account))
+        self._reply(replies.recipient_ok(str(asked.address)))
+        self._enter(Phase.RECIPIENTS)
+
+    def refuse_recipient(self, reply: Reply) -> None:
+        """The answer to RecipientAsked: not now, or not at all."""
+        self._answer(RecipientAsked)
+        self._reply(reply)
+
+    def delivered(self, each: Sequence[Reply]) -> None:
+        """The answer to MessageReceived: what became of it, recipient by recipient."""
+        asked = self._answer(MessageReceived)
+        assert len(each) == len(asked.recipients), (each, asked.recipients)
+        for reply in each:
+            self._reply(reply)
+        if any(reply.positive for reply in each):
+            self._commands = 0
+        self._reset()
+
+    def tls_started(self) -> None:
+        """The answer to TlsAsked. All that was said in clear text is forgotten (RFC 3207 4.2)."""
+        self._answer(TlsAsked)
+        self._secure = True
+        self._client = ""
+        self._reset()
+        self._enter(Phase.GREETED)
+
+    def close(self) -> None:
+        """The connection is over, however it ended: what it held of the budget is free."""
+        self._drop_draft()
+        self._enter(Phase.CLOSED)
+
+    # --- commands
+
+    def _read_command(self) -> Event | None:
+        if self._skipped is not None:
+            return self._skip_line(self._skipped)
+        try:
+            line = self._buffer.line(LINE_BYTES_MAX)
+        except LimitExceeded:
+            self._skipped = 0
+            return self._error(replies.LINE_TOO_LONG)
+        if line is None:
+            awaiting = Awaiting.REST_OF_COMMAND if len(self._buffer) else Awaiting.COMMAND
+            return self._need_input(awaiting)
+        self._units += 1
+        self._commands += 1
+        if self._commands > COMMANDS_MAX:
+            return self._hang_up(replies.TOO_MANY_COMMANDS)
+        try:
+            return self._obey(parse_command(line))
+        except Refused as refused:
+            return self._error(refused.reply)
+
+    def _skip_line(self, skipped: int) -> Event | None:
+        """Step over the rest of a line too long, which has been answered already."""
+        held = len(self._buffer)
+        if self._buffer.skip_line():
+            self._skipped = None
+            return None
+        self._skipped = skipped + held
+        if self._skipped > LINE_SKIPPED_BYTES_MAX:
+            return self._hang_up(replies.TOO_MUCH_DISCARDED)
+        return self._need_input(Awaiting.REST_OF_COMMAND)
+
+    def _obey(self, command: Command) -> Event | None:
+        if type(command) not in ALLOWED[self._phase]:
+            ends = isinstance(command, Data | Bdat) and self._phase is Phase.SENDER
+            refusal = replies.NO_RECIPIENTS if ends else replies.OUT_OF_ORDER
+            if isinstance(command, Bdat):
+                return self._discard_chunk(command, refusal)
+            return self._error(refusal)
+        match command:
+            case Lhlo(domain=domain):
+                self._lhlo(domain)
+            case Mail():
+                self._begin(command)
+            case Rcpt(recipient=recipient):
+                return self._ask_recipient(recipient)
+            case Data():
+                return self._data()
+            case Bdat():
+                return self._bdat(command)
+            case Rset():
+                self._reset()
+                self._reply(replies.OK)
+            case Noop():
+                self._reply(replies.OK)
+            case Vrfy():
+                self._reply(replies.CANNOT_VERIFY)
+            case Help():
+                self._reply(replies.HELP)
+            case StartTls():
+                return self._starttls()
+            case Quit():
+                return self._hang_up(replies.BYE)
+        return None
+
+    def _lhlo(self, domain: str) -> None:
+        """RFC 2033 4.1; RFC 5321 4.1.4: it resets like RSET."""
+        self._client = domain
+        self._reset()
+        self._enter(Phase.READY)
+        offered = [
+            self._offer.hostname,
+            "PIPELINING",  # RFC 2920
+            f"SIZE {self._offer.message_bytes_max}",  # RFC 1870
+            "8BITMIME",  # RFC 6152
+            "ENHANCEDSTATUSCODES",  # RFC 2034
+            "CHUNKING",  # RFC 3030
+            "BINARYMIME",
+            "SMTPUTF8",  # RFC 6531
+        ]
+        if self._offer.starttls and not self._secure:
+            offered.append("STARTTLS")  # RFC 3207
+        self._reply(Reply(250, "", tuple(offered)))
+
+    def _begin(self, mail: Mail) -> None:
+        """MAIL: refused early when the announced size does not fit (RFC 1870 6.1).
+
+        Nothing is set aside for it: announcing much and sending nothing must not cost others.
+        """
+        if mail.size is not None and mail.size > self._offer.message_bytes_max:
+            self._reply(replies.MESSAGE_TOO_BIG)
+            return
+        if (mail.size or 0) > self._budget.room:
+            self._reply(replies.NO_ROOM)
+            return
+        self._mail = mail
+        self._draft = Draft(self._budget, bytes_max=self._offer.message_bytes_max)
+        self._enter(Phase.SENDER)
+        self._reply(replies.SENDER_OK)
+
+    def _ask_recipient(self, recipient: Address) -> Event | None:
+        assert self._mail is not None
+        if len(self._recipients) >= self._offer.recipients_max:
+            self._reply(replies.TOO_MANY_RECIPIENTS)
+            return None
+        if not recipient.ascii and not self._mail.smtputf8:
+            return self._error(replies.NEEDS_SMTPUTF8)  # RFC 6531 3.5
+        return RecipientAsked(recipient)
+
+    def _starttls(self) -> Event | None:
+        if not self._offer.starttls or self._secure:
+            return self._error(replies.NOT_OFFERED)
+        self._buffer.clear()  # RFC 3207 4.2: nothing that came in clear text counts
+        self._reply(replies.START_TLS)
+        return TlsAsked()
+
+    # --- content
+
+    def _data(self) -> Event | None:
+        assert self._mail is not None
+        if self._mail.body is Body.BINARY_MIME:  # RFC 3030 3
+            return self._error(replies.NEEDS_CHUNKS)
+        self._dots = DotReader()
+        self._enter(Phase.CONTENT)
+        self._reply(replies.SEND_DATA)
+        return None
+
+    def _bdat(self, command: Bdat) -> Event | None:
+        if command.octets > DROPPED_BYTES_MAX:
+            return self._hang_up(replies.TOO_MUCH_DISCARDED)
+        self._chunk, self._chunk_left = command, command.octets
+        self._enter(Phase.CONTENT)
+        return None
+
+    def _discard_chunk(self, command: Bdat, refusal: Reply) -> Event | None:
+        """RFC 3030 2: the octets of a BDAT out of order are taken in before it is refused."""
+        self._reset()
+        self._chunk_refusal = refusal
+        return self._bdat(command)
+
+    def _read_content(self) -> Event | None:
+        if self._dots is not None:
+            return self._read_dotted(self._dots)
+        return self._read_chunk()
+
+    def _read_dotted(self, dots: DotReader) -> Event | None:
+        assert self._draft is not None
+        if not len(self._buffer):
+            return self._need_input(Awaiting.CONTENT)
+        content, rest = dots.feed(self._buffer.take_up_to(INPUT_BYTES_MAX))
+        self._draft.append(content)
+        if rest is None:
+            return self._give_up_on_waste(self._draft.dropped)
+        self._buffer.feed(rest)
+        return self._received()
+
+    def _read_chunk(self) -> Event | None:
+        assert self._chunk is not None
+        if not self._chunk_left:
+            return self._chunk_complete(self._chunk)
+        piece = self._buffer.take_up_to(self._chunk_left)
+        if not piece:
+            return self._need_input(Awaiting.CONTENT)
+        self._chunk_left -= len(piece)
+        if self._draft is None:
+            return None
+        self._draft.append(piece)
+        return self._give_up_on_waste(self._draft.dropped)
+
+    def _chunk_complete(self, chunk: Bdat) -> Event | None:
+        self._units += 1
+        self._chunk = None
+        if self._draft is None:
+            self._reset()
+            return self._error(self._chunk_refusal)
+        if chunk.last:
+            return self._received()
+        refusal = self._refusal()
+        if refusal is not None:
+            # RFC 3030 2: after a refused chunk there is no transaction to go on with.
+            self._reset()
+            self._reply(refusal)
+            return None
+        self._reply(replies.chunk_ok(chunk.octets))
+        self._enter(Phase.CHUNKS)
+        return None
+
+    def _received(self) -> Event | None:
+        """The whole message is here, or has been dropped: then each recipient is told why."""
+        assert self._mail is not None and self._draft is not None
+        self._units += 1
+        self._dots = None
+        refusal = self._refusal()
+        if refusal is not None:
+            for _ in self._recipients:
+                self._reply(refusal)
+            self._reset()
+            return None
+        content = self._draft.finish()
+        return MessageReceived(self._mail, tuple(self._recipients), content, self._client)
+
+    def _refusal(self) -> Reply | None:
+        assert self._draft is not None
+        if self._draft.too_big:
+            return replies.MESSAGE_TOO_BIG
+        return replies.NO_ROOM if self._draft.no_room else None
+
+    def _give_up_on_waste(self, dropped: int) -> Event | None:
+        return self._hang_up(replies.TOO_MUCH_DISCARDED) if dropped > DROPPED_BYTES_MAX else None
+
+    # --- the rest
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+
+    def _reply(self, reply: Reply) -> None:
+        self._out += reply.render()
+
+    def _error(self, reply: Reply) -> Event | None:
+        """The peer's mistake: told, and counted."""
+        self._errors += 1
+        self._reply(reply)
+        return self._hang_up(replies.TOO_MANY_ERRORS) if self._errors > ERRORS_MAX else None
+
+    def _hang_up(self, reply: Reply) -> Event:
+        self._reply(reply)
+        self.close()
+        return Closed()
+
+    def _reset(self) -> None:
+        """No transaction (RFC 5321 4.1.1.5)."""
+        self._drop_draft()
+        self._mail = None
+        self._recipients = []
+        self._dots = self._chunk = None
+        self._chunk_left = 0
+        self._enter(Phase.READY if self._client else Phase.GREETED)
+
+    def _drop_draft(self) -> None:
+        if self._draft is not None:
+            self._draft.close()
+            self._draft = None
+
+    def _need_input(self, awaiting: Awaiting) -> NeedInput:
+        return NeedInput(awaiting, self._units)
+
+    def _answer(self, kind: type[E]) -> E:
+        asked = self._asked
+        if not isinstance(asked, kind):
+            raise LocalProtocolError(f"{asked} is not answered so")
+        self._asked = None
+        return asked
