@@ -19,6 +19,8 @@ import trio
 from node import logs
 
 HANDSHAKE_S: Final = 20.0
+# Whose connection it is cannot be told (it is gone already): not loopback, so nothing is trusted.
+UNKNOWN_PEER: Final = "0.0.0.0"  # noqa: S104
 
 log = logs.named("node.listeners")
 
@@ -29,8 +31,13 @@ Converse = Callable[[trio.abc.Stream, str, bool], Awaitable[None]]
 class Listening(Protocol):
     """What this file needs of the network."""
 
-    async def listen(self, host: str, port: int) -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
+    async def listen_tcp(
+        self, host: str, port: int
+    ) -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
         """Listeners on one address."""
+
+    def remote_address(self, stream: trio.abc.Stream) -> tuple[str, int] | None:
+        """Who is at the other end; nothing when it is gone already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ class Listeners:
             async with trio.open_nursery() as accepting:
                 for door in doors:
                     self.counts[door.name] = DoorCounts()
-                    listeners = await self._network.listen(self._address, door.port)
+                    listeners = await self._network.listen_tcp(self._address, door.port)
                     accepting.start_soon(
                         partial(
                             trio.serve_listeners,
@@ -102,7 +109,8 @@ class Listeners:
 
     async def _connection(self, door: Door, stream: trio.abc.Stream) -> None:
         counts = self.counts[door.name]
-        peer = _peer_ip(stream)
+        remote = self._network.remote_address(stream)
+        peer = remote[0] if remote is not None else UNKNOWN_PEER
         place = (door.name, peer)
         full = counts.open >= self._connections_max
         if full or self._per_address[place] >= self._per_address_max:
@@ -136,17 +144,3 @@ class Listeners:
         except Exception:
             self.counts[door.name].failed += 1
             log.exception("connection failed", door=door.name, peer=peer)
-
-
-def _peer_ip(stream: trio.abc.Stream) -> str:
-    """The peer's address; a stream without one (a simulated one says so itself) is this machine."""
-    named = getattr(stream, "peer_ip", None)
-    if isinstance(named, str):
-        return named
-    if isinstance(stream, trio.SocketStream):
-        try:
-            address = stream.socket.getpeername()
-        except OSError:
-            return "0.0.0.0"  # noqa: S104 - gone already: not loopback, so nothing is trusted
-        return str(address[0]) if isinstance(address, tuple) else "127.0.0.1"
-    return "0.0.0.0"  # noqa: S104 - unknown: not loopback, so nothing is trusted
