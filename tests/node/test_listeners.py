@@ -81,7 +81,7 @@ async def test_over_a_bound_a_connection_is_closed_at_once(
     assert house.listeners.counts["echo"].refused == 1
     await first.aclose()
     while house.listeners.counts["echo"].open:
-        await trio.sleep(0.001)
+        await trio.lowlevel.checkpoint()
     assert (await said(await house.network.dial(), b"c")).endswith(b"c")
     house.stopping.set()
 
