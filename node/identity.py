@@ -1,0 +1,62 @@
+"""Who a node is: names made into numbers, and a mark on its disk that no other disk has.
+
+The cluster id binds name and secret, so two clusters never mix. A replica id follows from the
+node's name: the voters of a fresh cluster know each other without asking. The disk's mark is
+random; it is registered through the log with each boot, so a voter that comes back with an empty
+disk is noticed: it has forgotten what it acknowledged and may not vote as if it had not.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+MARK_BYTES: Final = 16
+MARK_NAME: Final = "disk-id"
+
+
+class IdentityError(Exception):
+    """This disk and this name do not belong together; the text is one sentence with the mend."""
+
+
+def cluster_id(name: str, secret: bytes) -> bytes:
+    """16 bytes that name this cluster in every message between nodes."""
+    return hashlib.blake2b(name.encode(), key=secret[:64], digest_size=16).digest()
+
+
+def replica_id(cluster: bytes, name: str) -> int:
+    """The number of the node of this name, never 0."""
+    digest = hashlib.blake2b(name.encode(), key=cluster, digest_size=8).digest()
+    return int.from_bytes(digest) >> 1 | 1 << 62
+
+
+def read_mark(directory: Path) -> bytes | None:
+    """The disk's mark, or None when nothing was ever kept here; raises IdentityError."""
+    path = directory / MARK_NAME
+    try:
+        text = path.read_text().strip()
+    except FileNotFoundError:
+        return None
+    try:
+        mark = bytes.fromhex(text)
+    except ValueError:
+        mark = b""
+    if len(mark) != MARK_BYTES:
+        raise IdentityError(f"{path}: is not a disk id: restore it, or empty the directory.")
+    return mark
+
+
+def write_mark(directory: Path, mark: bytes) -> None:
+    """Keep the mark durably; it is written once, before anything else is kept here."""
+    path = directory / MARK_NAME
+    fresh = path.with_suffix(".new")
+    with fresh.open("w") as file:
+        file.write(mark.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
