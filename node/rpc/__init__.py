@@ -1,0 +1,52 @@
+"""RPC between nodes: authenticated links, one-way messages and calls."""
+
+from node.rpc.calls import (
+    AdminAnswer,
+    AdminCall,
+    Answer,
+    Call,
+    Forward,
+    ForwardAnswer,
+    GossipAnswer,
+    GossipExchange,
+    Hello,
+    HelloAnswer,
+)
+from node.rpc.errors import (
+    CallLost,
+    CallRefused,
+    HandshakeFailed,
+    LinkLost,
+    PeerBusy,
+    PeerUnreachable,
+    RpcError,
+)
+from node.rpc.frames import Kind
+from node.rpc.handshake import Credentials, Remote
+from node.rpc.peers import Peers
+from node.rpc.server import Server
+
+__all__ = [
+    "AdminAnswer",
+    "AdminCall",
+    "Answer",
+    "Call",
+    "CallLost",
+    "CallRefused",
+    "Credentials",
+    "Forward",
+    "ForwardAnswer",
+    "GossipAnswer",
+    "GossipExchange",
+    "HandshakeFailed",
+    "Hello",
+    "HelloAnswer",
+    "Kind",
+    "LinkLost",
+    "PeerBusy",
+    "PeerUnreachable",
+    "Peers",
+    "Remote",
+    "RpcError",
+    "Server",
+]

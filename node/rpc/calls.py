@@ -1,0 +1,113 @@
+"""The calls one node makes on another: one struct a call, one an answer. Tagged MessagePack.
+
+Tags are strings nobody reuses; fields are only added, at the end and with a default, so that nodes
+one version apart understand each other. An answer may always be a `Refusal`.
+"""
+
+from typing import Final
+
+import msgspec
+
+from node.rpc.errors import LinkLost
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
+    """Who are you, and is there a cluster yet? Asked of addresses before a cluster is formed."""
+
+
+class HelloAnswer(msgspec.Struct, frozen=True, array_like=True, tag="hello-answer"):
+    """What a node knows of the cluster."""
+
+    name: str
+    replica: int
+    registered: dict[str, int]
+    """Replica ids by node name, as far as they are registered in the replicated state."""
+    formed: bool
+    """Whether this node has a cluster: a log with members in it."""
+
+
+class GossipExchange(msgspec.Struct, frozen=True, array_like=True, tag="gossip"):
+    """A gossip exchange; the payload is gossip's own."""
+
+    payload: bytes
+
+
+class GossipAnswer(msgspec.Struct, frozen=True, array_like=True, tag="gossip-answer"):
+    """The other half of a gossip exchange."""
+
+    payload: bytes
+
+
+class AdminCall(msgspec.Struct, frozen=True, array_like=True, tag="admin"):
+    """What the command line asks of a running node, in admin's own format."""
+
+    payload: bytes
+
+
+class AdminAnswer(msgspec.Struct, frozen=True, array_like=True, tag="admin-answer"):
+    """Admin's answer."""
+
+    payload: bytes
+
+
+class Forward(msgspec.Struct, frozen=True, array_like=True, tag="forward"):
+    """Plan this command where the leader is, under its account queue."""
+
+    payload: bytes
+
+
+class ForwardAnswer(msgspec.Struct, frozen=True, array_like=True, tag="forward-answer"):
+    """The outcome of a forwarded command."""
+
+    payload: bytes
+
+
+class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
+    """The call was heard and not done."""
+
+    reason: str
+    busy: bool = False
+    """A bound was hit; later it may work."""
+
+
+Call = Hello | GossipExchange | AdminCall | Forward
+Answer = HelloAnswer | GossipAnswer | AdminAnswer | ForwardAnswer
+Reply = Answer | Refusal
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_call_decoder: Final[msgspec.msgpack.Decoder[Call]] = msgspec.msgpack.Decoder(Call)
+_reply_decoder: Final[msgspec.msgpack.Decoder[Reply]] = msgspec.msgpack.Decoder(Reply)
+
+NUMBER_BYTES: Final = 8
+
+
+def encode(number: int, body: Call | Reply) -> bytes:
+    """A call or reply with the number that pairs them."""
+    return number.to_bytes(NUMBER_BYTES, "big") + _encoder.encode(body)
+
+
+def decode_call(payload: bytes) -> tuple[int, Call | Refusal]:
+    """A call and its number; of a call unknown to us, the refusal that answers it."""
+    number = _number(payload)
+    try:
+        return number, _call_decoder.decode(payload[NUMBER_BYTES:])
+    except msgspec.ValidationError as error:
+        # Well-formed but not known to this version: the link is good, only this call is not.
+        return number, Refusal(f"this node does not know such a call: {error}")
+    except msgspec.DecodeError as error:
+        raise LinkLost(f"a call cannot be read: {error}") from None
+
+
+def decode_reply(payload: bytes) -> tuple[int, Reply]:
+    """A reply and the number of its call."""
+    number = _number(payload)
+    try:
+        return number, _reply_decoder.decode(payload[NUMBER_BYTES:])
+    except msgspec.DecodeError as error:
+        raise LinkLost(f"an answer cannot be read: {error}") from None
+
+
+def _number(payload: bytes) -> int:
+    if len(payload) < NUMBER_BYTES:
+        raise LinkLost("a call or answer without its number")
+    return int.from_bytes(payload[:NUMBER_BYTES], "big")
