@@ -125,6 +125,21 @@ class Plan:
         finally:
             self._touched = {}
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Part of a command that may be refused alone: if it raises, it has put nothing.
+
+        One object of a JMAP /set among others (RFC 8620 5.3). What it put shares the command's
+        version, and is taken back with it.
+        """
+        mark, versions, touched = len(self._undo), dict(self._versions), dict(self._touched)
+        try:
+            yield
+        except BaseException:
+            self._take_back(mark)
+            self._versions, self._touched = versions, touched
+            raise
+
     def _take_back(self, mark: int) -> None:
         while len(self._undo) > mark:
             key, known, value = self._undo.pop()
