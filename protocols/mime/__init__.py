@@ -6,7 +6,8 @@ and preview read bodies and html_text, which read structure, which reads headers
 addresses, dates, words and parameters, which read grammar and charsets. `build` goes the other way.
 """
 
+from protocols.mime.build import PartSpec, build
 from protocols.mime.envelope import Summary, summarise
 from protocols.mime.structure import Part, parse
 
-__all__ = ["Part", "Summary", "parse", "summarise"]
+__all__ = ["Part", "PartSpec", "Summary", "build", "parse", "summarise"]

@@ -44,7 +44,7 @@ _TOKEN: Final = re.compile(
     | ([^\s()<>@,;:\[\]"\\.=]++(?:=(?!\?)[^\s()<>@,;:\[\]"\\.=]*+)*+
       |[)\]\\]++|=)                                     # 3 atom, or strays read as one
     | ([<>@,;:.])                                       # 4 what structures the list
-    | (\(++|"++|\[++)                                   # 5 what opens a longer token, in runs
+    | (\(++|"|\[++)                                     # 5 what opens a longer token
     """,
     re.VERBOSE,
 )
@@ -123,7 +123,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _long_token(text: str, opening: re.Match[str], closes: bool) -> tuple[int, str, str]:
-    """End, kind and text of what a run of one opening character starts.
+    """End, kind and text of what a run of opening characters starts.
 
     The kind is the character itself if nothing it starts is ever closed.
     """

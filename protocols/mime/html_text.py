@@ -9,7 +9,7 @@ import html
 import re
 from typing import Final
 
-HTML_CHARS_MAX: Final = 4 * 1024 * 1024
+HTML_CHARS_MAX: Final = 2 * 1024 * 1024
 
 # Elements whose content is not text, each with what ends it.
 _SKIPPED: Final = {
@@ -19,6 +19,8 @@ _SKIPPED: Final = {
 _NAME: Final = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:-]{0,31})")
 # In a tag: what may hide its end. A quote counts only where a value begins (HTML 13.2.5.37).
 _TAG_STOP: Final = re.compile(r"""=[ \t\r\n\f]*+(["'])|>""")
+# Signs that start no tag; the last of several may start one.
+_SIGNS: Final = re.compile(r"<+(?=<)|<")
 _ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});?")
 _SPACES: Final = re.compile(r"[ \t\r\n\f]+")
 _SPACES_RUN: Final = re.compile(r"  +")
@@ -43,15 +45,14 @@ def html_to_text(source: str, *, chars_max: int | None = None) -> str:
         text = source[position : at if at >= 0 else len(source)]
         if text:
             text = _SPACES.sub(" ", text)
-            pieces.append(text)
+            pieces.append(_ENTITY.sub(_unescape, text) if "&" in text else text)
             length += len(text)
         if at < 0 or (chars_max is not None and length >= chars_max):
             break
         position, shown = _after_markup(source, at, dead_quotes)
         if shown:
             pieces.append(shown)
-    joined = _SPACES_RUN.sub(" ", "".join(pieces))
-    text = _LINE_EDGES.sub("\n", _ENTITY.sub(_unescape, joined)).strip()
+    text = _LINE_EDGES.sub("\n", _SPACES_RUN.sub(" ", "".join(pieces))).strip()
     return text if chars_max is None else text[:chars_max]
 
 
@@ -70,7 +71,9 @@ def _after_markup(source: str, at: int, dead_quotes: set[str]) -> tuple[int, str
         if source[at + 1 : at + 2] in ("!", "?", "/"):
             end = source.find(">", at)
             return (len(source) if end < 0 else end + 1), ""
-        return at + 1, "&lt;"  # a lone sign; entities are resolved at the end
+        signs = _SIGNS.match(source, at)
+        assert signs is not None
+        return signs.end(), signs[0]  # not markup, but what it looks like
     name = named[1].lower()
     end = _tag_end(source, named.end(), dead_quotes)
     if name in _SKIPPED and source[at + 1] != "/" and end < len(source):
