@@ -1,0 +1,155 @@
+"""ports.Auth: a full address and its password to a principal, fast for the honest, dear for guessers.
+
+remembered  a credential verified lately from the same network costs one HMAC. It is bound to the
+            account's password hash, so a changed password is refused at the next attempt that sees
+            the change, on this node when it has applied it; what is kept of the password is a MAC
+            under a key that never leaves this process.
+limited     failures are counted by network and by account; an attempt beyond them is refused
+            before any hashing. The account's limit does not count against a network that has
+            remembered credentials of it, so a stranger cannot lock the owner out from home.
+alike       an unknown address costs the same work as a wrong password.
+"""
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from node.limits import Buckets, network_of
+from node.passwords import Passwords
+from protocols.ports import AuthBusy, AuthFailed, Clock, Principal, Reader
+from storage.accounts import Account, by_address, get_account
+from storage.ids import AccountId
+from storage.view import View
+
+# Verified credentials remembered; at more, the longest unused is forgotten.
+REMEMBERED_MAX: Final = 10_000
+REMEMBERED_S: Final = 300.0
+# Wrong passwords of one network: so many at once, then one in 12 s. A family behind one address
+# with a stale phone does not reach it; a guesser gets 7,200 tries a day.
+NETWORK_BURST: Final = 20.0
+NETWORK_PER_S: Final = 1 / 12
+# Wrong passwords of one account, whoever tries: the distributed guesser's share.
+ACCOUNT_BURST: Final = 40.0
+ACCOUNT_PER_S: Final = 1 / 12
+# RFC 5321 4.5.3.1.3: no address is longer; a longer name is nobody's.
+USERNAME_CHARS_MAX: Final = 320
+
+_KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    account: AccountId
+    mac: bytes
+    until_s: float
+
+
+class PasswordAuth:
+    """The password authentication of one node."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        passwords: Passwords,
+        clock: Clock,
+        *,
+        random_bytes: Callable[[int], bytes],
+        remembered_s: float = REMEMBERED_S,
+        remembered_max: int = REMEMBERED_MAX,
+    ) -> None:
+        self._reader = reader
+        self._passwords = passwords
+        self._clock = clock
+        self._key = random_bytes(_KEY_BYTES)
+        self._remembered_s = remembered_s
+        self._remembered_max = remembered_max
+        self._remembered: OrderedDict[tuple[str, str], _Remembered] = OrderedDict()
+        self._networks = Buckets(
+            burst=NETWORK_BURST, per_s=NETWORK_PER_S, monotonic_s=clock.monotonic_s
+        )
+        self._accounts = Buckets(
+            burst=ACCOUNT_BURST, per_s=ACCOUNT_PER_S, monotonic_s=clock.monotonic_s
+        )
+
+    async def password(self, username: str, password: str, *, remote: str) -> Principal:
+        """ports.Auth: raises AuthFailed, AuthBusy, Unavailable."""
+        if len(username) > USERNAME_CHARS_MAX:
+            raise AuthFailed("wrong name or password")
+        network = network_of(remote)
+        if not self._networks.ready(network):
+            raise AuthBusy("too many failures from your network, try again later")
+        known = self._recall(username, network, password)
+        if known is not None:
+            return known
+        return await self._prove(username, password, network)
+
+    async def _prove(self, username: str, password: str, network: str) -> Principal:
+        """The long way: newest state, and a hash."""
+        view = await self._reader.view()
+        account, record = _find(view, username)
+        # One bucket for every spelling of an account's names; strangers' names have their own.
+        name = username.casefold() if record is None else record.address
+        trusted = (username, network) in self._remembered
+        self._charge(network, name, trusted=trusted)
+        refund = True  # an attempt that was not decided is not held against anyone
+        try:
+            held = None if record is None else record.password
+            proved = await self._passwords.check(password, held)
+            refund = proved
+        finally:
+            if refund:
+                self._networks.put_back(network)
+                if not trusted:
+                    self._accounts.put_back(name)
+        if not proved or account is None or record is None:
+            raise AuthFailed("wrong name or password")
+        self._remember(username, network, account, record, password)
+        return Principal(account, record.address)
+
+    def _charge(self, network: str, name: str, *, trusted: bool) -> None:
+        """Taken before the hash runs, or a thousand attempts at once would all find it free."""
+        if not trusted and not self._accounts.take(name):
+            raise AuthBusy("too many failures for this account, try again later")
+        if not self._networks.take(network):
+            if not trusted:
+                self._accounts.put_back(name)
+            raise AuthBusy("too many failures from your network, try again later")
+
+    # --- what is remembered
+
+    def _recall(self, username: str, network: str, password: str) -> Principal | None:
+        place = (username, network)
+        held = self._remembered.get(place)
+        if held is None:
+            return None
+        record = get_account(self._reader.local(), held.account)
+        if record is None or self._clock.monotonic_s() >= held.until_s:
+            del self._remembered[place]
+            return None
+        if not hmac.compare_digest(held.mac, self._mac(record, password)):
+            return None  # another password, or another hash: the long way decides
+        self._remembered.move_to_end(place)
+        return Principal(held.account, record.address)
+
+    def _remember(
+        self, username: str, network: str, account: AccountId, record: Account, password: str
+    ) -> None:
+        until_s = self._clock.monotonic_s() + self._remembered_s
+        place = (username, network)
+        self._remembered[place] = _Remembered(account, self._mac(record, password), until_s)
+        self._remembered.move_to_end(place)
+        if len(self._remembered) > self._remembered_max:
+            self._remembered.popitem(last=False)
+
+    def _mac(self, record: Account, password: str) -> bytes:
+        """Of the password, under our key, bound to the hash it was proved against."""
+        bound = f"{record.password}\0{password}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, bound, "sha256")
+
+
+def _find(view: View, username: str) -> tuple[AccountId | None, Account | None]:
+    account = by_address(view, username)
+    record = None if account is None else get_account(view, account)
+    return (account, record) if record is not None else (None, None)
