@@ -1,7 +1,10 @@
 """Batch: one change of state, complete before it is proposed; and its codec.
 
-    entry payload = format byte 0x01 | MessagePack array
-        [pid, ack_below, expects, puts, deletes, blobs, announces]
+    entry payload = nothing                            (a leader's first entry: changes no row)
+                  | format byte 0x01 | MessagePack array
+                    [pid, ack_below, expects, puts, deletes, blobs, announces]
+                  | format byte 0x02 | MessagePack array
+                    [replica, epoch, node, identity, nonce]
 
 Apply copies these bytes and compares expectations; it computes nothing, so every node that
 applies the same payload to the same state has the same state after. Numbers on the wire are
@@ -14,7 +17,8 @@ import msgspec
 
 from storage.ids import AccountId, BlobId, Version
 
-FORMAT: Final = 1
+FORMAT_BATCH: Final = 1
+FORMAT_REGISTRATION: Final = 2
 KIB: Final = 1024
 
 # The largest encoded batch; under raft's entry limit of 1 MiB, so what we write can be read.
@@ -74,23 +78,70 @@ class Batch(msgspec.Struct, array_like=True, frozen=True, gc=False):
     announces: tuple[Announce, ...] = ()
 
 
+class Registration(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A replica has started: from here on its proposals of other epochs are refused.
+
+    `node` and `identity` say who (name, replica uuid). `nonce` is this process's own, so that a
+    registration sent twice is one, while two processes that claim one epoch are told apart.
+    """
+
+    replica: int
+    epoch: int
+    node: str
+    identity: bytes
+    nonce: bytes
+
+
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(Batch)
+_BATCH: Final = msgspec.msgpack.Decoder(Batch)
+_REGISTRATION: Final = msgspec.msgpack.Decoder(Registration)
+
+
+def well_cut(part: BlobPart) -> bool:
+    """Is the part where and as long as every node cuts it: at multiples of the part size."""
+    expected = min(BLOB_PART_BYTES_MAX, part.total - part.offset)
+    aligned = part.offset >= 0 and part.offset % BLOB_PART_BYTES_MAX == 0
+    inside = part.offset < part.total or part.total == part.offset == 0
+    return aligned and inside and len(part.data) == expected
 
 
 def encode_batch(batch: Batch) -> bytes:
     """The entry payload of `batch`; raises BatchError when it is over BATCH_BYTES_MAX."""
-    payload = bytes((FORMAT,)) + _ENCODER.encode(batch)
+    assert all(map(well_cut, batch.blobs)), batch.pid
+    payload = bytes((FORMAT_BATCH,)) + _ENCODER.encode(batch)
     if len(payload) > BATCH_BYTES_MAX:
         raise BatchError(f"a batch of {len(payload)} bytes is over {BATCH_BYTES_MAX}")
     return payload
 
 
+def encode_registration(registration: Registration) -> bytes:
+    """The entry payload that registers a boot epoch."""
+    return bytes((FORMAT_REGISTRATION,)) + _ENCODER.encode(registration)
+
+
 def decode_batch(payload: bytes) -> Batch:
     """The batch in an entry payload; raises BatchError for anything else."""
-    if not payload or payload[0] != FORMAT:
-        raise BatchError(f"unknown batch format {payload[:1]!r}: this node is older than the log")
+    decoded = decode_payload(payload)
+    if not isinstance(decoded, Batch):
+        raise BatchError("a registration, not a batch")
+    return decoded
+
+
+def decode_payload(payload: bytes) -> Batch | Registration:
+    """What an entry's payload asks for; raises BatchError for anything unknown."""
+    body = memoryview(payload)[1:]
     try:
-        return _DECODER.decode(memoryview(payload)[1:])
+        match payload[:1]:
+            case b"\x01":
+                return _checked(_BATCH.decode(body))
+            case b"\x02":
+                return _REGISTRATION.decode(body)
     except msgspec.MsgspecError as error:
         raise BatchError(f"a damaged batch: {error}") from error
+    raise BatchError(f"unknown batch format {payload[:1]!r}: this node is older than the log")
+
+
+def _checked(batch: Batch) -> Batch:
+    if batch.blobs and not all(map(well_cut, batch.blobs)):
+        raise BatchError(f"{batch.pid}: a blob is not cut at multiples of the part size")
+    return batch

@@ -415,6 +415,12 @@ def place_key(blob: BlobId, offset: int) -> bytes:
     return _LOCAL_BLOB_U64.pack(LOCAL + b"p", blob, offset)
 
 
+def unpack_place_key(key: bytes) -> tuple[BlobId, int]:
+    """Blob and offset of a part."""
+    fields = _LOCAL_BLOB_U64.unpack(key)
+    return BlobId(fields[1]), fields[2]
+
+
 def place_range(blob: BlobId, first: int, end: int) -> KeyRange:
     """The places of the parts with first <= offset < end."""
     return place_key(blob, first), place_key(blob, end)

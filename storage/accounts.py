@@ -1,0 +1,203 @@
+"""The directory: domains, accounts, and which address is whose. Rows of the system account.
+
+An address is looked up in one form: local part and domain in lower case, the domain as IDNA
+A-labels are written by clients or as UTF-8 (RFC 6532), both NFC. Local parts are folded too:
+that is every receiving host's right (RFC 5321 2.4), and what people expect.
+
+A password is kept as the hash string its maker gives (PHC form); here it is opaque.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from storage.collection import Collection
+from storage.engine import Rows
+from storage.ids import SYSTEM_ACCOUNT, AccountId
+from storage.indexes import Index
+from storage.keys import TypeCode
+from storage.plan import Plan
+
+LOCAL_BYTES_MAX: Final = 64  # RFC 5321 4.5.3.1.1
+DOMAIN_BYTES_MAX: Final = 255  # RFC 5321 4.5.3.1.2
+LABEL_BYTES_MAX: Final = 63  # RFC 1035 2.3.4
+ALIASES_MAX: Final = 100
+
+# RFC 5321 4.1.2 Dot-string with RFC 6531 3.3's UTF-8; the quoted form is refused for accounts.
+_LOCAL: Final = re.compile(
+    r"[^\s\x00-\x20\x7f\"(),:;<>@\[\]\\.]+(\.[^\s\x00-\x20\x7f\"(),:;<>@\[\]\\.]+)*"
+)
+_LABEL: Final = re.compile(r"[^\W_](?:[\w-]*[^\W_])?")
+
+
+class AddressInvalid(ValueError):
+    """The text is no address an account can have."""
+
+
+class AddressTaken(Exception):
+    """An account has this address already."""
+
+
+class DomainUnknown(Exception):
+    """The address is in a domain this cluster does not serve."""
+
+
+class AccountUnknown(KeyError):
+    """No account has this id."""
+
+
+class TooManyAliases(ValueError):
+    """Over ALIASES_MAX."""
+
+
+class Domain(msgspec.Struct, array_like=True, frozen=True):
+    """A domain whose mail ends here. `created` in milliseconds since 1970."""
+
+    name: str
+    created: int
+
+
+class Account(msgspec.Struct, array_like=True, frozen=True):
+    """Someone's account. `quota` in octets of mail, None without bound; `created` as above."""
+
+    address: str
+    password: str
+    aliases: tuple[str, ...]
+    created: int
+    quota: int | None
+
+
+def _addresses(account: Account) -> list[bytes]:
+    return [address.encode() for address in (account.address, *account.aliases)]
+
+
+_DOMAIN_NAME: Final[Index[Domain]] = Index(
+    1, "domain", lambda domain: [domain.name.encode()], unique=True
+)
+_ADDRESS: Final[Index[Account]] = Index(1, "address", _addresses, unique=True)
+DOMAINS: Final = Collection(TypeCode.DOMAIN, Domain, [_DOMAIN_NAME])
+ACCOUNTS: Final = Collection(TypeCode.ACCOUNT, Account, [_ADDRESS])
+
+
+def fold_domain(text: str) -> str:
+    """A domain in the form it is looked up in; raises AddressInvalid."""
+    domain = unicodedata.normalize("NFC", text.lower()).removesuffix(".")
+    labels = domain.split(".")
+    if len(domain.encode()) > DOMAIN_BYTES_MAX or any(
+        len(label.encode()) > LABEL_BYTES_MAX or not _LABEL.fullmatch(label) for label in labels
+    ):
+        raise AddressInvalid(f"{text!r} is no domain")
+    return domain
+
+
+def fold_address(text: str) -> str:
+    """An address in the form it is looked up in; raises AddressInvalid."""
+    local, at, domain = text.rpartition("@")
+    local = unicodedata.normalize("NFC", local.lower())
+    if not at or len(local.encode()) > LOCAL_BYTES_MAX or not _LOCAL.fullmatch(local):
+        raise AddressInvalid(f"{text!r} is no address")
+    return f"{local}@{fold_domain(domain)}"
+
+
+def by_address(rows: Rows, address: str) -> AccountId | None:
+    """Whose the address or alias is; None for nobody's and for what is no address."""
+    try:
+        folded = fold_address(address)
+    except AddressInvalid:
+        return None
+    number = ACCOUNTS.find(rows, SYSTEM_ACCOUNT, _ADDRESS, folded.encode())
+    return None if number is None else AccountId(number)
+
+
+def get_account(rows: Rows, account: AccountId) -> Account | None:
+    """The account's record."""
+    return ACCOUNTS.get(rows, SYSTEM_ACCOUNT, account)
+
+
+def list_accounts(rows: Rows) -> list[tuple[AccountId, Account]]:
+    """Every account in order of id."""
+    return [(AccountId(number), held) for number, held in ACCOUNTS.walk(rows, SYSTEM_ACCOUNT)]
+
+
+def has_domain(rows: Rows, name: str) -> bool:
+    """Does this cluster serve the domain."""
+    try:
+        folded = fold_domain(name)
+    except AddressInvalid:
+        return False
+    return DOMAINS.find(rows, SYSTEM_ACCOUNT, _DOMAIN_NAME, folded.encode()) is not None
+
+
+def list_domains(rows: Rows) -> list[Domain]:
+    """Every domain in the order they were made."""
+    return [domain for _, domain in DOMAINS.walk(rows, SYSTEM_ACCOUNT)]
+
+
+def plan_create_domain(plan: Plan, name: str) -> None:
+    """Serve a domain; one that is served already stays as it is. Raises AddressInvalid."""
+    if not has_domain(plan, folded := fold_domain(name)):
+        DOMAINS.create(plan, SYSTEM_ACCOUNT, Domain(folded, plan.now_ms))
+
+
+def plan_create_account(
+    plan: Plan,
+    address: str,
+    password_hash: str,
+    *,
+    aliases: Sequence[str] = (),
+    quota: int | None = None,
+    make_domain: bool = False,
+) -> AccountId:
+    """Make an account; `make_domain` also makes the domains its addresses need.
+
+    Raises AddressInvalid, AddressTaken, DomainUnknown, TooManyAliases. The caller plans the
+    account's mailboxes (storage.mail.mailboxes.plan_defaults) in the same command.
+    """
+    folded = fold_address(address)
+    others = _fold_aliases(folded, aliases)
+    for each in (folded, *others):
+        domain = each.rpartition("@")[2]
+        if make_domain:
+            plan_create_domain(plan, domain)
+        _check_free(plan, each, None)
+    record = Account(folded, password_hash, others, plan.now_ms, quota)
+    return AccountId(ACCOUNTS.create(plan, SYSTEM_ACCOUNT, record))
+
+
+def plan_set_password(plan: Plan, account: AccountId, password_hash: str) -> None:
+    """Replace the password; raises AccountUnknown."""
+    _update(plan, account, password=password_hash)
+
+
+def plan_set_aliases(plan: Plan, account: AccountId, aliases: Sequence[str]) -> None:
+    """Replace the aliases; raises as plan_create_account, and AccountUnknown."""
+    held = get_account(plan, account)
+    if held is None:
+        raise AccountUnknown(account)
+    others = _fold_aliases(held.address, aliases)
+    for each in others:
+        _check_free(plan, each, account)
+    _update(plan, account, aliases=others)
+
+
+def _fold_aliases(address: str, aliases: Sequence[str]) -> tuple[str, ...]:
+    if len(aliases) > ALIASES_MAX:
+        raise TooManyAliases(f"more than {ALIASES_MAX} aliases")
+    return tuple(sorted({fold_address(alias) for alias in aliases} - {address}))
+
+
+def _check_free(plan: Plan, address: str, holder: AccountId | None) -> None:
+    if not has_domain(plan, domain := address.rpartition("@")[2]):
+        raise DomainUnknown(domain)
+    if by_address(plan, address) not in (None, holder):
+        raise AddressTaken(address)
+
+
+def _update(plan: Plan, account: AccountId, **fields: object) -> None:
+    held = get_account(plan, account)
+    if held is None:
+        raise AccountUnknown(account)
+    ACCOUNTS.update(plan, SYSTEM_ACCOUNT, account, msgspec.structs.replace(held, **fields))

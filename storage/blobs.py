@@ -1,0 +1,154 @@
+"""Blobs on this node: content-addressed bytes in append-only segments beside the engine.
+
+A blob is cut at multiples of BLOB_PART_BYTES_MAX; a local row per part says where its bytes are
+and what their checksum is. The replicated row `B`, written by apply, says that every part is
+here. Bytes are written when a batch applies, before the engine's rows that refer to them and
+without fsync; a checkpoint makes them durable before it says so (storage/checkpoint.py), and
+what a power cut takes from beyond the checkpoint is written again from the log (`restore`).
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from storage import keys
+from storage.batch import BLOB_PART_BYTES_MAX, BlobPart
+from storage.engine import Engine, Row
+from storage.ids import BlobId
+from storage.segments import SegmentFiles
+from storage.values import unpack_u64
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# A segment that reaches this is left and a new one begun.
+SEGMENT_BYTES_MAX: Final = 64 * MIB
+
+_PLACE: Final = struct.Struct(">IIII")
+
+
+class BlobDamaged(Exception):
+    """The bytes of a part are not those that were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part is: segment, position in it, length and CRC-32."""
+
+    segment: int
+    position: int
+    length: int
+    checksum: int
+
+    def pack(self) -> bytes:
+        """The value of the part's local row."""
+        return _PLACE.pack(self.segment, self.position, self.length, self.checksum)
+
+
+def unpack_place(value: bytes) -> Place:
+    """The place in a part's local row."""
+    return Place(*_PLACE.unpack(value))
+
+
+def cut_blob(blob: BlobId, data: bytes) -> Iterator[BlobPart]:
+    """The parts of a blob as batches carry them; an empty blob has one empty part."""
+    for offset in range(0, max(len(data), 1), BLOB_PART_BYTES_MAX):
+        part = data[offset : offset + BLOB_PART_BYTES_MAX]
+        yield BlobPart(blob, offset, len(data), part)
+
+
+class BlobStore:
+    """Parts in, octets out. Implements protocols.ports.Blobs."""
+
+    def __init__(
+        self, engine: Engine, files: SegmentFiles, *, segment_bytes_max: int = SEGMENT_BYTES_MAX
+    ) -> None:
+        self._engine = engine
+        self._files = files
+        self._segment_bytes_max = segment_bytes_max
+        self._segment = max(files.numbers(), default=0) + 1
+        self._end = 0
+        self._unsynced: dict[int, None] = {}  # segments written since the last checkpoint began
+        self.octets_appended = 0
+        """Bytes written since this store was opened."""
+
+    def append(self, part: BlobPart) -> Row:
+        """Write a part's bytes; returns the local row that says where, for the caller's batch."""
+        if self._end + len(part.data) > self._segment_bytes_max and self._end > 0:
+            self._segment, self._end = self._segment + 1, 0
+        place = Place(self._segment, self._end, len(part.data), zlib.crc32(part.data))
+        if part.data:
+            self._files.append(self._segment, self._end, part.data)
+            self._unsynced[self._segment] = None
+            self._end += len(part.data)
+            self.octets_appended += len(part.data)
+        return keys.place_key(part.blob, part.offset), place.pack()
+
+    def size(self, blob: BlobId) -> int | None:
+        """How many octets the blob has, or None when it is not here."""
+        held = self._engine.get(keys.blob_key(blob))
+        return None if held is None else unpack_u64(held)
+
+    def read(self, blob: BlobId, start: int, length: int) -> bytes:
+        """Octets [start, start+length), fewer at the blob's end; KeyError when it is not here."""
+        size = self.size(blob)
+        if size is None:
+            raise KeyError(blob.hex())
+        end = min(start + length, size)
+        if start >= end:
+            return b""
+        first = start - start % BLOB_PART_BYTES_MAX
+        if end <= first + BLOB_PART_BYTES_MAX:
+            held = self._engine.get(keys.place_key(blob, first))
+            return self._slice(blob, held, start - first, end - first)
+        pieces = []
+        for key, held in self._engine.scan(*keys.place_range(blob, first, end)):
+            offset = keys.unpack_place_key(key)[1]
+            pieces.append(self._slice(blob, held, max(start - offset, 0), end - offset))
+        joined = b"".join(pieces)
+        if len(joined) != end - start:
+            raise BlobDamaged(f"{blob.hex()}: a part has no place")
+        return joined
+
+    def _slice(self, blob: BlobId, held: bytes | None, start: int, end: int) -> bytes:
+        """Octets of one part; a whole part is checked against its checksum."""
+        if held is None:
+            raise BlobDamaged(f"{blob.hex()}: a part has no place")
+        place = unpack_place(held)
+        length = min(end, place.length) - start
+        data = self._files.read(place.segment, place.position + start, length)
+        whole = length == place.length
+        if len(data) != length or (whole and zlib.crc32(data) != place.checksum):
+            raise BlobDamaged(f"{blob.hex()}: segment {place.segment} at {place.position}")
+        return data
+
+    def intact(self, place: Place) -> bool:
+        """Do the bytes at a place have its checksum."""
+        data = self._files.read(place.segment, place.position, place.length)
+        return len(data) == place.length and zlib.crc32(data) == place.checksum
+
+    def restore(self, part: BlobPart) -> Row | None:
+        """Write a part again if its row is here and its bytes are not; returns the new row."""
+        held = self._engine.get(keys.place_key(part.blob, part.offset))
+        if held is None or self.intact(unpack_place(held)):
+            return None  # never applied here, or nothing is lost
+        return self.append(part)
+
+    def take_unsynced(self) -> list[int]:
+        """The segments written since this was last asked; the caller syncs them.
+
+        What was taken before has been synced by now, so its descriptors may go.
+        """
+        taken, self._unsynced = list(self._unsynced), {}
+        self._files.keep_open([*taken, self._segment])
+        return taken
+
+    def sync(self, segments: list[int]) -> None:
+        """Make segments durable; blocks, and may run in a thread."""
+        self._files.sync(segments)
+
+    def close(self) -> None:
+        """Release the files."""
+        self._files.close()
