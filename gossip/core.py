@@ -282,7 +282,7 @@ class Core:
 
     def _hear_claim(self, claim: Claim, source: Address | None, now_ms: int) -> None:
         if claim.replica == self.own.replica:
-            self._hear_about_us(claim)
+            self._hear_about_us(claim, now_ms)
             return
         before = self._table.get(claim.replica)
         if isinstance(claim, Alive):
@@ -334,7 +334,7 @@ class Core:
         if held is not None and (source == claim.address or not isinstance(held, Alive)):
             self._send(claim.address, held)
 
-    def _hear_about_us(self, claim: Claim) -> None:
+    def _hear_about_us(self, claim: Claim, now_ms: int) -> None:
         if claim.incarnation < self.own.incarnation or self.own.leaving:
             return
         if not plausible(claim.incarnation, self.own.incarnation):
@@ -343,6 +343,9 @@ class Core:
         if claim == self.own.claim():
             return
         self.counts["refutations"] += 1
+        if isinstance(claim, Alive) and claim.address != self.own.identity.address:
+            # We moved, or a copy of our data runs elsewhere; only people can tell which.
+            self._report_conflict(claim, now_ms)
         if isinstance(claim, Suspect | Dead):
             self.awareness.add(1)  # whoever accuses us has a reason: perhaps we are slow
         self._raise_incarnation(claim.incarnation)

@@ -77,7 +77,7 @@ class Change(IntEnum):
     LEFT = 6
     FORGOTTEN = 7
     CONFLICT = 8
-    """Another replica claims a living member's name; the event carries the refused claimant."""
+    """Two claim one name, or our own identity; the event carries the claimant not believed."""
 
 
 @dataclass(frozen=True, slots=True)

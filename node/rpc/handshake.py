@@ -82,12 +82,14 @@ class FrameCipher:
 
     def seal(self, plain: bytes) -> bytes:
         """Close the next frame."""
-        return self._cipher.encrypt(self._next_nonce(), plain, None)
+        nonce = self._next_nonce()  # first: it may put a new cipher in place of the spent one
+        return self._cipher.encrypt(nonce, plain, None)
 
     def open(self, sealed: bytes) -> bytes:
         """Open the next frame, or `LinkLost`."""
+        nonce = self._next_nonce()
         try:
-            return self._cipher.decrypt(self._next_nonce(), sealed, None)
+            return self._cipher.decrypt(nonce, sealed, None)
         except InvalidTag:
             raise LinkLost("a frame did not open: wrong key, or changed on the way") from None
 
