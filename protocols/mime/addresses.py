@@ -142,7 +142,17 @@ def _long_token(text: str, opening: re.Match[str], closes: bool) -> tuple[int, s
 class _Reader:
     """Collects tokens into mailboxes and groups; `,` `;` and the end of text close a mailbox."""
 
-    __slots__ = ("angle", "comment", "count", "found", "group", "in_angle", "members", "phrase")
+    __slots__ = (
+        "after",
+        "angle",
+        "comment",
+        "count",
+        "found",
+        "group",
+        "in_angle",
+        "members",
+        "phrase",
+    )
 
     def __init__(self) -> None:
         self.found: list[EmailAddress | Group] = []
@@ -153,6 +163,7 @@ class _Reader:
 
     def reset(self) -> None:
         self.phrase: list[_Token] = []
+        self.after: list[_Token] = []
         self.angle: list[_Token] | None = None
         self.in_angle = False
         self.comment: str | None = None
@@ -174,19 +185,21 @@ class _Reader:
         elif self.in_angle:
             self.take_in_angle(token)
         elif kind == "<":
-            if self.angle is not None:
-                self.close_mailbox()  # two angle addresses and no comma between them
+            if self.angle is not None:  # two angle addresses and no comma between them
+                between = self.after
+                self.close_mailbox()
+                self.phrase = between
             self.angle, self.in_angle = [], True
         elif kind == ",":
             self.close_mailbox()
         elif kind == ";":
             self.close_mailbox()
             self.close_group()
-        elif kind == ":" and self.angle is None and self.group is None and self.phrase:
+        elif kind == ":" and self.angle is None and self.group is None:
             self.group = _phrase_text(self.phrase)
             self.reset()
         elif kind != ">":
-            self.phrase.append(token)
+            (self.phrase if self.angle is None else self.after).append(token)
 
     def take_in_angle(self, token: _Token) -> None:
         assert self.angle is not None
@@ -204,7 +217,7 @@ class _Reader:
 
     def close_mailbox(self) -> None:
         if self.angle is not None:
-            name = _phrase_text(self.phrase) or self.comment_text()
+            name = _phrase_text(self.phrase or self.after) or self.comment_text()
             self.add(name, _join_spec(self.angle))
         elif self.phrase:
             self.close_bare()

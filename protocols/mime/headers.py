@@ -25,7 +25,7 @@ URLS_MAX: Final = 1_000
 FIELD_CHARS_MAX: Final = 512 * 1024
 
 _FIELD: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?", re.MULTILINE)
-_MBOX_LINE: Final = re.compile(rb">?From [^\n]*\n?")
+_MBOX_LINE: Final = re.compile(rb">?From (?![ \t]*:)[^\n]*\n?")
 _PLAIN_IDS: Final = re.compile(r"(?:\s*+<[^<>\s\"()\\]++>)++\s*+")
 _ID: Final = re.compile(r"<([^<>]*+)>")
 _URL: Final = re.compile(r"<([^<>]*+)>")

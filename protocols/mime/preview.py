@@ -55,7 +55,9 @@ def _beginning(data: bytes, part: Part) -> str:
     if end < part.body_end:
         decoded = _without_torn_end(decoded)
     text, _ = bodies.decode_text(decoded, part.params.get("charset"))
-    return html_to_text(text, chars_max=TEXT_CHARS_MAX) if is_html else text[:TEXT_CHARS_MAX]
+    if is_html:
+        return html_to_text(text, chars_max=TEXT_CHARS_MAX)
+    return text[:TEXT_CHARS_MAX].replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _without_torn_end(decoded: bytes) -> bytes:
