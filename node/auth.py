@@ -1,4 +1,4 @@
-"""ports.Auth: a full address and its password to a principal, fast for the honest, dear for guessers.
+"""ports.Auth: full address and password to a principal, fast for owners, dear for guessers.
 
 remembered  a credential verified lately from the same network costs one HMAC. It is bound to the
             account's password hash, so a changed password is refused at the next attempt that sees
