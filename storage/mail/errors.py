@@ -42,7 +42,7 @@ class MailboxLimit(MailError):
 
 
 class MailboxTooLarge(MailError):
-    """More email than one command may touch: empty it first (`messages.plan_empty`)."""
+    """More email than one command may touch: empty it first (`moves.plan_empty`)."""
 
 
 class RoleTaken(MailError):
