@@ -1,0 +1,88 @@
+"""Who waits for which account's changes, and the ringing of their bells.
+
+Apply rings on every node, whichever node the change came in by. A listener is told once however
+much happened between two looks: per account the newest version and every type that changed. So a
+slow listener costs one dict entry per account it watches, and nothing is ever queued.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+from storage.batch import Announce
+from storage.ids import AccountId, Version
+
+# Accounts one listener may watch: its own and those shared with it.
+ACCOUNTS_WATCHED_MAX: Final = 1_000
+
+
+class Watching:
+    """One listener's news. Implements ports.Watch; one task waits on it at a time."""
+
+    __slots__ = ("_bell", "_changed")
+
+    def __init__(self) -> None:
+        self._changed: dict[AccountId, tuple[Version, int]] = {}
+        self._bell: trio.Event | None = None  # made when somebody waits
+
+    def note(self, account: AccountId, version: Version, types: int) -> None:
+        """Something of a watched account has changed."""
+        newest, mask = self._changed.get(account, (version, 0))
+        self._changed[account] = (max(newest, version), mask | types)
+        if self._bell is not None:
+            self._bell.set()
+            self._bell = None
+
+    async def wait(self) -> None:
+        """Block until something watched has changed since the last `take`."""
+        if self._changed:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._bell is None:
+            self._bell = trio.Event()
+        await self._bell.wait()
+
+    def take(self) -> dict[AccountId, tuple[Version, int]]:
+        """What changed since the last `take`."""
+        taken, self._changed = self._changed, {}
+        return taken
+
+
+class Bells:
+    """All listeners of this node, by account. Implements ports.News."""
+
+    def __init__(self) -> None:
+        self._by_account: dict[AccountId, dict[int, Watching]] = {}
+
+    @contextmanager
+    def watch(self, accounts: Collection[AccountId]) -> Iterator[Watching]:
+        """Listen to these accounts until the context closes; ValueError when they are too many."""
+        watched = list(dict.fromkeys(accounts))
+        if len(watched) > ACCOUNTS_WATCHED_MAX:
+            raise ValueError(f"{len(watched)} accounts are over {ACCOUNTS_WATCHED_MAX}")
+        watching = Watching()
+        for account in watched:
+            self._by_account.setdefault(account, {})[id(watching)] = watching
+        try:
+            yield watching
+        finally:
+            for account in watched:
+                listeners = self._by_account[account]
+                del listeners[id(watching)]
+                if not listeners:
+                    del self._by_account[account]
+
+    def ring(self, announces: Iterable[Announce]) -> None:
+        """Tell everyone who watches what these announce."""
+        for announce in announces:
+            listeners = self._by_account.get(announce.account)
+            if listeners is not None:
+                for watching in listeners.values():
+                    watching.note(announce.account, announce.version, announce.types)
+
+    @property
+    def watched(self) -> int:
+        """How many accounts somebody watches."""
+        return len(self._by_account)
