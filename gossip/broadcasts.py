@@ -39,10 +39,6 @@ class Broadcasts:
         self._order += 1
         self._news[claim.replica] = _News(claim, packed_bytes(claim), self._order)
 
-    def drop(self, replica: ReplicaId) -> None:
-        """Stop telling about a member."""
-        self._news.pop(replica, None)
-
     def take(self, room_bytes: int, *, members: int) -> list[Claim]:
         """Claims that fit into `room_bytes`, least told first, newest first among equals."""
         if not self._news:

@@ -26,6 +26,10 @@ LENGTH_BYTES: Final = _LENGTH.size
 MESSAGE_BYTES_MAX: Final = 0xFFFF
 TAG_MAX: Final = 9
 
+# All that the decoder raises for bytes that are wrong: also for text that is not UTF-8, and for
+# arrays nested deeper than anybody means them.
+_MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Message)
 
@@ -52,7 +56,7 @@ def decode(data: bytes) -> Message:
     """Read one message that travelled over a stream."""
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except _MALFORMED as error:
         raise GossipFormatError(str(error)) from None
 
 

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import msgspec
 
 from gossip.model import META_BYTES_MAX, Address, Change, Member, MemberEvent, Status
+from node.rpc.errors import MALFORMED
 
 # Members that no configuration names (joiners on trial) and that we keep links' addresses for.
 STRANGERS_MAX: Final = 64
@@ -42,7 +43,7 @@ def decode_meta(data: bytes) -> NodeMeta:
     """A member's meta; one we cannot read tells nothing, and is no reason to refuse the member."""
     try:
         return _meta_decoder.decode(data)
-    except msgspec.DecodeError:
+    except MALFORMED:
         return NodeMeta()
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from node.rpc.errors import LinkLost
+from node.rpc.errors import MALFORMED, LinkLost
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
@@ -94,7 +94,7 @@ def decode_call(payload: bytes) -> tuple[int, Call | Refusal]:
     except msgspec.ValidationError as error:
         # Well-formed but not known to this version: the link is good, only this call is not.
         return number, Refusal(f"this node does not know such a call: {error}")
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise LinkLost(f"a call cannot be read: {error}") from None
 
 
@@ -103,7 +103,7 @@ def decode_reply(payload: bytes) -> tuple[int, Reply]:
     number = _number(payload)
     try:
         return number, _reply_decoder.decode(payload[NUMBER_BYTES:])
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise LinkLost(f"an answer cannot be read: {error}") from None
 
 

@@ -1,5 +1,13 @@
 """What can go wrong between two nodes, by name; all the world's mistakes, so `ConnectionError`."""
 
+from typing import Final
+
+import msgspec
+
+# All that msgspec raises for bytes that are wrong: also for text that is not UTF-8, and for arrays
+# nested deeper than anybody means them.
+MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class RpcError(ConnectionError):
     """The link or the call did not work out."""

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
-from node.rpc.errors import HandshakeFailed, LinkLost
+from node.rpc.errors import MALFORMED, HandshakeFailed, LinkLost
 
 VERSION: Final = 1
 _MAGIC: Final = b"TRI1"
@@ -146,7 +146,7 @@ class Handshake:
             remote = msgspec.msgpack.decode(plain, type=Remote)
         except LinkLost:
             raise HandshakeFailed("the peer does not know the cluster's key") from None
-        except msgspec.DecodeError:
+        except MALFORMED:
             raise HandshakeFailed("the peer's identity cannot be read") from None
         if remote.replica == self._credentials.replica:
             raise HandshakeFailed("we reached ourselves, or a copy of our data")

@@ -110,6 +110,8 @@ def test_meta_survives_what_it_does_not_know() -> None:
     assert decode_meta(b"") == NodeMeta()
     assert decode_meta(b"\xff\xff") == NodeMeta()
     assert decode_meta(b"\x81\xa6colour\xa3red") == NodeMeta()
+    assert decode_meta(b"\x81\xa1x" + b"\x91" * 500) == NodeMeta()
+    assert decode_meta(b"\x81\xa7version\xa1\xff") == NodeMeta()
     full = NodeMeta("9" * 64, 2**63, 65535, disk_ok=False)
     assert decode_meta(full.encoded()) == full
     assert len(full.encoded()) < META_BYTES_MAX // 2

@@ -44,7 +44,13 @@ def test_a_call_of_a_newer_node_is_refused_by_name_and_the_link_lives() -> None:
     assert "split-shard" in refusal.reason
 
 
-@pytest.mark.parametrize("payload", [b"", b"1234567", b"12345678", b"12345678\xc1"])
+BAD_TEXT = b"12345678\x91\xa5hell\xff"
+TOO_DEEP = b"12345678\x92\xa5hello" + b"\x91" * 100_000 + b"\xc0"
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"1234567", b"12345678", b"12345678\xc1", BAD_TEXT, TOO_DEEP]
+)
 def test_bytes_that_are_no_call_end_the_link(payload: bytes) -> None:
     with pytest.raises(LinkLost):
         calls.decode_call(payload)
