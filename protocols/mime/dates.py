@@ -37,7 +37,7 @@ _DATE: Final = re.compile(
 # The C library's form, seen in mbox-minded senders.
 _ASCTIME: Final = re.compile(
     r"\s*[A-Za-z]{3},?\s+(?P<month>[A-Za-z]{3})\s+(?P<day>\d{1,2})\s+"
-    rf"{_TIME}(?:\s+(?P<zone>[A-Za-z]+|[+-]\d{{4}}))?\s+(?P<year>\d{{4}})",
+    rf"{_TIME}(?:\s+(?P<named>[A-Za-z]+))?\s+(?P<year>\d{{4}})(?:\s+(?P<zone>[+-]\d{{4}}))?",
     re.ASCII,
 )
 
@@ -56,7 +56,8 @@ def parse_date(text: str) -> datetime | None:
     try:
         # RFC 5322 3.3 allows a leap second; datetime does not.
         moment = datetime(*local, minute, 59 if second == 60 else second, tzinfo=UTC)
-        return _in_zone(moment, (found["zone"] or "").lower())
+        zone = found["zone"] or found.groupdict().get("named") or ""
+        return _in_zone(moment, zone.lower())
     except (ValueError, OverflowError):
         return None
 

@@ -27,7 +27,8 @@ _PARAMETER: Final = re.compile(
 )
 _SECTION: Final = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?", re.ASCII)  # RFC 2231 3, 4
 _TOKEN: Final = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+")  # RFC 2045 5.1
-_MAIN: Final = re.compile(r"[^;]*")
+# Up to the first semicolon, or to what is a parameter although the semicolon is missing.
+_MAIN: Final = re.compile(r"(?:[^;\s]++|\s++(?![^\s=;/]++\s*+=))*+")
 _PERCENT_SAFE: Final = "!#$&+.^_`|~-"  # RFC 2231 7 attribute-char beyond letters and digits
 
 _Sections = dict[str, list[tuple[int, bool, str]]]
