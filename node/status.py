@@ -1,0 +1,60 @@
+"""`trireme status`: this node's own row, and everybody's as their rows come in over RPC."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import trio
+
+# A peer that does not answer in this time is shown as down.
+ROW_TIMEOUT_S: Final = 1.5
+
+
+class StatusRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One node, as `status --json` prints it; None is unknown."""
+
+    name: str
+    up: bool
+    pid: int | None = None
+    role: str | None = None
+    term: int | None = None
+    commit: int | None = None
+    applied: int | None = None
+    lag: int | None = None
+    leader: str | None = None
+    seen: str | None = None
+    doors: str | None = None
+    chain: str | None = None
+    version: str | None = None
+
+
+Ask = Callable[[str], Awaitable[bytes | None]]
+"""A peer's own row as JSON, by its name; None when it does not answer."""
+
+
+async def gather(own: StatusRow, names: Sequence[str], ask: Ask) -> dict[str, Any]:
+    """All rows, in the order of `names`; the lag is against the highest commit that is known."""
+    rows: dict[str, StatusRow] = {own.name: own}
+
+    async def one(name: str) -> None:
+        with trio.move_on_after(ROW_TIMEOUT_S):
+            answer = await ask(name)
+            if answer is not None:
+                rows[name] = msgspec.json.decode(answer, type=StatusRow)
+
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            if name != own.name:
+                nursery.start_soon(one, name)
+    return {"nodes": [msgspec.to_builtins(row) for row in _with_lag(names, rows)]}
+
+
+def _with_lag(names: Sequence[str], rows: Mapping[str, StatusRow]) -> list[StatusRow]:
+    newest = max((row.commit for row in rows.values() if row.commit is not None), default=0)
+    result = []
+    for name in names:
+        row = rows.get(name) or StatusRow(name=name, up=False)
+        if row.applied is not None:
+            row = msgspec.structs.replace(row, lag=max(0, newest - row.applied))
+        result.append(row)
+    return result
