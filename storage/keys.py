@@ -37,6 +37,7 @@ No mailbox has id 0; a `d` row of mailbox 0 orders all emails of the account.
 """
 
 import struct
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
@@ -60,6 +61,7 @@ _BYTE_U64: Final = struct.Struct(">BHQcBQ")
 _BYTE_BYTE: Final = struct.Struct(">BHQcBB")
 _NUMBER: Final = struct.Struct(">BHQcQ")
 _NUMBER_U32: Final = struct.Struct(">BHQcQI")
+_UID_ALONE: Final = struct.Struct(f">{_NUMBER.size}xI")
 _TWO: Final = struct.Struct(">BHQcQQ")
 _THREE: Final = struct.Struct(">BHQcQQQ")
 _HASH: Final = struct.Struct(">BHQc16s")
@@ -246,6 +248,11 @@ def unpack_uid_key(key: bytes) -> tuple[MailboxId, int]:
     """Mailbox and UID."""
     fields = _NUMBER_U32.unpack(key)
     return MailboxId(fields[4]), fields[5]
+
+
+def unpack_uids(uid_keys: Iterable[bytes]) -> list[int]:
+    """The UIDs alone of many UidRow keys, at once: an index of a mailbox is made of them."""
+    return [uid for (uid,) in _UID_ALONE.iter_unpack(b"".join(uid_keys))]
 
 
 def mailbox_counts_key(account: AccountId, mailbox: MailboxId) -> bytes:

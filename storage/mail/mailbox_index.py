@@ -132,9 +132,8 @@ def _read(
     first = 1 if not uids else uids[-1] + 1
     while first <= UID_MAX:
         page = rows.scan(*keys.uid_range(account, mailbox, first), limit=SCAN_ROWS)
-        for key, value in page:
-            uids.append(keys.unpack_uid_key(key)[1])
-            emails.append(_email_of(value).email)
+        uids.extend(keys.unpack_uids([key for key, _ in page]))
+        emails.extend([_email_of(value).email for _, value in page])
         if len(page) < SCAN_ROWS:
             break
         first = uids[-1] + 1

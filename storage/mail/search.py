@@ -18,8 +18,8 @@ from storage.mail.messages import DateRow, by_date, meta
 from storage.mail.records import EmailMeta
 from storage.mail.state import state
 
-# Rows of the index read at a time: the first page small, as most queries end there.
-FIRST_ROWS: Final = 128
+# Rows of the index read at a time: at first what the page may need, then twice as many each time.
+FIRST_ROWS: Final = 64
 SCAN_ROWS: Final = 1_024
 
 
@@ -169,7 +169,7 @@ def _results(
                 yield row
         if len(page) < size:
             return
-        after, size = page[-1][:2], SCAN_ROWS
+        after, size = page[-1][:2], min(2 * size, SCAN_ROWS)
 
 
 def _held(rows: Rows, account: AccountId, email: EmailId) -> EmailMeta:
