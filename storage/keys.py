@@ -27,6 +27,7 @@ System account (0):
     q  blob part         blob 32 | offset u64       -> (empty), until the blob is whole
     o  outcome           replica u64 | epoch u64 | sequence u64 -> outcome
     e  boot epoch        replica u64                -> epoch u64 and who registered
+    f  formed                                       -> there once the first accounts are made
 Local rows:
     a  applied                                      -> index, term, chain hash
     g  groups            last index u64             -> u64, the last index of the group before
@@ -110,6 +111,9 @@ def account_range(account: AccountId) -> KeyRange:
     """All rows of one account."""
     prefix = account_prefix(account)
     return prefix, prefix_end(prefix)
+
+
+BOOTSTRAPPED_KEY: Final = account_prefix(SYSTEM_ACCOUNT) + b"f"
 
 
 def version_key(account: AccountId) -> bytes:
