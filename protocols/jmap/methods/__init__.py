@@ -1,0 +1,45 @@
+"""One table of all methods: name -> the capability it belongs to and the function that runs it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from protocols.jmap.capabilities import CORE, MAIL
+from protocols.jmap.context import Context
+from protocols.jmap.methods.core import echo
+from protocols.jmap.methods.email_get import email_changes, email_get
+from protocols.jmap.methods.email_import import email_import
+from protocols.jmap.methods.email_query import email_query, email_query_changes
+from protocols.jmap.methods.email_set import email_set
+from protocols.jmap.methods.mailbox import mailbox_changes, mailbox_get, mailbox_set
+from protocols.jmap.methods.mailbox_query import mailbox_query, mailbox_query_changes
+from protocols.jmap.methods.thread import thread_changes, thread_get
+from protocols.jmap.standard import Answer
+
+Run = Callable[[Context, Mapping[str, Any]], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a method is run; unknown unless its capability is in `using` (RFC 8620 3.3)."""
+
+    capability: str
+    run: Run
+
+
+METHODS: Final[Mapping[str, Method]] = {
+    "Core/echo": Method(CORE, echo),
+    "Mailbox/get": Method(MAIL, mailbox_get),
+    "Mailbox/changes": Method(MAIL, mailbox_changes),
+    "Mailbox/query": Method(MAIL, mailbox_query),
+    "Mailbox/queryChanges": Method(MAIL, mailbox_query_changes),
+    "Mailbox/set": Method(MAIL, mailbox_set),
+    "Thread/get": Method(MAIL, thread_get),
+    "Thread/changes": Method(MAIL, thread_changes),
+    "Email/get": Method(MAIL, email_get),
+    "Email/changes": Method(MAIL, email_changes),
+    "Email/query": Method(MAIL, email_query),
+    "Email/queryChanges": Method(MAIL, email_query_changes),
+    "Email/set": Method(MAIL, email_set),
+    "Email/import": Method(MAIL, email_import),
+}

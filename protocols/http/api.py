@@ -1,0 +1,93 @@
+"""POST /jmap/api and GET /.well-known/jmap: HTTP around protocols.jmap.
+
+A request that is refused whole is a problem document (RFC 8620 3.6.1); everything else is 200,
+also when the cluster cannot answer: then each call says serverUnavailable.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+import trio
+
+from protocols.http.auth import authenticate, unavailable
+from protocols.http.gates import Gate, GateFull
+from protocols.http.requests import (
+    BodyTooLarge,
+    Headers,
+    Request,
+    Response,
+    problem,
+    problem_document,
+)
+from protocols.jmap.capabilities import CAPABILITIES, Limits, session
+from protocols.jmap.dispatch import Caller, answer
+from protocols.jmap.errors import RequestError, not_json, over_limit
+from protocols.jmap.request import parse_request
+from protocols.ports import Ports, Unavailable
+
+_NO_STORE: Final[Headers] = [(b"cache-control", b"no-cache, no-store, must-revalidate")]
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
+
+
+class JmapApi:
+    """The two JSON resources of JMAP."""
+
+    def __init__(self, ports: Ports, limits: Limits, public_url: str | None) -> None:
+        self._ports = ports
+        self._limits = limits
+        self._public_url = public_url
+        self._running = Gate(limits.requests_max)
+
+    async def session(self, request: Request) -> Response:
+        """RFC 8620 2: the session resource."""
+        principal = await authenticate(request, self._ports.auth)
+        try:
+            await self._ports.reader.view()
+        except Unavailable:
+            return unavailable()
+        base_url = self._base_url(request)
+        if base_url is None:
+            return problem(400, "the Host header is no host")
+        body = msgspec.json.encode(session(principal, self._limits, base_url))
+        return Response(200, body=body, headers=_NO_STORE)
+
+    def _base_url(self, request: Request) -> str | None:
+        if self._public_url is not None:
+            return self._public_url
+        host = request.header(b"host")
+        if not _HOST.match(host):
+            return None
+        return f"{'https' if request.secure else 'http'}://{host}"
+
+    async def call(self, request: Request) -> Response:
+        """RFC 8620 3.1: one API request."""
+        principal = await authenticate(request, self._ports.auth)
+        try:
+            with self._running.enter(principal.account):
+                body = await self._read(request)
+                parsed = parse_request(
+                    body, calls_max=self._limits.calls_max, capabilities=CAPABILITIES
+                )
+                caller = Caller(principal, self._ports, self._limits, trio.lowlevel.checkpoint)
+                return Response(200, body=await answer(parsed, caller), headers=_NO_STORE)
+        except RequestError as error:
+            return problem_document(error.document())
+        except GateFull:
+            refusal = over_limit(
+                "maxConcurrentRequests",
+                f"more than {self._limits.requests_max} requests at once",
+                status=429,
+            )
+            return problem_document(refusal.document())
+
+    async def _read(self, request: Request) -> bytes:
+        media_type = request.header(b"content-type").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise not_json("the Content-Type is not application/json")
+        try:
+            return await request.body(self._limits.request_bytes_max)
+        except BodyTooLarge:
+            raise over_limit(
+                "maxSizeRequest", f"the request is over {self._limits.request_bytes_max} octets"
+            ) from None

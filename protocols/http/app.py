@@ -1,0 +1,133 @@
+"""The ASGI application: a path table, and one place where what a handler raises becomes an answer.
+
+Plain ASGI without a framework: the path to a JMAP method is a dictionary lookup. Resources that
+are not built are not in the table, and answer 404.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from protocols.http.api import JmapApi
+from protocols.http.auth import Refused
+from protocols.http.blobs import BlobResources
+from protocols.http.requests import (
+    BodyTooLarge,
+    ClientGone,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    problem,
+    read_scope,
+)
+from protocols.jmap.capabilities import Limits
+from protocols.ports import Ports
+
+_LOG: Final = logging.getLogger("trireme.http")
+
+Handler = Callable[[Request], Awaitable[Response]]
+Methods = Mapping[str, Handler]
+
+# Uploads being received, of all accounts together: what the door may hold in memory for them.
+UPLOADS_OCTETS_MAX: Final = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """What an operator may set of the HTTP door.
+
+    `public_url`: what URLs in the session resource begin with, for a node behind a proxy; None
+    follows the request's Host.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    public_url: str | None = None
+    uploads_octets_max: int = UPLOADS_OCTETS_MAX
+
+
+class HttpApp:
+    """One node's ASGI application; `ready` says whether it has a leader and is caught up."""
+
+    def __init__(self, ports: Ports, settings: HttpSettings, *, ready: Callable[[], bool]) -> None:
+        api = JmapApi(ports, settings.limits, settings.public_url)
+        blobs = BlobResources(ports, settings.limits, settings.uploads_octets_max)
+        self._ready = ready
+        self._exact: dict[str, Methods] = {
+            "/.well-known/jmap": {"GET": api.session},
+            "/jmap/api": {"POST": api.call},
+            "/healthz": {"GET": self._healthz},
+            "/readyz": {"GET": self._readyz},
+        }
+        self._under: tuple[tuple[str, Methods], ...] = (
+            ("/jmap/upload/", {"POST": blobs.upload}),
+            ("/jmap/download/", {"GET": blobs.download}),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        match scope["type"]:
+            case "http":
+                await self._http(read_scope(scope, receive), send)
+            case "websocket":
+                await _no_websocket(scope, receive, send)
+            case other:
+                raise ValueError(f"no such ASGI scope is served: {other}")
+
+    async def _http(self, request: Request, send: Send) -> None:
+        try:
+            response = await self._answer(request)
+            await response.send(send)
+        except ClientGone:
+            return  # nobody to answer
+
+    async def _answer(self, request: Request) -> Response:
+        methods = self._find(request.path)
+        if methods is None:
+            return problem(404, "there is no such resource")
+        handler = methods.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None:
+            allow = ", ".join((*methods, *(["HEAD"] if "GET" in methods else ()))).encode()
+            return problem(405, "the resource has no such method", headers=[(b"allow", allow)])
+        try:
+            return await handler(request)
+        except Refused as refused:
+            return refused.response
+        except BodyTooLarge:
+            return problem(413, "the body is too large")
+        except ClientGone:
+            raise
+        except Exception:
+            # A bug of ours: the one who asked is told so, the log has the rest, others are served.
+            _LOG.exception("%s %s failed", request.method, request.path)
+            return problem(500, "the server made a mistake; it is in its log")
+
+    def _find(self, path: str) -> Methods | None:
+        exact = self._exact.get(path)
+        if exact is not None:
+            return exact
+        for prefix, methods in self._under:
+            if path.startswith(prefix):
+                return methods
+        return None
+
+    async def _healthz(self, _: Request) -> Response:
+        """The process lives."""
+        return Response(200, b"text/plain", b"ok\n")
+
+    async def _readyz(self, _: Request) -> Response:
+        """The node has a leader and is caught up."""
+        if self._ready():
+            return Response(200, b"text/plain", b"ready\n")
+        return Response(503, b"text/plain", b"not ready\n")
+
+
+async def _no_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"", "more_body": False})
+    else:
+        await send({"type": "websocket.close", "code": 1000})

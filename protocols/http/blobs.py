@@ -1,0 +1,238 @@
+"""RFC 8620 6: upload and download, streamed; both bounded in octets and in how many run.
+
+An upload is gathered in memory, for it travels in the log, but the door's uploads together hold
+no more than one bound. A download reads the blob in pieces as the client takes them. A blob is
+there for who holds it: others are told 404, as for one that is not.
+"""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
+
+import msgspec
+import trio
+
+from protocols.http.auth import authenticate, busy, unavailable
+from protocols.http.gates import Gate, GateFull, Room, Tenant
+from protocols.http.requests import (
+    BodyTooLarge,
+    Headers,
+    Request,
+    Response,
+    problem,
+    problem_document,
+)
+from protocols.jmap.capabilities import Limits
+from protocols.jmap.errors import over_limit
+from protocols.jmap.sections import read_ref
+from protocols.ports import READ_BYTES_MAX, Blobs, Ports, Unavailable
+from storage.blob_links import plan_link
+from storage.ids import AccountId, BlobId, BlobRef, parse_account, parse_blob, render_blob
+from storage.keys import TypeCode
+from storage.mail.messages import holds_blob
+from storage.plan import Plan
+
+TYPE_DEFAULT: Final = "application/octet-stream"
+TYPE_CHARS_MAX: Final = 255
+NAME_OCTETS_MAX: Final = 1024
+
+_PRINTABLE: Final = re.compile(r"[\x20-\x7e]{1,255}\Z", re.ASCII)
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z", re.ASCII)
+_UNSAFE: Final = re.compile(r'[^\x20-\x7e]|["\\%]')
+# The blob under an id never changes (RFC 8620 6.2), and is one user's.
+_CACHE: Final = (b"cache-control", b"private, immutable, max-age=31536000")
+
+
+class BlobResources:
+    """POST /jmap/upload/{accountId}/ and GET /jmap/download/{accountId}/{blobId}/{name}."""
+
+    def __init__(self, ports: Ports, limits: Limits, uploads_octets_max: int) -> None:
+        self._ports = ports
+        self._limits = limits
+        self._uploading = Gate(limits.uploads_max)
+        self._room = Room(uploads_octets_max)
+
+    async def upload(self, request: Request) -> Response:
+        """RFC 8620 6.1."""
+        principal = await authenticate(request, self._ports.auth)
+        segments = request.path.split("/")
+        if len(segments) != 5 or segments[4] or parse_account(segments[3]) != principal.account:
+            return problem(404, "there is no such account")
+        try:
+            with self._uploading.enter(principal.account):
+                return await self._receive(request, principal.account)
+        except GateFull:
+            refusal = over_limit(
+                "maxConcurrentUpload",
+                f"more than {self._limits.uploads_max} uploads at once",
+                status=429,
+            )
+            return problem_document(refusal.document())
+        except BodyTooLarge:
+            refusal = over_limit(
+                "maxSizeUpload", f"over {self._limits.upload_bytes_max} octets", status=413
+            )
+            return problem_document(refusal.document())
+        except Unavailable:
+            return unavailable()
+
+    async def _receive(self, request: Request, account: AccountId) -> Response:
+        with self._room.tenant() as tenant:
+            try:
+                data, blob = await self._gather(request, tenant)
+            except GateFull:
+                return busy("too many uploads at once")
+
+            def command(plan: Plan) -> None:
+                # The holder's number is when the upload was: what clears old ones goes by it.
+                plan_link(plan, account, blob, TypeCode.UPLOAD, plan.now_ms)
+
+            await self._ports.writer.write(account, command, blobs=(data,))
+        told = {
+            "accountId": f"a{account}",
+            "blobId": render_blob(blob),
+            "type": _media_type(request.header(b"content-type")),
+            "size": len(data),
+        }
+        return Response(201, body=msgspec.json.encode(told))
+
+    async def _gather(self, request: Request, tenant: Tenant) -> tuple[bytes, BlobId]:
+        most = self._limits.upload_bytes_max
+        tenant.grow(min(request.announced or 0, most))
+        digest, pieces, octets = hashlib.sha256(), [], 0
+        async for piece in request.chunks(most):
+            octets += len(piece)
+            tenant.grow(octets)
+            digest.update(piece)
+            pieces.append(piece)
+        return b"".join(pieces), BlobId(digest.digest())
+
+    async def download(self, request: Request) -> Response:
+        """RFC 8620 6.2, with ranges and validators of RFC 9110."""
+        principal = await authenticate(request, self._ports.auth)
+        named = _read_path(request.raw_path)
+        content_type = dict(parse_qsl(request.query.decode("latin-1"))).get("type", TYPE_DEFAULT)
+        if not _PRINTABLE.match(content_type):
+            return problem(400, "the type is no media type")
+        if named is None or named[0] != principal.account:
+            return problem(404, "there is no such blob")
+        _, ref, name = named
+        try:
+            view = await self._ports.reader.view()
+        except Unavailable:
+            return unavailable()
+        if not holds_blob(view, principal.account, ref.blob):
+            return problem(404, "there is no such blob")
+        body = _open(self._ports.blobs, ref)
+        if body is None:
+            return problem(404, "there is no such blob")
+        return _answer(request, ref, name, content_type, body)
+
+
+class _Body:
+    """A blob's octets: in memory when they were decoded, else read as they are sent."""
+
+    def __init__(self, length: int, data: bytes | None, blobs: Blobs, ref: BlobRef) -> None:
+        self.length = length
+        self._data = data
+        self._blobs = blobs
+        self._ref = ref
+
+    async def pieces(self, start: int, end: int) -> AsyncIterator[bytes]:
+        """Octets [start, end), in pieces with a checkpoint between."""
+        for at in range(start, end, READ_BYTES_MAX):
+            until = min(at + READ_BYTES_MAX, end)
+            if self._data is not None:
+                yield self._data[at:until]
+            else:
+                yield self._blobs.read(self._ref.blob, self._ref.start + at, until - at)
+            await trio.lowlevel.checkpoint()
+
+
+def _open(blobs: Blobs, ref: BlobRef) -> _Body | None:
+    size = blobs.size(ref.blob)
+    if size is None:
+        return None
+    if ref.encoding:
+        data = read_ref(blobs, ref)
+        return None if data is None else _Body(len(data), data, blobs, ref)
+    length = size if ref.length is None else ref.length
+    return _Body(length, None, blobs, ref) if ref.start + length <= size else None
+
+
+def _read_path(raw_path: bytes) -> tuple[AccountId, BlobRef, str] | None:
+    """Account, blob and name of /jmap/download/{accountId}/{blobId}/{name}, decoded apart."""
+    segments = raw_path.split(b"/")
+    if len(segments) != 6 or len(segments[5]) > NAME_OCTETS_MAX:
+        return None
+    account = parse_account(unquote_to_bytes(segments[3]).decode("latin-1"))
+    ref = parse_blob(unquote_to_bytes(segments[4]).decode("latin-1"))
+    if account is None or ref is None:
+        return None
+    return account, ref, unquote_to_bytes(segments[5]).decode("utf-8", "replace")
+
+
+def _answer(request: Request, ref: BlobRef, name: str, content_type: str, body: _Body) -> Response:
+    etag = f'"{render_blob(ref)}"'.encode()
+    headers: Headers = [
+        (b"etag", etag),
+        _CACHE,
+        (b"accept-ranges", b"bytes"),
+        (b"content-disposition", disposition(name)),
+        # What a stranger mailed is never run as a page of ours.
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", b"default-src 'none'; sandbox"),
+    ]
+    if etag in (tag.strip() for tag in request.header(b"if-none-match").encode().split(b",")):
+        return Response(304, b"", headers=headers)
+    start, end, status = 0, body.length, 200
+    span = read_range(request, body.length, etag)
+    if span is not None:
+        start, end = span
+        if start >= end:
+            headers = [(b"content-range", b"bytes */%d" % body.length)]
+            return problem(416, "the range is outside the blob", headers=headers)
+        status = 206
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (start, end - 1, body.length)))
+    return Response(
+        status,
+        content_type.encode(),
+        headers=headers,
+        stream=body.pieces(start, end),
+        length=end - start,
+    )
+
+
+def read_range(request: Request, length: int, etag: bytes) -> tuple[int, int] | None:
+    """RFC 9110 14.2: the one range asked for; None for none, several, or a stale If-Range.
+
+    An empty one is not satisfiable.
+    """
+    condition = request.headers.get(b"if-range")
+    found = _RANGE.match(request.header(b"range"))
+    if found is None or (condition is not None and condition != etag):
+        return None
+    first, last = found[1], found[2]
+    if not first and not last:
+        return None
+    if not first:
+        return max(0, length - int(last)), length
+    if last and int(last) < int(first):
+        return None
+    return int(first), min(int(last) + 1, length) if last else length
+
+
+def disposition(name: str) -> bytes:
+    """RFC 6266: the file's name, in ASCII for old clients and whole for others."""
+    plain = _UNSAFE.sub("_", name) or "download"
+    value = f'attachment; filename="{plain}"'
+    if plain != name:
+        value += f"; filename*=UTF-8''{quote(name, safe='')}"
+    return value.encode()
+
+
+def _media_type(header: str) -> str:
+    """The type of an upload as the client gave it, never sniffed."""
+    return header.strip() if _PRINTABLE.match(header.strip()) else TYPE_DEFAULT

@@ -1,0 +1,78 @@
+"""Bounds that requests share: how many of one account run at once, how many octets wait in memory.
+
+Both are taken and given back without an await between look and take, so a bound never slips.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from storage.ids import AccountId
+
+
+class GateFull(Exception):
+    """As many are inside as may be."""
+
+
+class Gate:
+    """At most `most` inside at once per account."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._inside: dict[AccountId, int] = {}
+
+    @contextmanager
+    def enter(self, account: AccountId) -> Iterator[None]:
+        """Be inside while the context is open; raises GateFull."""
+        inside = self._inside.get(account, 0)
+        if inside >= self._most:
+            raise GateFull
+        self._inside[account] = inside + 1
+        try:
+            yield
+        finally:
+            left = self._inside[account] - 1
+            if left:
+                self._inside[account] = left
+            else:
+                del self._inside[account]
+
+
+class Room:
+    """Octets held in memory by all requests of the door together."""
+
+    def __init__(self, octets_max: int) -> None:
+        self._free = octets_max
+
+    @property
+    def free(self) -> int:
+        """Octets that may still be taken."""
+        return self._free
+
+    @contextmanager
+    def tenant(self) -> Iterator["Tenant"]:
+        """One request's share, given back when the context closes."""
+        tenant = Tenant(self)
+        try:
+            yield tenant
+        finally:
+            self._free += tenant.held
+
+    def take(self, octets: int) -> None:
+        """Take octets; raises GateFull when there are not as many."""
+        if octets > self._free:
+            raise GateFull
+        self._free -= octets
+
+
+class Tenant:
+    """What one request holds of a Room."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.held = 0
+
+    def grow(self, octets: int) -> None:
+        """Hold at least `octets` in all; raises GateFull."""
+        if octets > self.held:
+            self._room.take(octets - self.held)
+            self.held = octets

@@ -1,0 +1,173 @@
+"""hypercorn on one connection, for HTTP/2 and upgrades, held so that its faults stay there.
+
+Three are known in 0.18 (each has its probe in the tests): an exception in one connection's task
+ends the server it runs in; a client that stops reading makes a send, and so the shutdown, wait
+for ever; a WebSocket is always given permessage-deflate (framing.py strips the offer). So it runs
+per connection under our accept loop, over a stream whose sends have a deadline and that can be
+closed under it, and what it raises is logged and goes no further.
+"""
+
+import logging
+import socket
+from typing import Final
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+
+from protocols.http.http1 import (
+    BODY_WAIT_S,
+    GONE,
+    KEEP_ALIVE_S,
+    RATE_MIN_OCTETS_S,
+    SEND_S,
+    App,
+    Ends,
+)
+from protocols.http.requests import Message, Receive, Scope, Send
+
+_LOG: Final = logging.getLogger("trireme.http")
+
+HTTP2_STREAMS_MAX: Final = 64
+HTTP2_HEADER_OCTETS_MAX: Final = 32 * 1024
+WEBSOCKET_OCTETS_MAX: Final = 10_000_000
+
+
+def _config() -> Config:
+    config = Config()
+    config.errorlog = _LOG
+    config.include_server_header = False
+    config.keep_alive_timeout = KEEP_ALIVE_S
+    config.h11_max_incomplete_size = HTTP2_HEADER_OCTETS_MAX
+    config.h2_max_concurrent_streams = HTTP2_STREAMS_MAX
+    config.h2_max_header_list_size = HTTP2_HEADER_OCTETS_MAX
+    config.websocket_max_message_size = WEBSOCKET_OCTETS_MAX
+    return config
+
+
+class _Addresses:
+    """What hypercorn asks of a socket: the two ends' addresses."""
+
+    family = socket.AF_INET  # (host, port) pairs, whatever the host looks like
+
+    def __init__(self, ends: Ends) -> None:
+        self._ends = ends
+
+    def getpeername(self) -> tuple[str, int]:
+        return self._ends.client
+
+    def getsockname(self) -> tuple[str, int]:
+        return self._ends.server
+
+
+class _Guard:
+    """The clear-text stream hypercorn sees: replayed octets first, sends with a deadline."""
+
+    def __init__(self, stream: trio.abc.Stream, ends: Ends, replay: bytes) -> None:
+        self._stream = stream
+        self._replay = replay
+        self.socket = _Addresses(ends)
+
+    async def send_all(self, data: bytes) -> None:
+        """Send, or close the connection when the peer does not read."""
+        with trio.move_on_after(SEND_S + len(data) / RATE_MIN_OCTETS_S) as scope:
+            await self._stream.send_all(data)
+        if scope.cancelled_caught:
+            await trio.aclose_forcefully(self._stream)
+            raise trio.BrokenResourceError("the peer does not read")
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What was read before, then what comes."""
+        if self._replay:
+            replay, self._replay = self._replay, b""
+            return replay
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def send_eof(self) -> None:
+        """Half-close, where the stream can."""
+        if isinstance(self._stream, trio.abc.HalfCloseableStream):
+            with trio.move_on_after(SEND_S):
+                await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        """Close, in bounded time."""
+        with trio.move_on_after(SEND_S):
+            await self._stream.aclose()
+
+
+class _TlsGuard(_Guard):
+    """The same over TLS: the handshake is done, hypercorn asks only for its outcome."""
+
+    def __init__(
+        self, stream: trio.abc.Stream, ends: Ends, replay: bytes, alpn: str | None
+    ) -> None:
+        super().__init__(stream, ends, replay)
+        self.transport_stream = self
+        self._alpn = alpn
+
+    async def do_handshake(self) -> None:
+        """Done before."""
+
+    def selected_alpn_protocol(self) -> str | None:
+        """What the handshake agreed on."""
+        return self._alpn
+
+
+class GeneralServer:
+    """Everything that is not a plain HTTP/1.1 request, on the same application."""
+
+    def __init__(self, app: App) -> None:
+        self._config = _config()
+        self._context = WorkerContext(None)
+        self._app = ASGIWrapper(_with_body_deadline(app))
+
+    async def serve(
+        self, stream: trio.abc.Stream, ends: Ends, replay: bytes, alpn: str | None
+    ) -> None:
+        """Serve the connection to its end; returns whatever happens in it."""
+        if ends.scheme == "https":
+            guard: _Guard = _TlsGuard(stream, ends, replay, alpn)
+        else:
+            guard = _Guard(stream, ends, replay)
+        try:
+            await TCPServer(self._app, self._config, self._context, {}, guard)  # type: ignore[arg-type]
+        except Exception:
+            # Not ours to name: h11, h2, wsproto and hypercorn raise what they like on hostile
+            # input, and the connection is the widest thing that may suffer from it.
+            _LOG.exception("a connection of %s ended in an error", ends.client[0])
+
+    async def terminate(self) -> None:
+        """Idle connections close now, others after what they are at."""
+        await self._context.terminated.set()
+
+
+def _with_body_deadline(app: App) -> App:
+    """The application, with request bodies that must come at the pace HTTP/1.1's must."""
+
+    async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        began_s, octets, reading = trio.current_time(), 0, True
+
+        async def receive_in_time() -> Message:
+            nonlocal octets, reading
+            if not reading:
+                return await receive()
+            due = began_s + BODY_WAIT_S + octets / RATE_MIN_OCTETS_S
+            seconds = min(BODY_WAIT_S, max(due - trio.current_time(), 0))
+            message: Message = {"type": "http.disconnect"}
+            with trio.move_on_after(seconds):
+                message = await receive()
+            octets += len(message.get("body", b""))
+            reading = message.get("more_body", False)
+            return message
+
+        await app(scope, receive_in_time, send)
+
+    return bounded
+
+
+__all__ = ["GONE", "GeneralServer"]

@@ -1,0 +1,144 @@
+"""ASGI's dictionaries as small typed values, and answers as one value that knows how to be sent.
+
+A handler takes a `Request` and returns a `Response`; it never sees a scope or an ASGI message.
+Bodies are bounded by whoever reads them: `body` for small ones, `chunks` for streams.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, Final
+
+import msgspec
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON_TYPE: Final = b"application/json"
+PROBLEM_TYPE: Final = b"application/problem+json"
+
+
+class BodyTooLarge(Exception):
+    """The body has, or announces, more octets than the handler takes."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its body was complete."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request. Header names are lower case; of repeated ones the first counts."""
+
+    method: str
+    path: str
+    raw_path: bytes
+    """The path as it came, for segments that hold an encoded slash."""
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    secure: bool
+    remote: str
+    """The peer's IP address."""
+    on_loopback: bool
+    """The connection came in on a loopback address of ours."""
+    receive: Receive
+
+    def header(self, name: bytes) -> str:
+        """The header as text, empty when it is missing."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def announced(self) -> int | None:
+        """Content-Length, when there is one (the framing layer has checked its digits)."""
+        value = self.headers.get(b"content-length")
+        return int(value) if value is not None and value.isdigit() else None
+
+    async def chunks(self, octets_max: int) -> AsyncIterator[bytes]:
+        """The body in pieces; raises BodyTooLarge as soon as it goes over `octets_max`."""
+        if (self.announced or 0) > octets_max:
+            raise BodyTooLarge
+        octets = 0
+        while True:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise ClientGone
+            piece = message.get("body", b"")
+            octets += len(piece)
+            if octets > octets_max:
+                raise BodyTooLarge
+            if piece:
+                yield piece
+            if not message.get("more_body", False):
+                return
+
+    async def body(self, octets_max: int) -> bytes:
+        """The whole body; raises BodyTooLarge."""
+        pieces = [piece async for piece in self.chunks(octets_max)]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+@dataclass(slots=True)
+class Response:
+    """One answer; `stream` is used instead of `body` when there is one, `length` octets of it."""
+
+    status: int
+    content_type: bytes = JSON_TYPE
+    body: bytes = b""
+    headers: Headers = field(default_factory=list)
+    stream: AsyncIterator[bytes] | None = None
+    length: int = 0
+
+    async def send(self, send: Send) -> None:
+        """Say it in ASGI messages: one for the head, one for each piece of the body."""
+        length = len(self.body) if self.stream is None else self.length
+        headers = [(b"content-length", b"%d" % length), *self.headers]
+        if self.content_type:
+            headers.append((b"content-type", self.content_type))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        if self.stream is not None:
+            async for piece in self.stream:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+def read_scope(scope: Scope, receive: Receive) -> Request:
+    """The typed form of an ASGI http scope."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name, value)
+    client, server = scope.get("client"), scope.get("server")
+    return Request(
+        method=scope["method"],
+        path=scope["path"],
+        raw_path=scope.get("raw_path") or scope["path"].encode(),
+        query=scope["query_string"],
+        headers=headers,
+        secure=scope["scheme"] in ("https", "wss"),
+        remote=client[0] if client else "",
+        on_loopback=_is_loopback(server[0] if server else ""),
+        receive=receive,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "127.0.0.1":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def problem(
+    status: int, detail: str, *, type_: str = "about:blank", headers: Headers | None = None
+) -> Response:
+    """An RFC 7807 problem document."""
+    return problem_document({"type": type_, "status": status, "detail": detail}, headers=headers)
+
+
+def problem_document(document: dict[str, Any], *, headers: Headers | None = None) -> Response:
+    """A problem document with members of its own."""
+    return Response(document["status"], PROBLEM_TYPE, msgspec.json.encode(document), headers or [])

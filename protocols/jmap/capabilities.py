@@ -1,0 +1,109 @@
+"""RFC 8620 2: the session resource, with the limits this server keeps, and nothing it has not.
+
+A capability is listed when its methods are; the numbers here are the ones the code enforces.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from protocols.ports import Principal
+from storage.ids import AccountId, render_account
+from storage.mail.ingest import EMAIL_MAILBOXES_MAX
+from storage.mail.tree import MAILBOX_DEPTH_MAX, MAILBOX_NAME_OCTETS_MAX
+
+CORE: Final = "urn:ietf:params:jmap:core"
+MAIL: Final = "urn:ietf:params:jmap:mail"
+CAPABILITIES: Final = frozenset((CORE, MAIL))
+
+API_PATH: Final = "/jmap/api"
+UPLOAD_PATH: Final = "/jmap/upload/{accountId}/"
+DOWNLOAD_PATH: Final = "/jmap/download/{accountId}/{blobId}/{name}?type={type}"
+# RFC 8620 2 makes this member of the session mandatory; the resource answers 404 until push is
+# built, and no push capability is listed.
+EVENT_SOURCE_PATH: Final = "/jmap/eventsource/?types={types}&closeafter={closeafter}&ping={ping}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The limits of RFC 8620 2, all inclusive. Octets and counts."""
+
+    upload_bytes_max: int = 50_000_000
+    """maxSizeUpload: one upload is held in memory until it is proposed."""
+    uploads_max: int = 4
+    """maxConcurrentUpload, of one account on this node."""
+    request_bytes_max: int = 10_000_000
+    """maxSizeRequest."""
+    requests_max: int = 8
+    """maxConcurrentRequests, of one account on this node."""
+    calls_max: int = 32
+    """maxCallsInRequest."""
+    get_objects_max: int = 1000
+    """maxObjectsInGet."""
+    set_objects_max: int = 500
+    """maxObjectsInSet."""
+
+
+def _core(limits: Limits) -> dict[str, Any]:
+    return {
+        "maxSizeUpload": limits.upload_bytes_max,
+        "maxConcurrentUpload": limits.uploads_max,
+        "maxSizeRequest": limits.request_bytes_max,
+        "maxConcurrentRequests": limits.requests_max,
+        "maxCallsInRequest": limits.calls_max,
+        "maxObjectsInGet": limits.get_objects_max,
+        "maxObjectsInSet": limits.set_objects_max,
+        "collationAlgorithms": [],
+    }
+
+
+def _mail(limits: Limits) -> dict[str, Any]:
+    """RFC 8621 1.3.1."""
+    return {
+        "maxMailboxesPerEmail": EMAIL_MAILBOXES_MAX,
+        "maxMailboxDepth": MAILBOX_DEPTH_MAX,
+        "maxSizeMailboxName": MAILBOX_NAME_OCTETS_MAX,
+        "maxSizeAttachmentsPerEmail": limits.upload_bytes_max,
+        "emailQuerySortOptions": ["receivedAt"],
+        "mayCreateTopLevelMailbox": True,
+    }
+
+
+@lru_cache(maxsize=4096)
+def _fixed(account: AccountId, address: str, limits: Limits) -> tuple[dict[str, Any], str]:
+    name = render_account(account)
+    content = {
+        "capabilities": {CORE: _core(limits), MAIL: {}},
+        "accounts": {
+            name: {
+                "name": address,
+                "isPersonal": True,
+                "isReadOnly": False,
+                "accountCapabilities": {MAIL: _mail(limits)},
+            }
+        },
+        "primaryAccounts": {MAIL: name},
+        "username": address,
+    }
+    return content, hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]
+
+
+def session_state(principal: Principal, limits: Limits) -> str:
+    """The state of this user's session: changes with anything in the resource but its URLs."""
+    return _fixed(principal.account, principal.address, limits)[1]
+
+
+def session(principal: Principal, limits: Limits, base_url: str) -> dict[str, Any]:
+    """The session resource of this user; `base_url` has no slash at its end."""
+    content, state = _fixed(principal.account, principal.address, limits)
+    return {
+        **content,
+        "apiUrl": base_url + API_PATH,
+        "downloadUrl": base_url + DOWNLOAD_PATH,
+        "uploadUrl": base_url + UPLOAD_PATH,
+        "eventSourceUrl": base_url + EVENT_SOURCE_PATH,
+        "state": state,
+    }

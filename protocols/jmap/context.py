@@ -1,0 +1,65 @@
+"""What a method is given beside its arguments: who asks, the ports, a view, ids made so far."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from protocols.jmap.capabilities import Limits
+from protocols.jmap.errors import MethodError
+from protocols.jmap.values import Arguments
+from protocols.ports import Ports, Principal
+from storage.ids import AccountId
+from storage.plan import Plan
+from storage.view import View
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One request's asker and what the house lends. `pause` lets other tasks run."""
+
+    principal: Principal
+    ports: Ports
+    limits: Limits
+    pause: Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Context:
+    """The state of one API request while its calls run in order."""
+
+    caller: Caller
+    rows: View
+    """Shows every write acknowledged before the request, and the request's own."""
+    created_ids: dict[str, str]
+    """Creation ids to ids, across the calls of the request (RFC 8620 3.3)."""
+
+    @property
+    def ports(self) -> Ports:
+        """What the house lends."""
+        return self.caller.ports
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds the session resource tells."""
+        return self.caller.limits
+
+    def account(self, arguments: Arguments) -> AccountId:
+        """The call's accountId; raises MethodError accountNotFound for what is not the asker's."""
+        account = arguments.text_account()
+        if account != self.caller.principal.account:
+            raise MethodError("accountNotFound")
+        return account
+
+    def resolve(self, text: str) -> str:
+        """An id, or the id that a `#creation` reference stands for; itself when unknown."""
+        return self.created_ids.get(text[1:], text) if text.startswith("#") else text
+
+    async def write(
+        self, account: AccountId, command: Callable[[Plan], R], *, blobs: Sequence[bytes] = ()
+    ) -> R:
+        """Run a command; the calls after this one see what it did."""
+        result = await self.ports.writer.write(account, command, blobs=blobs)
+        self.rows = self.ports.reader.local()
+        return result

@@ -1,0 +1,147 @@
+"""RFC 8621 4.1.2-4.1.3 backwards: header properties of a create to rendered field values."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from protocols.jmap.errors import invalid_properties
+from protocols.jmap.header_forms import parse_header_property
+from protocols.mime.addresses import EmailAddress, Group
+from protocols.mime.build import address_list
+from protocols.mime.dates import render_date
+
+# Properties with a name of their own -> the field and form they stand for (4.1.3).
+CONVENIENCE: Final[Mapping[str, tuple[str, str]]] = {
+    "messageId": ("Message-ID", "MessageIds"),
+    "inReplyTo": ("In-Reply-To", "MessageIds"),
+    "references": ("References", "MessageIds"),
+    "sender": ("Sender", "Addresses"),
+    "from": ("From", "Addresses"),
+    "to": ("To", "Addresses"),
+    "cc": ("Cc", "Addresses"),
+    "bcc": ("Bcc", "Addresses"),
+    "replyTo": ("Reply-To", "Addresses"),
+    "subject": ("Subject", "Text"),
+    "sentAt": ("Date", "Date"),
+}
+
+
+class _Unfit(Exception):
+    """The value is not of the form's type."""
+
+
+def properties_of_headers(values: Mapping[str, Any]) -> set[str]:
+    """The lower-case names of the fields that `header:` properties of an object set."""
+    return {name.split(":")[1].lower() for name in values if name.startswith("header:")}
+
+
+def fields_of(values: Mapping[str, Any], *, about: str | None = None) -> list[tuple[str, str]]:
+    """The fields that an Email's or a body part's properties set, in the order they are given.
+
+    Raises SetError for a field set twice, in a form it may not have, or with a value that is
+    not of that form; `about` is the property errors name (None: the one at fault).
+    """
+    fields: list[tuple[str, str]] = []
+    seen: set[str] = set()
+    for name, value in values.items():
+        if about is None and name in CONVENIENCE:
+            field, form, every = *CONVENIENCE[name], False
+        elif name.startswith("header:"):
+            found = parse_header_property(name)
+            if found is None:
+                raise invalid_properties(f"no such header property: {name[:100]!r}", about or name)
+            field, form, every = name.split(":")[1], found.form, found.all
+        else:
+            continue
+        if field.lower() in seen:
+            raise invalid_properties(f"{field} is given twice", about or name)
+        seen.add(field.lower())
+        if value is None:
+            continue
+        try:
+            rendered = [_WRITERS[form](one) for one in _instances(value, every)]
+        except _Unfit:
+            raise invalid_properties(f"{name[:100]!r} has a wrong value", about or name) from None
+        fields += [(field, one) for one in rendered]
+    return fields
+
+
+def _instances(value: Any, every: bool) -> list[Any]:
+    if not every:
+        return [value]
+    if not isinstance(value, list):
+        raise _Unfit
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _Unfit
+    return value.strip()
+
+
+def _addresses(value: Any) -> str:
+    return address_list([_address(item) for item in _listed(value)])
+
+
+def _address(value: Any) -> EmailAddress:
+    match value:
+        case {"email": str() as email, **rest} if not rest.keys() - {"name"}:
+            name = rest.get("name")
+            if name is None or isinstance(name, str):
+                # A line end in an address would begin a field of its own choosing.
+                return EmailAddress(name, " ".join(email.split()))
+    raise _Unfit
+
+
+def _groups(value: Any) -> str:
+    items: list[EmailAddress | Group] = []
+    for group in _listed(value):
+        match group:
+            case {"name": None, "addresses": list() as members}:
+                items += [_address(member) for member in members]
+            case {"name": str() as name, "addresses": list() as members}:
+                items.append(Group(name, tuple(_address(member) for member in members)))
+            case _:
+                raise _Unfit
+    return address_list(items)
+
+
+def _bracketed(separator: str) -> Callable[[Any], str]:
+    def write(value: Any) -> str:
+        items = _listed(value)
+        for item in items:
+            if not isinstance(item, str) or not item or any(c in "<> \t\r\n" for c in item):
+                raise _Unfit
+        return separator.join(f"<{item}>" for item in items)
+
+    return write
+
+
+def _date(value: Any) -> str:
+    if not isinstance(value, str) or "T" not in value:
+        raise _Unfit
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise _Unfit from None
+    if moment.tzinfo is None:
+        raise _Unfit
+    return render_date(moment)
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise _Unfit
+    return value
+
+
+_WRITERS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "Raw": _text,
+    "Text": _text,
+    "Addresses": _addresses,
+    "GroupedAddresses": _groups,
+    "MessageIds": _bracketed(" "),
+    "Date": _date,
+    "URLs": _bracketed(", "),
+}

@@ -1,0 +1,66 @@
+"""What Email/set and Email/import have in common: where an email goes, and what is told of it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from protocols.jmap.errors import invalid_properties
+from protocols.jmap.standard_set import Resolve
+from protocols.jmap.values import boolean_set, parse_utc_date
+from storage.ids import MailboxId, parse_mailbox, render_blob
+from storage.mail.records import DELETED, IngestedEmail
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """mailboxIds, keywords and receivedAt of an email to be."""
+
+    mailbox_texts: frozenset[str]
+    keywords: frozenset[str]
+    received_ms: int
+
+    def mailboxes(self, resolve: Resolve) -> list[MailboxId]:
+        """The mailboxes; raises SetError for what names none."""
+        return mailbox_numbers(self.mailbox_texts, resolve)
+
+
+def read_places(values: Mapping[str, Any], now_ms: int) -> Places:
+    """The three properties of an object, checked; raises SetError."""
+    keywords = boolean_set(values.get("keywords") or {}, "keywords")
+    refuse_hidden(keywords)
+    received_ms: int | None = now_ms
+    if values.get("receivedAt") is not None:
+        received_ms = parse_utc_date(values["receivedAt"])
+    if received_ms is None:
+        raise invalid_properties("receivedAt is not a UTCDate", "receivedAt")
+    mailboxes = boolean_set(values.get("mailboxIds"), "mailboxIds")
+    if not mailboxes:
+        raise invalid_properties("an email must be in a mailbox", "mailboxIds")
+    return Places(mailboxes, keywords, received_ms)
+
+
+def mailbox_numbers(texts: Iterable[str], resolve: Resolve) -> list[MailboxId]:
+    """The mailboxes that ids or creation references name; raises SetError for what names none."""
+    found: list[MailboxId] = []
+    for text in texts:
+        number = parse_mailbox(resolve(text))
+        if not number:
+            raise invalid_properties(f"there is no mailbox {text[:100]!r}", "mailboxIds")
+        found.append(number)
+    return sorted(found)
+
+
+def refuse_hidden(keywords: Iterable[str]) -> None:
+    """RFC 8621 4.1.1: IMAP's \\Deleted is no keyword here, under whatever name."""
+    if any(keyword.lower() == DELETED for keyword in keywords):
+        raise invalid_properties(f"{DELETED} is no keyword of JMAP", "keywords")
+
+
+def told_of(done: IngestedEmail) -> dict[str, Any]:
+    """RFC 8621 4.6, 4.8: what is told of an email that was made."""
+    return {
+        "id": f"e{done.id}",
+        "blobId": render_blob(done.blob),
+        "threadId": f"t{done.thread}",
+        "size": done.size,
+    }

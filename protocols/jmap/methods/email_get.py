@@ -1,0 +1,193 @@
+"""RFC 8621 4.2-4.3: Email/get and Email/changes.
+
+A property comes from one of three places: the meta row (what changes), the view row (JSON made at
+ingest, spliced in as it is), or the message itself. A page of a mail list touches two rows an
+email and builds no objects; only a call that asks for bodies or raw headers opens messages.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final
+
+import msgspec
+
+from protocols.jmap.context import Context
+from protocols.jmap.email_bodies import (
+    BODY_PROPERTIES,
+    BODY_VALUED,
+    BodyOptions,
+    BodyReader,
+    Message,
+    is_part_property,
+)
+from protocols.jmap.errors import invalid_arguments
+from protocols.jmap.header_forms import parse_header_property
+from protocols.jmap.standard import Answer, Kind, get, read_changes, read_get
+from protocols.jmap.values import Arguments, render_utc_date
+from protocols.mime import parts
+from protocols.ports import Blobs
+from protocols.render.list_json import encode_value
+from storage.engine import Rows
+from storage.ids import AccountId, EmailId, parse_email, render_email
+from storage.keys import TypeCode
+from storage.mail import messages
+from storage.mail.messages import ALL_MAIL
+from storage.mail.records import DELETED, LIST_PROPERTIES, EmailMeta
+
+# Other tasks run after so many emails: reading bodies takes a while each, list rows do not.
+BODIES_PER_PAUSE: Final = 4
+ROWS_PER_PAUSE: Final = 100
+
+
+def mailbox_ids(meta: EmailMeta) -> bytes:
+    """The mailboxIds property, encoded."""
+    return b"{" + b",".join([b'"m%d":true' % mailbox for mailbox, _ in meta.mailboxes]) + b"}"
+
+
+@lru_cache(maxsize=4096)
+def keywords_object(keywords: tuple[str, ...]) -> bytes:
+    """The keywords property, encoded; IMAP's \\Deleted is none of JMAP's (RFC 8621 4.1.1)."""
+    return msgspec.json.encode({keyword: True for keyword in keywords if keyword != DELETED})
+
+
+_META: Final[dict[str, Callable[[EmailMeta], bytes]]] = {
+    "id": lambda meta: b'"e%d"' % meta.id,
+    "blobId": lambda meta: b'"b%s"' % meta.blob.hex().encode(),
+    "threadId": lambda meta: b'"t%d"' % meta.thread,
+    "mailboxIds": mailbox_ids,
+    "keywords": lambda meta: keywords_object(meta.keywords),
+    "size": lambda meta: b"%d" % meta.size,
+    "receivedAt": lambda meta: b'"%s"' % render_utc_date(meta.received_ms).encode(),
+}
+_VIEW: Final = {name: index for index, name in enumerate(LIST_PROPERTIES)}
+
+# RFC 8621 4.2: the properties of an Email/get that names none.
+EMAIL_DEFAULTS: Final = (
+    *("id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt"),
+    *("messageId", "inReplyTo", "references", "sender", "from", "to", "cc", "bcc", "replyTo"),
+    *("subject", "sentAt", "hasAttachment", "preview"),
+    *("bodyValues", "textBody", "htmlBody", "attachments"),
+)
+
+
+def is_email_property(name: str) -> bool:
+    """Whether an Email has this property."""
+    return (
+        name in _META
+        or name in _VIEW
+        or name in BODY_VALUED
+        or parse_header_property(name) is not None
+    )
+
+
+def _all_emails(rows: Rows, account: AccountId, limit: int) -> Sequence[EmailId]:
+    found = messages.by_date(rows, account, ALL_MAIL, newest_first=True, limit=limit)
+    return [email for _, email, _ in found]
+
+
+EMAIL: Final = Kind(
+    name="Email",
+    code=TypeCode.EMAIL,
+    parse_id=parse_email,
+    render_id=render_email,
+    all_ids=_all_emails,
+    known=is_email_property,
+    default=EMAIL_DEFAULTS,
+)
+
+
+async def email_get(context: Context, raw: Mapping[str, Any]) -> Answer:
+    """RFC 8621 4.2."""
+    arguments = Arguments(raw)
+    call = read_get(context, EMAIL, arguments)
+    options = read_body_options(arguments)
+    arguments.done()
+    renderer = EmailRenderer(
+        context.rows, call.account, context.ports.blobs, call.properties, options
+    )
+    every = BODIES_PER_PAUSE if renderer.opens_messages else ROWS_PER_PAUSE
+    return await get(context, EMAIL, call, renderer.render, pause_every=every)
+
+
+def read_body_options(arguments: Arguments) -> BodyOptions:
+    """RFC 8621 4.2: the arguments that Email/get and Email/parse share."""
+    names = arguments.strings("bodyProperties")
+    for name in names or ():
+        if not is_part_property(name):
+            raise invalid_arguments(f"a body part has no property {name[:200]!r}")
+    return BodyOptions(
+        properties=BODY_PROPERTIES if names is None else tuple(dict.fromkeys(names)),
+        text_values=arguments.boolean("fetchTextBodyValues"),
+        html_values=arguments.boolean("fetchHTMLBodyValues"),
+        all_values=arguments.boolean("fetchAllBodyValues"),
+        value_octets_max=arguments.unsigned("maxBodyValueBytes") or 0,
+    )
+
+
+class EmailRenderer:
+    """Emails of one account as encoded objects with one set of properties."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        account: AccountId,
+        blobs: Blobs,
+        properties: Sequence[str],
+        options: BodyOptions,
+    ) -> None:
+        self._rows = rows
+        self._account = account
+        self._blobs = blobs
+        meta_names = [name for name in properties if name in _META]
+        view_names = [name for name in properties if name in _VIEW]
+        self._meta_readers = tuple(_META[name] for name in meta_names)
+        self._meta_format = ",".join(f'"{name}":%b' for name in meta_names).encode()
+        self._view_format = "".join(f',"{name}":%b' for name in view_names).encode()
+        self._pick = _picker([_VIEW[name] for name in view_names])
+        reader = BodyReader(options)
+        self._body_readers = tuple(
+            (msgspec.json.encode(name), read)
+            for name in properties
+            if (read := reader.property_reader(name)) is not None
+        )
+
+    @property
+    def opens_messages(self) -> bool:
+        """Some property is not in the rows."""
+        return bool(self._body_readers)
+
+    def render(self, email: EmailId) -> bytes | None:
+        """The email as a JSON object; None when there is none that JMAP shows."""
+        meta = messages.visible_meta(self._rows, self._account, email)
+        if meta is None:
+            return None
+        encoded = b"{" + self._meta_format % tuple([read(meta) for read in self._meta_readers])
+        if self._view_format:
+            view = messages.email_view(self._rows, self._account, email)
+            assert view is not None, (self._account, email)
+            encoded += self._view_format % self._pick(view.json)
+        if self._body_readers:
+            encoded += self._bodies(meta)
+        return encoded + b"}"
+
+    def _bodies(self, meta: EmailMeta) -> bytes:
+        packed = messages.parts(self._rows, self._account, meta.id)
+        assert packed is not None, (self._account, meta.id)
+        message = Message(self._blobs, meta.blob, meta.size, parts.unpack(packed))
+        return b"".join(
+            b",%b:%b" % (name, encode_value(read(message))) for name, read in self._body_readers
+        )
+
+
+def _picker(indices: Sequence[int]) -> Callable[[tuple[bytes, ...]], tuple[bytes, ...]]:
+    """A function that takes these items of a tuple, as a tuple."""
+    if len(indices) > 1:
+        return itemgetter(*indices)
+    return lambda values: tuple(values[index] for index in indices)
+
+
+async def email_changes(context: Context, raw: Mapping[str, Any]) -> Answer:
+    """RFC 8621 4.3."""
+    answer, _ = read_changes(context, EMAIL, Arguments(raw))
+    return answer

@@ -1,0 +1,225 @@
+"""RFC 8621 2.1, 2.2 and 2.5: Mailbox/get, Mailbox/changes and Mailbox/set.
+
+Counts are read from the rows that every command keeps exact; a mailbox is never read through.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from protocols.jmap.context import Context
+from protocols.jmap.errors import SetError, invalid_properties
+from protocols.jmap.standard import Answer, Kind, get, read_changes, read_get
+from protocols.jmap.standard_set import Prepared, Resolve, Rules, read_set, set_objects
+from protocols.jmap.values import Arguments, is_id, is_reference, is_unsigned
+from storage.engine import Rows
+from storage.ids import AccountId, MailboxId, parse_mailbox, render_mailbox
+from storage.keys import TypeCode
+from storage.mail import mailboxes
+from storage.mail.counts import shown_to_jmap
+from storage.mail.mailbox_rows import TOP
+from storage.mail.mailboxes import INBOX_ROLE, SORT_ORDER_MAX
+from storage.mail.records import Mailbox
+from storage.plan import Plan
+
+COUNTS: Final = ("totalEmails", "unreadEmails", "totalThreads", "unreadThreads")
+_SETTABLE: Final = ("name", "parentId", "role", "sortOrder", "isSubscribed")
+_PROPERTIES: Final = ("id", *_SETTABLE, *COUNTS, "myRights")
+
+_RIGHTS: Final = (
+    "mayReadItems",
+    "mayAddItems",
+    "mayRemoveItems",
+    "maySetSeen",
+    "maySetKeywords",
+    "mayCreateChild",
+    "mayRename",
+    "mayDelete",
+    "maySubmit",
+)
+
+
+def rights(mailbox: Mailbox) -> dict[str, bool]:
+    """RFC 8621 2 myRights of an account's owner: all, but the inbox stays."""
+    return {right: right != "mayDelete" or mailbox.role != INBOX_ROLE for right in _RIGHTS}
+
+
+def properties_of(rows: Rows, account: AccountId, mailbox: Mailbox) -> dict[str, Any]:
+    """All properties of a mailbox."""
+    counted = shown_to_jmap(mailboxes.counts(rows, account, mailbox.id))
+    return {
+        "id": f"m{mailbox.id}",
+        "name": mailbox.name,
+        "parentId": None if mailbox.parent == TOP else f"m{mailbox.parent}",
+        "role": mailbox.role,
+        "sortOrder": mailbox.sort_order,
+        "isSubscribed": mailbox.subscribed,
+        **dict(zip(COUNTS, counted, strict=True)),
+        "myRights": rights(mailbox),
+    }
+
+
+def _all_mailboxes(rows: Rows, account: AccountId, _: int) -> Sequence[MailboxId]:
+    return [mailbox.id for mailbox in mailboxes.list_mailboxes(rows, account)]
+
+
+MAILBOX: Final = Kind(
+    name="Mailbox",
+    code=TypeCode.MAILBOX,
+    parse_id=parse_mailbox,
+    render_id=render_mailbox,
+    all_ids=_all_mailboxes,
+    known=_PROPERTIES.__contains__,
+    default=_PROPERTIES,
+)
+
+
+async def mailbox_get(context: Context, raw: Mapping[str, Any]) -> Answer:
+    """RFC 8621 2.1."""
+    arguments = Arguments(raw)
+    call = read_get(context, MAILBOX, arguments)
+    arguments.done()
+    render = _renderer(context.rows, call.account, call.properties)
+    return await get(context, MAILBOX, call, render)
+
+
+def _renderer(
+    rows: Rows, account: AccountId, properties: Sequence[str]
+) -> Callable[[MailboxId], bytes | None]:
+    def render(number: MailboxId) -> bytes | None:
+        mailbox = mailboxes.get_mailbox(rows, account, number)
+        if mailbox is None:
+            return None
+        told = properties_of(rows, account, mailbox)
+        return msgspec.json.encode({name: told[name] for name in properties})
+
+    return render
+
+
+async def mailbox_changes(context: Context, raw: Mapping[str, Any]) -> Answer:
+    """RFC 8621 2.2: with updatedProperties when counts are all that changed."""
+    answer, found = read_changes(context, MAILBOX, Arguments(raw))
+    answer["updatedProperties"] = list(COUNTS) if found.counts_only else None
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxWish:
+    """What a create or update gives: each property by its JMAP name, types checked."""
+
+    values: Mapping[str, Any]
+
+    def parent(self, resolve: Resolve) -> MailboxId:
+        """The parent's number; raises SetError when it names none."""
+        text = self.values.get("parentId")
+        if text is None:
+            return TOP
+        found = parse_mailbox(resolve(text))
+        if not found:
+            raise invalid_properties("there is no such parent", "parentId")
+        return found
+
+
+_CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "name": lambda value: isinstance(value, str),
+    "parentId": lambda value: value is None or is_id(value) or is_reference(value),
+    "role": lambda value: value is None or isinstance(value, str),
+    "sortOrder": lambda value: is_unsigned(value) and value <= SORT_ORDER_MAX,
+    "isSubscribed": lambda value: isinstance(value, bool),
+}
+
+
+def _read_wish(values: Mapping[str, Any]) -> MailboxWish:
+    wrong = [name for name, value in values.items() if name in _CHECKS and not _CHECKS[name](value)]
+    if wrong:
+        raise invalid_properties("a property has a wrong type or value", *wrong)
+    return MailboxWish(values)
+
+
+async def _prepare(_: Context, __: AccountId, values: dict[str, Any]) -> Prepared[MailboxWish]:
+    foreign = [name for name in values if name not in _SETTABLE]
+    if foreign:
+        raise invalid_properties("a property is unknown or the server's to set", *foreign)
+    if "name" not in values:
+        raise invalid_properties("a mailbox needs a name", "name")
+    return Prepared(_read_wish(values))
+
+
+def _order(wishes: Mapping[str, MailboxWish]) -> list[str]:
+    """Parents made in the same call come first; a circle is left to fail by itself."""
+    order: dict[str, None] = {}
+    for start in wishes:
+        line: list[str] = []
+        at = start
+        while at in wishes and at not in order and at not in line:
+            line.append(at)
+            parent = wishes[at].values.get("parentId")
+            at = parent[1:] if is_reference(parent) else ""
+        order.update((creation, None) for creation in reversed(line))
+    return list(order)
+
+
+def _create(
+    plan: Plan, account: AccountId, wish: MailboxWish, resolve: Resolve
+) -> tuple[MailboxId, dict[str, Any]]:
+    values = wish.values
+    mailbox = mailboxes.plan_create(
+        plan,
+        account,
+        values["name"],
+        parent=wish.parent(resolve),
+        role=values.get("role"),
+        # RFC 8621 2: the default of isSubscribed is false for Mailbox/set.
+        subscribed=values.get("isSubscribed", False),
+        sort_order=values.get("sortOrder", 0),
+    )
+    told = properties_of(plan, account, mailbox)
+    return mailbox.id, {name: value for name, value in told.items() if name not in values}
+
+
+def _update(
+    plan: Plan, account: AccountId, number: MailboxId, patch: dict[str, Any], resolve: Resolve
+) -> dict[str, Any] | None:
+    old = mailboxes.get_mailbox(plan, account, number)
+    if old is None:
+        raise SetError("notFound")
+    foreign = {name: value for name, value in patch.items() if name not in _SETTABLE}
+    if foreign:
+        # RFC 8620 5.3: what the server sets may be sent, if it is sent as it is.
+        told = properties_of(plan, account, old)
+        wrong = [name for name, value in foreign.items() if name not in told or told[name] != value]
+        if wrong:
+            raise invalid_properties("a property is unknown or the server's to set", *wrong)
+    wish = _read_wish({name: value for name, value in patch.items() if name in _SETTABLE})
+    changed = {_FIELDS[name]: value for name, value in wish.values.items()}
+    if "parent" in changed:
+        changed["parent"] = wish.parent(resolve)
+    new = mailboxes.plan_update(plan, account, number, **changed)
+    # RFC 8621 2: a name may be normalised; then the client is told.
+    return {"name": new.name} if changed.get("name", new.name) != new.name else None
+
+
+_FIELDS: Final = {
+    "name": "name",
+    "parentId": "parent",
+    "role": "role",
+    "sortOrder": "sort_order",
+    "isSubscribed": "subscribed",
+}
+
+
+async def mailbox_set(context: Context, raw: Mapping[str, Any]) -> Answer:
+    """RFC 8621 2.5."""
+    arguments = Arguments(raw)
+    call = read_set(context, arguments)
+    remove_emails = arguments.boolean("onDestroyRemoveEmails")
+    arguments.done()
+
+    def destroy(plan: Plan, account: AccountId, number: MailboxId) -> None:
+        mailboxes.plan_destroy_mailbox(plan, account, number, remove_emails=remove_emails)
+
+    rules = Rules(prepare=_prepare, create=_create, update=_update, destroy=destroy, order=_order)
+    outcome = await set_objects(context, MAILBOX, rules, call)
+    return outcome.answer(call.account)
