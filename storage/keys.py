@@ -92,6 +92,7 @@ class TypeCode(IntEnum):
     DOMAIN = 12
     ADDRESS = 13
     UPLOAD = 14
+    HIDDEN_EMAIL = 15  # changes of emails marked $deleted: IMAP follows them, JMAP does not
 
     @property
     def bit(self) -> int:

@@ -190,13 +190,15 @@ class Ledger:
             edit.members[email.id] = after
 
     def _log_email(self, old: EmailMeta | None, new: EmailMeta | None) -> None:
-        """For JMAP an email is created and destroyed with its $deleted mark too. A change to one
-        that stays hidden is logged as destroyed once more: JMAP learns nothing new, IMAP that
-        there is something to see."""
+        """For JMAP an email is created and destroyed with its $deleted mark too, and what happens
+        to one while it is hidden is for IMAP alone."""
         email = new or old
         assert email is not None
         shown_before = old is not None and is_visible(old)
         shown_after = new is not None and is_visible(new)
+        if not shown_before and not shown_after:
+            self._log(TypeCode.HIDDEN_EMAIL)[1].append(email.id)
+            return
         created, updated, destroyed = self._log(TypeCode.EMAIL)
         if not shown_after:
             destroyed.append(email.id)

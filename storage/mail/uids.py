@@ -94,13 +94,14 @@ def _changed_emails(rows: Rows, account: AccountId, since: int, now: Version) ->
     """Every email the log names. Not the folded answer of `changes.since`: an email that JMAP saw
     come and go by its $deleted mark folds away there, and here it has changed."""
     emails: set[EmailId] = set()
-    start, end = keys.change_range(account, TypeCode.EMAIL, since, now)
-    while page := rows.scan(start, end, limit=SCAN_ROWS):
-        for _, value in page:
-            row = _unpack_change(value)
-            for ids in (row.created, row.updated, row.counted, row.destroyed):
-                emails.update(EmailId(number) for number in ids)
-        start = page[-1][0] + b"\x00"
+    for kind in (TypeCode.EMAIL, TypeCode.HIDDEN_EMAIL):
+        start, end = keys.change_range(account, kind, since, now)
+        while page := rows.scan(start, end, limit=SCAN_ROWS):
+            for _, value in page:
+                row = _unpack_change(value)
+                for ids in (row.created, row.updated, row.counted, row.destroyed):
+                    emails.update(EmailId(number) for number in ids)
+            start = page[-1][0] + b"\x00"
     return emails
 
 

@@ -15,8 +15,8 @@ from storage.ids import AccountId, MailboxId, Version, blob_id
 from storage.keys import TypeCode
 from storage.mail import mailboxes
 from storage.mail.ingest import plan_ingest
-from storage.mail.recount import recount
 from storage.mail.records import EmailView, IngestedEmail, Mailbox, MailboxCounts, NewEmail
+from storage.mail.recount import recount
 from storage.mail.state import version
 from storage.memory import MemoryEngine
 from storage.plan import Plan
