@@ -21,6 +21,8 @@ CORPUS: Final = Path(__file__).parent / "corpus"
 INPUT_BYTES_MAX: Final = 256 * 1024
 # One input may take this long; more is a hang (inputs are small, parsers linear).
 INPUT_CPU_S_MAX: Final = 5.0
+# A target that breaks this often is broken: no more of the same is saved.
+FAILURES_MAX: Final = 10
 
 # What the protocols are made of, and numbers at their edges.
 DICTIONARY: Final = (
@@ -77,7 +79,7 @@ def fuzz(name: str, seed: int, seconds: float) -> int:
     chance, seeds = random.Random(f"{name}-{seed}"), corpus(name)
     runs = failures = 0
     ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
+    while time.monotonic() < ends and failures < FAILURES_MAX:
         data = mutate(chance, seeds)
         runs += 1
         wrong = broken_by(TARGETS[name], data)

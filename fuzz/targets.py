@@ -1,0 +1,151 @@
+"""Every parser a stranger's or a disk's bytes reach, as a function of bytes.
+
+A target raises only when something is wrong: the errors a parser names are its right answers.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gossip.wire import GossipFormatError, unpack
+from node.rpc import calls
+from node.rpc.errors import LinkLost
+from protocols.buffer import ReceiveBuffer
+from protocols.errors import RemoteProtocolError
+from protocols.imap.core import Core as ImapCore
+from protocols.imap.core import LiteralRoom
+from protocols.jmap.errors import RequestError
+from protocols.jmap.request import parse_request
+from protocols.lmtp.content import Budget
+from protocols.lmtp.core import Core as LmtpCore
+from protocols.lmtp.events import Closed, MessageReceived, NeedInput, Offer, RecipientAsked
+from protocols.lmtp.replies import Reply
+from protocols.mime.addresses import parse_addresses
+from protocols.mime.envelope import summarise
+from protocols.mime.html_text import html_to_text
+from protocols.mime.structure import parse
+from storage.batch import BatchError, decode_payload
+from storage.ids import AccountId
+
+STEPS_MAX: Final = 1_000_000
+
+
+def imap(data: bytes) -> None:
+    """A whole connection's bytes, as somebody who is logged in and has selected a mailbox."""
+    core = ImapCore(LiteralRoom())
+    core.authenticated()
+    core.selected()
+    at = 0
+    try:
+        while at < len(data):
+            wanted = core.wanted
+            assert wanted > 0, "the core wants nothing, yet asks for more"
+            core.receive(data[at : at + wanted])
+            at += wanted
+            while core.next_request() is not None:
+                pass
+            core.take_output()
+    except RemoteProtocolError:
+        return
+    finally:
+        core.release()
+
+
+def lmtp(data: bytes) -> None:
+    """A whole connection's bytes; every recipient is known and every message kept."""
+    core, at = LmtpCore(Offer(hostname="fuzz.example"), Budget(1 << 24)), 0
+    for _ in range(STEPS_MAX):
+        match core.next_event():
+            case NeedInput():
+                core.outgoing()
+                if at >= len(data):
+                    return
+                room = core.room
+                assert room > 0, "no room, yet more is asked for"
+                core.receive(data[at : at + room])
+                at += room
+            case RecipientAsked():
+                core.accept_recipient(AccountId(1))
+            case MessageReceived() as received:
+                core.delivered([Reply(250, "2.1.5", ("ok",))] * len(received.recipients))
+            case Closed():
+                return
+    raise AssertionError("the core does not come to an end")
+
+
+def mime(data: bytes) -> None:
+    """A message: any bytes are one, and all offsets lie inside."""
+    summarise(data)
+    stack = [parse(data)]
+    while stack:
+        part = stack.pop()
+        assert 0 <= part.header_start <= part.body_start <= part.body_end <= len(data), part
+        stack.extend(part.children)
+
+
+def addresses(data: bytes) -> None:
+    """An address list."""
+    parse_addresses(data)
+
+
+def html(data: bytes) -> None:
+    """An HTML body."""
+    html_to_text(data.decode("utf-8", "replace"))
+
+
+def jmap(data: bytes) -> None:
+    """A request's body."""
+    try:
+        parse_request(data, calls_max=16, capabilities=frozenset({"urn:ietf:params:jmap:core"}))
+    except RequestError:
+        return
+
+
+def batch(data: bytes) -> None:
+    """An entry of the log."""
+    try:
+        decode_payload(data)
+    except BatchError:
+        return
+
+
+def gossip(data: bytes) -> None:
+    """An opened gossip packet."""
+    try:
+        unpack(data)
+    except GossipFormatError:
+        return
+
+
+def rpc(data: bytes) -> None:
+    """An opened frame between nodes."""
+    for decode in (calls.decode_call, calls.decode_reply):
+        try:
+            decode(data)
+        except LinkLost:
+            continue
+
+
+def line(data: bytes) -> None:
+    """The buffer under every line protocol, fed in pieces."""
+    buffer = ReceiveBuffer(4096)
+    try:
+        for at in range(0, len(data), 7):
+            buffer.feed(data[at : at + 7])
+            while buffer.line(1024) is not None:
+                pass
+    except RemoteProtocolError:
+        return
+
+
+TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
+    "addresses": addresses,
+    "batch": batch,
+    "gossip": gossip,
+    "html": html,
+    "imap": imap,
+    "jmap": jmap,
+    "line": line,
+    "lmtp": lmtp,
+    "mime": mime,
+    "rpc": rpc,
+}
