@@ -88,10 +88,11 @@ def _year(digits: str) -> int:
 
 def _in_zone(moment: datetime, zone: str) -> datetime:
     if not zone or zone[0] not in "+-":
-        hours = _ZONES.get(zone)
-        return moment if hours is None else moment.replace(tzinfo=timezone(timedelta(hours=hours)))
-    digits = zone[1:].strip().rjust(4, "0") if len(zone) > 3 else zone[1:].ljust(2, "0") + "00"
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+        west = _ZONES.get(zone)
+        return moment if west is None else moment.replace(tzinfo=timezone(timedelta(hours=west)))
+    digits = zone[1:].strip()
+    hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "0")
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
     if zone[0] == "-":
         offset = -offset
     if abs(offset) >= timedelta(hours=24):

@@ -22,7 +22,7 @@ FIELDS_MAX: Final = 10_000
 HEADER_BYTES_MAX: Final = 1024 * 1024
 MESSAGE_IDS_MAX: Final = 1_000
 URLS_MAX: Final = 1_000
-FIELD_CHARS_MAX: Final = 512 * 1024
+FIELD_CHARS_MAX: Final = 256 * 1024
 
 _FIELD: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?", re.MULTILINE)
 _MBOX_LINE: Final = re.compile(rb">?From (?![ \t]*:)[^\n]*\n?")

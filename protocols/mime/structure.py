@@ -27,6 +27,7 @@ __all__ = [
 
 # Containers inside containers; forwarded chains in real mail stay below twenty.
 DEPTH_MAX: Final = 50
+# Parts made of one message, embedded ones included; uncut multiparts add their only child.
 PARTS_MAX: Final = 1_000
 # Times the message's length that may be searched for boundaries in all.
 SCANS_MAX: Final = 24

@@ -87,7 +87,8 @@ def encode(text: str) -> list[str]:
     units = [char.encode("utf-8", "replace") for char in text]
     quoted_chars = sum(len(_quoted(unit)) for unit in units)
     based_chars = sum(map(len, units)) * 4 // 3
-    letter, render = ("q", _quoted) if quoted_chars <= based_chars else ("b", _based)
+    # A little longer is worth it: people read headers, and search in them.
+    letter, render = ("q", _quoted) if quoted_chars * 2 <= based_chars * 3 else ("b", _based)
     room = WORD_CHARS_MAX - len("=?utf-8?q??=")
     words: list[str] = []
     run = b""
