@@ -19,7 +19,7 @@ class Capability:
 
 @dataclass(frozen=True, slots=True)
 class Noop:
-    """RFC 9051 6.1.2; also CHECK of RFC 3501 6.4.1, which asks for no more."""
+    """RFC 9051 6.1.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +173,11 @@ class Idle:
 
 
 # --- selected, RFC 9051 6.4
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """RFC 3501 6.4.1: all we hold is durable already, so it asks for no more than NOOP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,5 +393,5 @@ Command = (
     Capability | Noop | Logout | Id | StartTls | Authenticate | Login
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle
-    | Close | Expunge | Fetch | Store | Copy | Search
+    | Check | Close | Expunge | Fetch | Store | Copy | Search
 )  # fmt: skip

@@ -239,7 +239,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"APPEND": _append,
     b"IDLE": lambda tokens: c.Idle(),
     # 6.4, and CHECK of RFC 3501 6.4.1
-    b"CHECK": lambda tokens: c.Noop(),
+    b"CHECK": lambda tokens: c.Check(),
     b"CLOSE": lambda tokens: c.Close(expunge=True),
     b"UNSELECT": lambda tokens: c.Close(expunge=False),
     b"EXPUNGE": lambda tokens: c.Expunge(),

@@ -1,0 +1,49 @@
+"""Command type to the function that carries it out: one table."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from protocols.imap import commands as c
+from protocols.imap.ops import (
+    append,
+    copying,
+    fetch,
+    listing,
+    login,
+    mailboxes,
+    search,
+    selecting,
+    store,
+)
+from protocols.imap.ops.context import Context
+from protocols.imap.responses import Ending
+
+# Each function takes the command of its own type.
+Op = Callable[[Context, Any], Awaitable[Ending]]
+
+OPS: Final[Mapping[type, Op]] = {
+    c.Capability: login.capability,
+    c.Noop: login.noop,
+    c.Check: login.noop,
+    c.Logout: login.logout,
+    c.Id: login.identify,
+    c.Login: login.login,
+    c.Enable: login.enable,
+    c.Select: selecting.select,
+    c.Close: selecting.close,
+    c.Create: mailboxes.create,
+    c.Delete: mailboxes.delete,
+    c.Rename: mailboxes.rename,
+    c.Subscribe: mailboxes.subscribe,
+    c.List: listing.list_mailboxes,
+    c.Lsub: listing.lsub,
+    c.Status: listing.status,
+    c.Namespace: listing.namespace,
+    c.Append: append.append,
+    c.Expunge: copying.expunge,
+    c.Copy: copying.copy,
+    c.Fetch: fetch.fetch,
+    c.Store: store.store,
+    c.Search: search.search,
+}
+"""All but those that change the stream itself: STARTTLS, AUTHENTICATE, IDLE (session.py)."""

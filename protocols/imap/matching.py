@@ -1,0 +1,192 @@
+"""Search keys as tests of messages, in three values: yes, no, not known yet (RFC 9051 6.4.4).
+
+A test says None while the facts it needs are not read. So a search asks the cheap facts of a
+message first and reads dear ones only for those messages that the cheap ones leave open:
+
+    row       flags, dates received, sizes, numbers     read with the mailbox's order
+    view      addresses, subject, date sent             one stored record
+    header    any other field                           the header's octets
+    text      BODY and TEXT                             the text parts, decoded
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from protocols.imap.commands import (
+    All,
+    And,
+    Dated,
+    InBody,
+    InHeader,
+    Keyword,
+    Moment,
+    Not,
+    Numbers,
+    Or,
+    SearchKey,
+    Sized,
+)
+from protocols.imap.dates import DAY_MS
+from protocols.imap.selected import Positions
+from storage.mail.records import UidRow
+
+# Fields whose text the stored view has (LIST_PROPERTIES).
+VIEW_FIELDS: Final = (b"from", b"to", b"cc", b"bcc", b"subject")
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known of one message; None: not read yet.
+
+    `view` maps each of VIEW_FIELDS to its folded text, or None when the message has no such
+    field; `sent_day` goes with it. `header` has (lower-case name, folded text) per field; `text`
+    the folded text of its body.
+    """
+
+    position: int
+    uid: int
+    row: UidRow
+    view: Mapping[bytes, str | None] | None = None
+    sent_day: int | None = None
+    header: tuple[tuple[bytes, str], ...] | None = None
+    text: str | None = None
+
+
+Test = Callable[[Facts], bool | None]
+
+
+def compile_key(key: SearchKey, positions: Callable[[Numbers], list[Positions]]) -> Test:
+    """The test of a key; `positions` says which messages a set of numbers names now.
+
+    The parser bounds how deep keys nest.
+    """
+    match key:
+        case All():
+            return lambda facts: True
+        case Keyword():
+            return _keyword(key)
+        case Numbers():
+            return _numbers(positions(key))
+        case Dated():
+            return _dated(key)
+        case Sized():
+            return _sized(key)
+        case InHeader():
+            return _in_header(key)
+        case InBody():
+            return _in_body(key)
+        case Not():
+            return _not(compile_key(key.key, positions))
+        case Or():
+            return _any([compile_key(key.left, positions), compile_key(key.right, positions)])
+        case And():
+            return _all([compile_key(inner, positions) for inner in key.keys])
+
+
+def _keyword(key: Keyword) -> Test:
+    keyword, present = key.keyword, key.present
+    return lambda facts: (keyword in facts.row.keywords) is present
+
+
+def _numbers(ranges: list[Positions]) -> Test:
+    if len(ranges) == 1:
+        first, end = ranges[0]
+        return lambda facts: first <= facts.position < end
+    named: set[int] = set()
+    for first, end in ranges:
+        named.update(range(first, end))
+    return lambda facts: facts.position in named
+
+
+def _dated(key: Dated) -> Test:
+    first, end = key.first, key.end
+
+    def within(day: int) -> bool:
+        return (first is None or day >= first) and (end is None or day < end)
+
+    if key.moment is Moment.RECEIVED:
+        return lambda facts: within(facts.row.received_ms // DAY_MS)
+
+    def sent(facts: Facts) -> bool | None:
+        if facts.view is None:
+            return None
+        return facts.sent_day is not None and within(facts.sent_day)
+
+    return sent
+
+
+def _sized(key: Sized) -> Test:
+    over, under = key.over, key.under
+    if under is None:
+        return lambda facts: facts.row.size > over
+    limit = under
+    return lambda facts: facts.row.size < limit
+
+
+def _in_header(key: InHeader) -> Test:
+    name, text = key.field, key.text
+    if name in VIEW_FIELDS:
+
+        def in_view(facts: Facts) -> bool | None:
+            if facts.view is None:
+                return None
+            held = facts.view[name]
+            return held is not None and text in held
+
+        return in_view
+
+    def in_header(facts: Facts) -> bool | None:
+        if facts.header is None:
+            return None
+        return any(field == name and text in value for field, value in facts.header)
+
+    return in_header
+
+
+def _in_body(key: InBody) -> Test:
+    text, header_too = key.text, key.header_too
+
+    def in_body(facts: Facts) -> bool | None:
+        if header_too:
+            if facts.header is None:
+                return None
+            if any(text in value or text in name.decode() for name, value in facts.header):
+                return True
+        return None if facts.text is None else text in facts.text
+
+    return in_body
+
+
+def _not(test: Test) -> Test:
+    def negated(facts: Facts) -> bool | None:
+        found = test(facts)
+        return None if found is None else not found
+
+    return negated
+
+
+def _any(tests: list[Test]) -> Test:
+    def some(facts: Facts) -> bool | None:
+        unknown = False
+        for test in tests:
+            found = test(facts)
+            if found:
+                return True
+            unknown |= found is None
+        return None if unknown else False
+
+    return some
+
+
+def _all(tests: list[Test]) -> Test:
+    def every(facts: Facts) -> bool | None:
+        unknown = False
+        for test in tests:
+            found = test(facts)
+            if found is False:
+                return False
+            unknown |= found is None
+        return None if unknown else True
+
+    return every

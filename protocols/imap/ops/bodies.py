@@ -1,0 +1,181 @@
+"""Body sections of one message, sent from its blob (RFC 9051 6.4.5.1, RFC 3516).
+
+A span of the blob goes out in pieces, so a large message costs one piece of memory. What must be
+decoded (BINARY) is decoded whole, before the first octet of the response is said, and counts
+against the door's room for literals while it is held.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+from protocols.imap.commands import BinarySize, Section, SectionText
+from protocols.imap.ops.context import Context
+from protocols.imap.sections import Span, chosen_fields, clip, find, locate, needs_parts
+from protocols.mime import parts as mime_parts
+from protocols.mime.bodies import decode_transfer, is_known_encoding
+from protocols.mime.parts import Part
+from protocols.ports import READ_BYTES_MAX, Unavailable
+from storage.ids import BlobId
+from storage.mail import messages
+from storage.mail.records import UidRow
+
+MIB: Final = 1024 * 1024
+
+# What of a header is looked at for HEADER.FIELDS; protocols/mime reads no more either.
+HEADER_BYTES_MAX: Final = MIB
+# Transfer encodings that leave octets as they are.
+_IDENTITY: Final = frozenset({"", "7bit", "8bit", "binary"})
+
+Item = Section | BinarySize
+
+
+class UnknownEncoding(Exception):
+    """NO [UNKNOWN-CTE]: BINARY of a part whose transfer encoding we cannot undo (RFC 3516 4.3)."""
+
+
+@dataclass(slots=True)
+class Message:
+    """One message about to be told: its blob, its part tree if needed, decoded parts."""
+
+    blob: BlobId
+    size: int
+    root: Part | None
+    decoded: dict[tuple[int, ...], bytes] = field(default_factory=dict)
+    held: int = 0
+    """Octets taken from the door's room."""
+
+
+async def open_message(context: Context, row: UidRow, items: Iterable[Item]) -> Message | None:
+    """The message of a row, with all that can fail done; None: it is gone.
+
+    Raises UnknownEncoding, and Unavailable when the door holds too much already. What it holds
+    is given back by `close_message`.
+    """
+    rows = context.local()
+    meta = messages.meta(rows, context.account, row.email)
+    if meta is None:
+        return None
+    root = None
+    if any(isinstance(item, BinarySize) or needs_parts(item) for item in items):
+        packed = messages.parts(rows, context.account, row.email)
+        if packed is None:
+            return None
+        root = mime_parts.unpack(packed)
+    message = Message(meta.blob, meta.size, root)
+    try:
+        for item in items:
+            if isinstance(item, BinarySize) or item.decoded:
+                await _decode(context, message, item.path)
+    except BaseException:
+        close_message(context, message)
+        raise
+    return message
+
+
+def close_message(context: Context, message: Message) -> None:
+    """What was decoded is no longer held."""
+    context.door.room.give(message.held)
+    message.held = 0
+
+
+async def _decode(context: Context, message: Message, path: tuple[int, ...]) -> None:
+    """Decode a part, unless its octets stand in the blob as they are."""
+    part = _part(message, path)
+    if part is None or path in message.decoded or _is_plain(part):
+        return
+    if not is_known_encoding(part.encoding):
+        raise UnknownEncoding(part.encoding)
+    if not context.door.room.take(part.size):
+        raise Unavailable("too much is being decoded")
+    message.held += part.size
+    octets = await read_span(context, message.blob, Span(part.body_start, part.body_end))
+    message.decoded[path] = decode_transfer(octets, part.encoding)
+
+
+def _part(message: Message, path: tuple[int, ...]) -> Part | None:
+    """The part BINARY names; the whole message has no transfer encoding of its own."""
+    if not path or message.root is None:
+        return None
+    return find(message.root, path)
+
+
+def _is_plain(part: Part) -> bool:
+    return part.is_multipart or part.encoding in _IDENTITY
+
+
+def add_binary_size(context: Context, message: Message, item: BinarySize) -> None:
+    """RFC 9051 6.4.5 BINARY.SIZE; a part that is not there has no octets."""
+    size = message.size
+    if item.path:
+        part = _part(message, item.path)
+        size = part.size if part is not None else 0
+    if item.path in message.decoded:
+        size = len(message.decoded[item.path])
+    context.out.add(b"%b %d" % (item.label, size))
+
+
+async def add_section(context: Context, message: Message, section: Section) -> None:
+    """The section's label and octets."""
+    if section.decoded and section.path in message.decoded:
+        _add_octets(context, section, message.decoded[section.path])
+        return
+    span = _span(message, section)
+    if span is None:
+        context.out.add(b"%b NIL" % section.label)
+    elif section.text in (SectionText.FIELDS, SectionText.FIELDS_NOT):
+        whole = Span(span.start, min(span.end, span.start + HEADER_BYTES_MAX))
+        header = await read_span(context, message.blob, whole)
+        _add_octets(context, section, chosen_fields(header, section))
+    else:
+        await _add_span(context, message, section, clip(span, section.partial))
+
+
+def _span(message: Message, section: Section) -> Span | None:
+    if not needs_parts(section):
+        return Span(0, message.size)
+    assert message.root is not None, "opened with the part tree"
+    return locate(section, message.root, message.size)
+
+
+def _add_octets(context: Context, section: Section, octets: bytes) -> None:
+    chosen = clip(Span(0, len(octets)), section.partial)
+    _add_literal(context, section, octets[chosen.start : chosen.end])
+
+
+def _add_literal(context: Context, section: Section, octets: bytes) -> None:
+    # RFC 3516 4.3: what holds NUL goes out as a literal8
+    tilde = b"~" if section.decoded and b"\0" in octets else b""
+    context.out.add(b"%b %b{%d}\r\n" % (section.label, tilde, len(octets)))
+    context.out.add(octets)
+
+
+async def _add_span(context: Context, message: Message, section: Section, span: Span) -> None:
+    size = span.end - span.start
+    if size <= READ_BYTES_MAX:
+        _add_literal(context, section, await read_span(context, message.blob, span))
+        return
+    # Not looked through for NUL first, so BINARY is a literal8, as it may always be.
+    context.out.add(b"%b %b{%d}\r\n" % (section.label, b"~" if section.decoded else b"", size))
+    for piece in _cut(span):
+        context.out.add(
+            context.ports.blobs.read(message.blob, piece.start, piece.end - piece.start)
+        )
+        await context.out.flush()
+
+
+async def read_span(context: Context, blob: BlobId, span: Span) -> bytes:
+    """The octets of a span, others running between two pieces."""
+    pieces: list[bytes] = []
+    for piece in _cut(span):
+        if pieces:
+            await trio.lowlevel.checkpoint()
+        pieces.append(context.ports.blobs.read(blob, piece.start, piece.end - piece.start))
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _cut(span: Span) -> Iterator[Span]:
+    for start in range(span.start, span.end, READ_BYTES_MAX):
+        yield Span(start, min(start + READ_BYTES_MAX, span.end))

@@ -1,0 +1,143 @@
+"""What an op is given: the house's ports, the door's shared parts, this connection's state.
+
+Ops change `principal`, `selected` and `rev2` here and nowhere else; the session moves the core's
+phase after them. Responses go into `out`, which is sent in large pieces (a response is never a
+send of its own) and whenever it grows over OUT_BYTES, so that a client that does not read holds
+up its own command and not our memory.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from protocols.imap.core import LiteralRoom
+from protocols.imap.responses import Ending, no
+from protocols.imap.selected import Selected
+from protocols.ports import Ports, Principal
+from storage.ids import AccountId
+from storage.mail import errors
+from storage.mail.mailbox_index import MailboxIndexes
+from storage.view import View
+
+# What is gathered before it is sent: one send costs as much as rendering a hundred messages.
+OUT_BYTES: Final = 64 * 1024
+# Messages an op handles between two looks at the rest of the world.
+SLICE_MESSAGES: Final = 256
+# What all connections' mailbox indexes together may take.
+INDEXES_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+class Outbox:
+    """Responses on their way."""
+
+    __slots__ = ("_send", "_size", "lines")
+
+    def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
+        self._send = send
+        self._size = 0
+        self.lines: list[bytes] = []
+        """Where functions that only render append; `count` takes them into account."""
+
+    def add(self, octets: bytes) -> None:
+        """Say this, some time before the command ends."""
+        self.lines.append(octets)
+        self._size += len(octets)
+
+    @property
+    def full(self) -> bool:
+        """Time to send: `flush`."""
+        return self._size >= OUT_BYTES
+
+    def count(self) -> None:
+        """Weigh what was appended to `lines` directly."""
+        self._size = sum(map(len, self.lines))
+
+    async def flush(self) -> None:
+        """Send all that has been said."""
+        if self.lines:
+            octets = b"".join(self.lines)
+            self.lines.clear()
+            self._size = 0
+            await self._send(octets)
+
+
+class Door:
+    """What all connections of the IMAP door share."""
+
+    def __init__(
+        self, *, indexes_bytes_max: int = INDEXES_BYTES_MAX, room: LiteralRoom | None = None
+    ) -> None:
+        self.indexes = MailboxIndexes(indexes_bytes_max)
+        self.room = room or LiteralRoom()
+
+
+@dataclass(slots=True)
+class Context:
+    """One connection, as ops see it."""
+
+    ports: Ports
+    door: Door
+    out: Outbox
+    peer_ip: str
+    may_send_secrets: bool
+    """Passwords may cross the connection: it is under TLS, or does not leave the machine."""
+    offers_tls: bool
+    """STARTTLS is possible now."""
+    principal: Principal | None = None
+    selected: Selected | None = None
+    rev2: bool = False
+    """IMAP4rev2 is enabled."""
+    logged_out: bool = False
+    """LOGOUT was said: the connection ends after its ending."""
+    tag: bytes = b""
+    """The command's tag, which ESEARCH repeats."""
+
+    @property
+    def account(self) -> AccountId:
+        """Whose mail this is about; only for commands of the authenticated phase."""
+        assert self.principal is not None, "the phase table lets no stranger in"
+        return self.principal.account
+
+    @property
+    def mailbox(self) -> Selected:
+        """The selected mailbox; only for commands of the selected phase."""
+        assert self.selected is not None, "the phase table lets these in with a mailbox only"
+        return self.selected
+
+    async def barrier(self) -> View:
+        """A view that shows every write acknowledged before now; raises Unavailable."""
+        return await self.ports.reader.view()
+
+    def local(self) -> View:
+        """What this node has applied."""
+        return self.ports.reader.local()
+
+    def catch_up(self, *, expunges: bool) -> None:
+        """Tell the client what has happened to its mailbox, as far as the moment allows."""
+        if self.selected is not None:
+            self.selected.notice(self.local())
+            self.selected.tell(self.out.lines, expunges=expunges)
+            self.out.count()
+
+
+# RFC 5530 3, RFC 9051 7.1: what a refusal of the store is called in IMAP.
+_REFUSALS: Final[dict[type[errors.MailError], bytes | None]] = {
+    errors.MailboxNotFound: b"NONEXISTENT",
+    errors.MailboxExists: b"ALREADYEXISTS",
+    errors.MailboxHasChild: b"HASCHILDREN",
+    errors.MailboxNameInvalid: b"CANNOT",
+    errors.MailboxProtected: b"CANNOT",
+    errors.MailboxDepth: b"LIMIT",
+    errors.MailboxLimit: b"LIMIT",
+    errors.MailboxTooLarge: b"LIMIT",
+    errors.TooManyMailboxes: b"LIMIT",
+    errors.TooManyEmails: b"LIMIT",
+    errors.TooManyKeywords: b"LIMIT",
+    errors.KeywordInvalid: b"CANNOT",
+    errors.OverQuota: b"OVERQUOTA",
+}
+
+
+def refusal(error: errors.MailError) -> Ending:
+    """What the store refused, as the command's ending."""
+    return no(str(error) or "Refused", _REFUSALS.get(type(error)))

@@ -1,0 +1,147 @@
+"""COPY, MOVE and EXPUNGE (RFC 9051 6.4.3, 6.4.7-6.4.9; RFC 6851, RFC 4315).
+
+What fits one batch is one command on the account, all of it or nothing. A set too large for that
+is done in several, and when one of them fails a COPY takes back what it made before it says NO.
+What was expunged or moved is told by the session's catching up.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import trio
+
+from protocols.imap.commands import Copy, Expunge
+from protocols.imap.ops.context import Context
+from protocols.imap.patterns import SEPARATOR
+from protocols.imap.responses import Ending, no, ok, untagged_ok
+from protocols.imap.selected import Positions
+from protocols.imap.sets import render_listed
+from protocols.ports import Unavailable
+from storage.ids import MailboxId
+from storage.mail import mailboxes
+from storage.mail.counts import read_counts
+from storage.mail.errors import MailError
+from storage.mail.ledger import COMMAND_EMAILS_MAX
+from storage.mail.moves import plan_copy_uids, plan_expunge, plan_move_uids
+from storage.mail.records import DELETED, Mailbox
+from storage.mail.uids import uid_rows
+from storage.plan import Plan
+
+Pairs = list[tuple[int, int]]
+
+
+def pieces(uids: Sequence[int]) -> Iterable[Sequence[int]]:
+    """UIDs in the portions that one command on the account takes."""
+    for start in range(0, len(uids), COMMAND_EMAILS_MAX):
+        yield uids[start : start + COMMAND_EMAILS_MAX]
+
+
+async def copy(context: Context, command: Copy) -> Ending:
+    """COPY and MOVE, by number or UID."""
+    selected = context.mailbox
+    verb = "MOVE" if command.move else "COPY"
+    if command.move and selected.read_only:
+        return no("The mailbox is selected read-only", b"CANNOT")
+    positions = selected.positions(command.numbers, uid=command.uid)
+    view = await context.barrier()
+    target = mailboxes.by_path(view, context.account, command.mailbox.split(SEPARATOR))
+    if target is None:
+        # RFC 9051 6.4.7: the client may CREATE it and try again
+        return no("No such mailbox", b"TRYCREATE")
+    uids = selected.uids_at(positions)
+    selected.notice(context.local())
+    if not command.uid and selected.any_gone(uids):
+        # RFC 2180 4.4.1: what the client counts may be gone already; then nothing is copied
+        return no("Some of the messages are gone", b"EXPUNGEISSUED")
+    pairs: Pairs = []
+    try:
+        for portion in pieces(uids):
+            pairs += await _carry(context, portion, target, move=command.move)
+    except (MailError, Unavailable):
+        if not command.move:
+            await _take_back(context, target, pairs)
+        elif pairs:
+            context.out.add(_copied(target, pairs))
+        raise
+    if not pairs:
+        return ok(f"{verb} completed")
+    if command.move:
+        # RFC 6851 4.3: the untagged OK comes before the EXPUNGEs
+        context.out.add(_copied(target, pairs))
+        return ok("MOVE completed")
+    return ok("COPY completed", copyuid(target, pairs))
+
+
+def copyuid(target: Mailbox, pairs: Pairs) -> bytes:
+    """RFC 9051 7.1 COPYUID: two lists of one length, in one order."""
+    sources = render_listed(source for source, _ in pairs)
+    copies = render_listed(copy for _, copy in pairs)
+    return b"COPYUID %d %b %b" % (target.uidvalidity, sources, copies)
+
+
+def _copied(target: Mailbox, pairs: Pairs) -> bytes:
+    return untagged_ok("Moved", copyuid(target, pairs))
+
+
+async def _carry(context: Context, uids: Sequence[int], target: Mailbox, *, move: bool) -> Pairs:
+    account, source = context.account, context.mailbox.mailbox
+    plan_carry = plan_move_uids if move else plan_copy_uids
+
+    def command(plan: Plan) -> Pairs:
+        return plan_carry(plan, account, source, uids, target.id)
+
+    return await context.ports.writer.write(account, command)
+
+
+async def _take_back(context: Context, target: Mailbox, pairs: Pairs) -> None:
+    """RFC 9051 6.4.7: a COPY that fails leaves the target as it was, as far as can be."""
+    await _expunge_from(context, target.id, [copy for _, copy in pairs])
+
+
+async def expunge(context: Context, command: Expunge) -> Ending:
+    """RFC 9051 6.4.3 EXPUNGE, 6.4.9 UID EXPUNGE: what has \\Deleted and, there, is in the set."""
+    selected = context.mailbox
+    if selected.read_only:
+        return no("The mailbox is selected read-only", b"CANNOT")
+    view = await context.barrier()
+    selected.notice(view)
+    positions = [(0, len(selected.uids))]
+    if command.uids is not None:
+        positions = selected.positions(command.uids, uid=True)
+    await expunge_uids(context, await marked_deleted(context, positions))
+    return ok("EXPUNGE completed")
+
+
+async def marked_deleted(context: Context, positions: Iterable[Positions]) -> list[int]:
+    """The UIDs among these messages that have \\Deleted."""
+    selected = context.mailbox
+    counts = read_counts(context.local(), selected.account, selected.mailbox)
+    if counts is None or not counts.deleted:
+        return []
+    found: list[int] = []
+    for first, end in positions:
+        for start in range(first, end, COMMAND_EMAILS_MAX):
+            last = min(start + COMMAND_EMAILS_MAX, end) - 1
+            rows = uid_rows(
+                context.local(),
+                selected.account,
+                selected.mailbox,
+                selected.uids[start],
+                selected.uids[last],
+            )
+            found += [uid for uid, row in rows if DELETED in row.keywords]
+            await trio.lowlevel.checkpoint()
+    return found
+
+
+async def expunge_uids(context: Context, uids: Sequence[int]) -> None:
+    """Take these out of the selected mailbox."""
+    await _expunge_from(context, context.mailbox.mailbox, uids)
+
+
+async def _expunge_from(context: Context, mailbox: MailboxId, uids: Sequence[int]) -> None:
+    for portion in pieces(uids):
+        await context.ports.writer.write(
+            context.account,
+            partial(plan_expunge, account=context.account, mailbox=mailbox, uids=portion),
+        )

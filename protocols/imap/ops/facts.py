@@ -1,0 +1,127 @@
+"""Reading what a search needs to know of a message, one level dearer each time (matching.py)."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final
+
+import msgspec
+
+from protocols.imap.matching import VIEW_FIELDS, Facts
+from protocols.imap.ops.bodies import HEADER_BYTES_MAX, read_span
+from protocols.imap.ops.context import Context
+from protocols.imap.ops.views import read_views
+from protocols.imap.sections import Span
+from protocols.mime import headers
+from protocols.mime import parts as mime_parts
+from protocols.mime.bodies import decode_text, decode_transfer
+from protocols.mime.parts import Part
+from storage.ids import BlobId
+from storage.mail import messages
+from storage.mail.records import LIST_PROPERTIES, EmailView, unpack_view
+
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_PLACES: Final = {name: place for place, name in enumerate(LIST_PROPERTIES)}
+_RFC3339_DAY: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T")
+
+
+class _Person(msgspec.Struct):
+    """RFC 8621 4.1.2.3, as stored in a view."""
+
+    email: str
+    name: str | None = None
+
+
+_people: Final = msgspec.json.Decoder(list[_Person] | None).decode
+_string: Final = msgspec.json.Decoder(str | None).decode
+
+
+def read_views_of(context: Context, undecided: Sequence[Facts]) -> None:
+    """Fill in `view` and `sent_day`; what is gone has nothing that could match."""
+    emails = [facts.row.email for facts in undecided]
+    views = read_views(context.local(), context.account, emails, unpack_view)
+    for facts in undecided:
+        view = views.get(facts.row.email)
+        facts.view = dict.fromkeys(VIEW_FIELDS) if view is None else _fields(view)
+        facts.sent_day = None if view is None else _day(_string(view.json[_PLACES["sentAt"]]))
+
+
+def _fields(view: EmailView) -> Mapping[bytes, str | None]:
+    fields: dict[bytes, str | None] = {}
+    for name in VIEW_FIELDS:
+        value = view.json[_PLACES[name.decode()]]
+        if name == b"subject":
+            subject = _string(value)
+            fields[name] = None if subject is None else subject.casefold()
+            continue
+        people = _people(value)
+        fields[name] = None if people is None else ", ".join(map(_person, people)).casefold()
+    return fields
+
+
+def _person(person: _Person) -> str:
+    return person.email if person.name is None else f"{person.name} <{person.email}>"
+
+
+def _day(sent_at: str | None) -> int | None:
+    """RFC 9051 6.4.4 SENTON: the day as its Date field has it, whatever its zone."""
+    found = None if sent_at is None else _RFC3339_DAY.match(sent_at)
+    if found is None:
+        return None
+    try:
+        return date(int(found[1]), int(found[2]), int(found[3])).toordinal() - _EPOCH
+    except ValueError:
+        return None
+
+
+async def read_header_of(context: Context, facts: Facts) -> None:
+    """Fill in `header`."""
+    opened = _open(context, facts)
+    if opened is None:
+        facts.header = ()
+        return
+    blob, root = opened
+    end = min(root.body_start, HEADER_BYTES_MAX)
+    octets = await read_span(context, blob, Span(0, end))
+    fields = headers.split(octets, min(root.header_start, end), end)
+    facts.header = tuple(
+        (field.name.lower().encode(), headers.as_text(field.raw).casefold()) for field in fields
+    )
+
+
+async def read_text_of(context: Context, facts: Facts) -> None:
+    """Fill in `text`: all text parts, those of embedded messages too, decoded and folded."""
+    opened = _open(context, facts)
+    if opened is None:
+        facts.text = ""
+        return
+    blob, root = opened
+    pieces: list[str] = []
+    for part in _text_parts(root):
+        octets = await read_span(context, blob, Span(part.body_start, part.body_end))
+        decoded = decode_transfer(octets, part.encoding)
+        pieces.append(decode_text(decoded, part.params.get("charset"))[0].casefold())
+    # Parts are texts of their own: a phrase does not run from one into the next.
+    facts.text = "\0".join(pieces)
+
+
+def _text_parts(root: Part) -> list[Part]:
+    found: list[Part] = []
+    stack = [root]
+    while stack:
+        part = stack.pop()
+        if part.type == "text" and not part.children:
+            found.append(part)
+        stack.extend(reversed(part.children))
+        if part.message is not None:
+            stack.append(part.message)
+    return found
+
+
+def _open(context: Context, facts: Facts) -> tuple[BlobId, Part] | None:
+    rows = context.local()
+    meta = messages.meta(rows, context.account, facts.row.email)
+    packed = messages.parts(rows, context.account, facts.row.email)
+    if meta is None or packed is None:
+        return None
+    return meta.blob, mime_parts.unpack(packed)

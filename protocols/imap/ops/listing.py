@@ -1,0 +1,200 @@
+"""LIST, LSUB, STATUS and NAMESPACE (RFC 9051 6.3.9-6.3.11; RFC 3501 6.3.9; RFC 5258, 5819, 6154).
+
+Every mailbox of an account exists and can be selected, so \\Noselect is said only where LSUB's
+rules invent a name, and \\NonExistent never.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from protocols.imap import responses
+from protocols.imap.commands import List, Lsub, Namespace, Status, StatusItem
+from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.patterns import SEPARATOR, Patterns
+from protocols.imap.responses import Ending, no, ok, render_list, render_mailbox
+from storage.engine import Rows
+from storage.ids import AccountId, MailboxId
+from storage.mail import mailboxes
+from storage.mail.counts import read_counts
+from storage.mail.records import Mailbox, MailboxCounts
+
+# RFC 6154 2, RFC 8457: roles that are mailbox attributes too. The inbox needs none.
+_SPECIAL_USE: Final = {
+    "all": b"\\All",
+    "archive": b"\\Archive",
+    "drafts": b"\\Drafts",
+    "flagged": b"\\Flagged",
+    "important": b"\\Important",
+    "junk": b"\\Junk",
+    "sent": b"\\Sent",
+    "trash": b"\\Trash",
+}
+
+_STATUS: Final[dict[StatusItem, Callable[[Mailbox, MailboxCounts], int]]] = {
+    StatusItem.MESSAGES: lambda mailbox, counts: counts.emails,
+    StatusItem.UIDNEXT: lambda mailbox, counts: counts.uidnext,
+    StatusItem.UIDVALIDITY: lambda mailbox, counts: mailbox.uidvalidity,
+    StatusItem.UNSEEN: lambda mailbox, counts: counts.unseen,
+    StatusItem.DELETED: lambda mailbox, counts: counts.deleted,
+    StatusItem.SIZE: lambda mailbox, counts: counts.octets,
+    # RFC 9051 A: \Recent is no more; 0 is what a server without it says.
+    StatusItem.RECENT: lambda mailbox, counts: 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A mailbox, its whole name, and whether others are under it."""
+
+    mailbox: Mailbox
+    name: str
+    has_children: bool
+
+
+def named_mailboxes(rows: Rows, account: AccountId) -> list[Named]:
+    """All mailboxes of an account by name, INBOX first."""
+    held = {mailbox.id: mailbox for mailbox in mailboxes.list_mailboxes(rows, account)}
+    parents = {mailbox.parent for mailbox in held.values()}
+    named = [
+        Named(mailbox, _whole_name(held, mailbox), mailbox.id in parents)
+        for mailbox in held.values()
+    ]
+    return sorted(named, key=lambda one: (one.name != "INBOX", one.name))
+
+
+def _whole_name(held: dict[MailboxId, Mailbox], mailbox: Mailbox) -> str:
+    names: list[str] = []
+    at: Mailbox | None = mailbox
+    while at is not None:  # the tree is no deeper than storage.mail allows
+        names.append("INBOX" if at.role == mailboxes.INBOX_ROLE else at.name)
+        at = held.get(at.parent)
+    return SEPARATOR.join(reversed(names))
+
+
+def attributes_of(named: Named) -> list[bytes]:
+    """What LIST always says: children (RFC 3348) and special use (RFC 6154)."""
+    attributes = [b"\\HasChildren" if named.has_children else b"\\HasNoChildren"]
+    special = _SPECIAL_USE.get(named.mailbox.role or "")
+    if special is not None:
+        attributes.append(special)
+    return attributes
+
+
+async def list_mailboxes(context: Context, command: List) -> Ending:
+    """RFC 9051 6.3.9."""
+    if not command.extended and command.patterns == ("",):
+        # RFC 9051 6.3.9: what the separator is
+        context.out.add(render_list([b"\\Noselect"], "", utf8=context.rev2))
+        return ok("LIST completed")
+    view = await context.barrier()
+    account = context.account
+    patterns = Patterns(command.reference, command.patterns)
+    found = named_mailboxes(view, account)
+    inside = _names_above(found, command) if command.recursive else {}
+    for at, named in enumerate(found):
+        if at % SLICE_MESSAGES == SLICE_MESSAGES - 1:
+            await trio.lowlevel.checkpoint()
+        selected = _selects(command, named)
+        below = inside.get(named.name, b"")
+        if not (selected or below) or not patterns.match(named.name):
+            continue
+        context.out.add(_list_line(context, command, named, below))
+        if command.status and selected:
+            line = status_line(context.local(), account, named, command.status, context.rev2)
+            context.out.add(line or b"")
+        if context.out.full:
+            await context.out.flush()
+    return ok("LIST completed")
+
+
+def _selects(command: List, named: Named) -> bool:
+    if command.select_subscribed and not named.mailbox.subscribed:
+        return False
+    return not command.select_special or (named.mailbox.role or "") in _SPECIAL_USE
+
+
+def _names_above(found: list[Named], command: List) -> dict[str, bytes]:
+    """RFC 5258 3.5: names with a selected mailbox below, and the CHILDINFO that says so."""
+    options = []
+    if command.select_subscribed:
+        options.append(b'"SUBSCRIBED"')
+    if command.select_special:
+        options.append(b'"SPECIAL-USE"')
+    info = b'("CHILDINFO" (%b))' % b" ".join(options)
+    above: dict[str, bytes] = {}
+    for named in found:
+        if _selects(command, named):
+            for name in _parents(named.name):
+                above[name] = info
+    return above
+
+
+def _parents(name: str) -> list[str]:
+    """`a/b/c` -> `a`, `a/b`."""
+    names = name.split(SEPARATOR)
+    return [SEPARATOR.join(names[:depth]) for depth in range(1, len(names))]
+
+
+def _list_line(context: Context, command: List, named: Named, below: bytes) -> bytes:
+    attributes = attributes_of(named)
+    if command.return_subscribed and named.mailbox.subscribed:
+        attributes.append(b"\\Subscribed")
+    return render_list(attributes, named.name, utf8=context.rev2, extended=below)
+
+
+async def lsub(context: Context, command: Lsub) -> Ending:
+    """RFC 3501 6.3.9: subscribed names; with `%`, also names above them as \\Noselect."""
+    view = await context.barrier()
+    if not command.pattern:
+        context.out.add(render_list([b"\\Noselect"], "", utf8=context.rev2, verb=b"LSUB"))
+        return ok("LSUB completed")
+    patterns = Patterns(command.reference, (command.pattern,))
+    shown: dict[str, list[bytes]] = {}
+    for named in named_mailboxes(view, context.account):
+        if not named.mailbox.subscribed:
+            continue
+        if patterns.match(named.name):
+            shown[named.name] = []
+            continue
+        for name in _parents(named.name):
+            if name not in shown and patterns.match(name):
+                shown[name] = [b"\\Noselect"]
+    for name, attributes in shown.items():
+        context.out.add(render_list(attributes, name, utf8=context.rev2, verb=b"LSUB"))
+    return ok("LSUB completed")
+
+
+async def status(context: Context, command: Status) -> Ending:
+    """RFC 9051 6.3.11."""
+    view = await context.barrier()
+    mailbox = mailboxes.by_path(view, context.account, command.mailbox.split(SEPARATOR))
+    if mailbox is None:
+        return no("No such mailbox", b"NONEXISTENT")
+    named = Named(mailbox, command.mailbox, has_children=False)
+    line = status_line(view, context.account, named, command.items, context.rev2)
+    if line is None:
+        return no("No such mailbox", b"NONEXISTENT")
+    context.out.add(line)
+    return ok("STATUS completed")
+
+
+def status_line(
+    rows: Rows, account: AccountId, named: Named, items: tuple[StatusItem, ...], utf8: bool
+) -> bytes | None:
+    """RFC 9051 7.3.4 STATUS; None when the mailbox has just gone."""
+    counts = read_counts(rows, account, named.mailbox.id)
+    if counts is None:
+        return None
+    data = b" ".join(
+        b"%b %d" % (item.value, _STATUS[item](named.mailbox, counts)) for item in items
+    )
+    return b"* STATUS %b (%b)\r\n" % (render_mailbox(named.name, utf8=utf8), data)
+
+
+async def namespace(context: Context, command: Namespace) -> Ending:
+    """RFC 9051 6.3.10: one personal namespace, no others."""
+    context.out.add(b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii"))
+    return responses.ok("NAMESPACE completed")

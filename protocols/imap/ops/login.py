@@ -1,0 +1,92 @@
+"""CAPABILITY, LOGIN, the end of AUTHENTICATE, ENABLE, ID, LOGOUT (RFC 9051 6.1, 6.2, 6.3.1).
+
+Only what is true is advertised: AUTH=PLAIN where a password may be sent, LOGINDISABLED where
+not, STARTTLS while it can still be started (RFC 9051 11).
+"""
+
+from typing import Final
+
+from protocols.imap.commands import Capability, Enable, Id, Login, Logout, Noop
+from protocols.imap.ops.context import Context
+from protocols.imap.responses import Ending, bye, no, ok
+from protocols.ports import AuthBusy, AuthFailed
+from protocols.render.strings import render_string
+from protocols.sasl import Claim
+
+# IMAP4rev2 holds most of these by itself; clients of IMAP4rev1 look for them by name. LITERAL+
+# says all that LITERAL- does (RFC 7888 7: never both).
+_ALWAYS: Final = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"ID", b"ENABLE")
+_STRANGER: Final = (b"SASL-IR",)
+_KNOWN: Final = (
+    b"BINARY", b"CHILDREN", b"ESEARCH", b"IDLE", b"LIST-EXTENDED", b"LIST-STATUS", b"MOVE",
+    b"NAMESPACE", b"SEARCHRES", b"SPECIAL-USE", b"STATUS=SIZE", b"UIDPLUS", b"UNSELECT",
+)  # fmt: skip
+_NAME: Final = b"Trireme"
+
+
+def capabilities(context: Context) -> bytes:
+    """RFC 9051 7.2.2: what this connection can do now."""
+    names = [*_ALWAYS]
+    if context.principal is None:
+        if context.offers_tls:
+            names.append(b"STARTTLS")
+        names += _STRANGER
+        names.append(b"AUTH=PLAIN" if context.may_send_secrets else b"LOGINDISABLED")
+    return b"CAPABILITY " + b" ".join([*names, *_KNOWN])
+
+
+async def capability(context: Context, command: Capability) -> Ending:
+    """RFC 9051 6.1.1."""
+    context.out.add(b"* %b\r\n" % capabilities(context))
+    return ok("CAPABILITY completed")
+
+
+async def noop(context: Context, command: Noop) -> Ending:
+    """RFC 9051 6.1.2: what has happened anywhere is told before it ends."""
+    if context.selected is not None:
+        await context.barrier()
+    return ok("NOOP completed")
+
+
+async def logout(context: Context, command: Logout) -> Ending:
+    """RFC 9051 6.1.3."""
+    context.logged_out = True
+    context.selected = None
+    context.out.add(bye("Goodbye"))
+    return ok("LOGOUT completed")
+
+
+async def identify(context: Context, command: Id) -> Ending:
+    """RFC 2971 3.1."""
+    context.out.add(b'* ID ("name" %b)\r\n' % render_string(_NAME))
+    return ok("ID completed")
+
+
+async def login(context: Context, command: Login) -> Ending:
+    """RFC 9051 6.2.3."""
+    return await prove(context, Claim(command.username, command.password), "LOGIN")
+
+
+async def prove(context: Context, claim: Claim, verb: str) -> Ending:
+    """A claim is proved, or not: LOGIN and AUTHENTICATE end alike (RFC 5530 3)."""
+    if not context.may_send_secrets:
+        return no("Start TLS first", b"PRIVACYREQUIRED")
+    try:
+        principal = await context.ports.auth.password(
+            claim.username, claim.password, remote=context.peer_ip
+        )
+    except AuthFailed:
+        return no("Wrong user name or password", b"AUTHENTICATIONFAILED")
+    except AuthBusy:
+        return no("Too many attempts; try again later", b"LIMIT")
+    context.principal = principal
+    return ok(f"{verb} completed", capabilities(context))
+
+
+async def enable(context: Context, command: Enable) -> Ending:
+    """RFC 9051 6.3.1: what we do not know is passed over; IMAP4rev1 is always on."""
+    enabled = b"IMAP4REV2" in command.capabilities and not context.rev2
+    if enabled:
+        context.rev2 = True
+    context.out.add(b"* ENABLED IMAP4rev2\r\n" if enabled else b"* ENABLED\r\n")
+    return ok("ENABLE completed")

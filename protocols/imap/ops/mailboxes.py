@@ -1,0 +1,145 @@
+"""CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE (RFC 9051 6.3.4-6.3.8).
+
+Each is one command on the account; only a mailbox with more messages than fit one batch is
+emptied, or an INBOX renamed, in several.
+"""
+
+from protocols.imap.commands import Create, Delete, Rename, Subscribe
+from protocols.imap.ops.context import Context
+from protocols.imap.patterns import SEPARATOR
+from protocols.imap.responses import Ending, no, ok
+from storage.ids import AccountId, MailboxId
+from storage.mail import mailboxes
+from storage.mail.errors import (
+    MailboxExists,
+    MailboxHasChild,
+    MailboxNotFound,
+    MailboxProtected,
+    MailboxTooLarge,
+)
+from storage.mail.ledger import COMMAND_EMAILS_MAX
+from storage.mail.mailbox_rows import TOP, child_ids
+from storage.mail.moves import plan_empty, plan_move_uids
+from storage.mail.records import Mailbox
+from storage.mail.uids import uid_rows
+from storage.plan import Plan
+
+
+async def create(context: Context, command: Create) -> Ending:
+    """RFC 9051 6.3.4: with all names above it; a trailing separator is ignored."""
+    account = context.account
+    names = command.mailbox.removesuffix(SEPARATOR).split(SEPARATOR)
+
+    def plan_create(plan: Plan) -> None:
+        if mailboxes.by_path(plan, account, names) is not None:
+            raise MailboxExists("a mailbox has this name")
+        _make(plan, account, names)
+
+    await context.ports.writer.write(account, plan_create)
+    return ok("CREATE completed")
+
+
+def _make(plan: Plan, account: AccountId, names: list[str]) -> MailboxId:
+    """The mailbox at this path, made with those above it where they are missing."""
+    parent = TOP
+    for depth, name in enumerate(names, 1):
+        found = mailboxes.by_path(plan, account, names[:depth])
+        if found is None:
+            found = mailboxes.plan_create(plan, account, name, parent=parent, subscribed=False)
+        parent = found.id
+    return parent
+
+
+def _find(plan: Plan, account: AccountId, name: str) -> Mailbox:
+    found = mailboxes.by_path(plan, account, name.split(SEPARATOR))
+    if found is None:
+        raise MailboxNotFound("no such mailbox")
+    return found
+
+
+async def delete(context: Context, command: Delete) -> Ending:
+    """RFC 9051 6.3.5: never INBOX, never one with children."""
+    account = context.account
+
+    def plan_delete(plan: Plan) -> None:
+        found = _find(plan, account, command.mailbox)
+        mailboxes.plan_destroy_mailbox(plan, account, found.id, remove_emails=True)
+
+    def plan_some(plan: Plan) -> int:
+        found = _find(plan, account, command.mailbox)
+        if found.role == mailboxes.INBOX_ROLE:
+            raise MailboxProtected("the inbox stays")
+        if child_ids(plan, account, found.id):
+            raise MailboxHasChild("the mailbox has children")
+        return plan_empty(plan, account, found.id)
+
+    while True:
+        try:
+            await context.ports.writer.write(account, plan_delete)
+            return ok("DELETE completed")
+        except MailboxTooLarge:
+            await context.ports.writer.write(account, plan_some)
+
+
+async def rename(context: Context, command: Rename) -> Ending:
+    """RFC 9051 6.3.6: what is below moves along; INBOX gives away its messages and stays."""
+    account = context.account
+    names = command.target.split(SEPARATOR)
+    if command.source == "INBOX":
+        return await _rename_inbox(context, names)
+
+    def plan_rename(plan: Plan) -> None:
+        found = _find(plan, account, command.source)
+        _check_free(plan, account, names)
+        if command.target.startswith(command.source + SEPARATOR):
+            # Names above the target would be made inside what moves.
+            raise MailboxProtected("a mailbox cannot move into itself")
+        parent = _make(plan, account, names[:-1])
+        mailboxes.plan_update(plan, account, found.id, name=names[-1], parent=parent)
+
+    await context.ports.writer.write(account, plan_rename)
+    return ok("RENAME completed")
+
+
+def _check_free(plan: Plan, account: AccountId, names: list[str]) -> None:
+    if mailboxes.by_path(plan, account, names) is not None:
+        raise MailboxExists("a mailbox has this name")
+
+
+async def _rename_inbox(context: Context, names: list[str]) -> Ending:
+    account = context.account
+
+    def plan_target(plan: Plan) -> MailboxId:
+        _check_free(plan, account, names)
+        return _make(plan, account, names)
+
+    target = await context.ports.writer.write(account, plan_target)
+
+    def plan_some(plan: Plan) -> bool:
+        inbox = mailboxes.by_role(plan, account, mailboxes.INBOX_ROLE)
+        if inbox is None:
+            raise MailboxNotFound("no inbox")
+        found = uid_rows(plan, account, inbox.id, limit=COMMAND_EMAILS_MAX)
+        plan_move_uids(plan, account, inbox.id, [uid for uid, _ in found], target)
+        return len(found) == COMMAND_EMAILS_MAX
+
+    while await context.ports.writer.write(account, plan_some):
+        pass
+    return ok("RENAME completed")
+
+
+async def subscribe(context: Context, command: Subscribe) -> Ending:
+    """RFC 9051 6.3.7, 6.3.8. A subscription is a property of the mailbox (RFC 8621 2)."""
+    account = context.account
+    verb = "SUBSCRIBE" if command.wanted else "UNSUBSCRIBE"
+
+    def plan_subscribe(plan: Plan) -> bool:
+        found = mailboxes.by_path(plan, account, command.mailbox.split(SEPARATOR))
+        if found is None:
+            return False
+        mailboxes.plan_update(plan, account, found.id, subscribed=command.wanted)
+        return True
+
+    if not await context.ports.writer.write(account, plan_subscribe) and command.wanted:
+        return no("No such mailbox", b"NONEXISTENT")
+    return ok(f"{verb} completed")

@@ -1,0 +1,143 @@
+"""SEARCH and UID SEARCH, ESEARCH answers, SAVE (RFC 9051 6.4.4, 7.3.4; RFC 4731, RFC 5182).
+
+Walks the mailbox in slices and asks each message no more than it must (matching.py).
+"""
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from protocols.imap.commands import And, Numbers, Search, SearchKey, SearchReturn
+from protocols.imap.matching import Facts, Test, compile_key
+from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
+from protocols.imap.ops.fetch import read_rows, windows
+from protocols.imap.responses import Ending, ok
+from protocols.imap.selected import Positions, Selected
+from protocols.imap.sets import render_ranges, runs
+from protocols.ports import Unavailable
+from protocols.render.strings import render_string
+
+Naming = Callable[[Numbers], list[Positions]]
+
+
+async def search(context: Context, command: Search) -> Ending:
+    """RFC 9051 6.4.4."""
+    selected = context.mailbox
+    saves = command.returns is not None and SearchReturn.SAVE in command.returns
+    try:
+        await context.barrier()
+    except Unavailable:
+        if saves:
+            selected.save([])  # RFC 9051 6.4.4.1: a search that fails saves nothing found
+        raise
+    # New messages may be found, so the client must count them; expunges wait (7.5.1).
+    context.catch_up(expunges=False)
+
+    def naming(numbers: Numbers) -> list[Positions]:
+        return selected.positions(numbers.numbers, uid=numbers.uid, strict=False)
+
+    test = compile_key(command.key, naming)
+    found = await _find(context, test, _scope(selected, command.key, naming))
+    if saves:
+        selected.save(runs(selected.uids[at] for at in _to_save(command, found)))
+    _tell(context, command, found)
+    verb = "UID SEARCH completed" if command.uid else "SEARCH completed"
+    return ok(verb, b"EXPUNGEISSUED" if selected.hides_expunges else None)
+
+
+def _scope(selected: Selected, key: SearchKey, naming: Naming) -> list[Positions]:
+    """Which messages need be looked at: those of a set that all must be in, or all."""
+    for inner in key.keys if isinstance(key, And) else (key,):
+        if isinstance(inner, Numbers):
+            return naming(inner)
+    count = len(selected.uids)
+    return [(0, count)] if count else []
+
+
+async def _find(context: Context, test: Test, scope: list[Positions]) -> list[int]:
+    """Positions of the messages that match, ascending."""
+    found: list[int] = []
+    for window in windows(scope, SLICE_MESSAGES):
+        rows = read_rows(context.local(), context.mailbox, window)
+        undecided: list[Facts] = []
+        for sequence, uid, row in rows:
+            facts = Facts(sequence - 1, uid, row)
+            matches = test(facts)
+            if matches is None:
+                undecided.append(facts)
+            elif matches:
+                found.append(facts.position)
+        if undecided:
+            found += await _decide(context, test, undecided)
+            found.sort()
+        await trio.lowlevel.checkpoint()
+    return found
+
+
+async def _decide(context: Context, test: Test, undecided: list[Facts]) -> list[int]:
+    """Those that match of messages whose rows did not tell."""
+    found: list[int] = []
+    read_views_of(context, undecided)
+    for facts in undecided:
+        matches = test(facts)
+        if matches is None:
+            await read_header_of(context, facts)
+            matches = test(facts)
+        if matches is None:
+            await read_text_of(context, facts)
+            matches = test(facts)
+            await trio.lowlevel.checkpoint()
+        assert matches is not None, "all facts are read"
+        if matches:
+            found.append(facts.position)
+        facts.header = facts.text = facts.view = None  # a slice holds one message's text at most
+    return found
+
+
+def _to_save(command: Search, found: Sequence[int]) -> Sequence[int]:
+    """RFC 9051 6.4.4.1: MIN and MAX alone save no more than they tell."""
+    returns = command.returns or frozenset()
+    if not returns & {SearchReturn.MIN, SearchReturn.MAX} or not found:
+        return found
+    if returns & {SearchReturn.ALL, SearchReturn.COUNT}:
+        return found
+    ends = []
+    if SearchReturn.MIN in returns:
+        ends.append(found[0])
+    if SearchReturn.MAX in returns and found[-1] not in ends:
+        ends.append(found[-1])
+    return ends
+
+
+def _tell(context: Context, command: Search, found: Sequence[int]) -> None:
+    selected = context.mailbox
+    numbers = [selected.uids[at] if command.uid else at + 1 for at in found]
+    returns = command.returns
+    if returns is None:
+        if not context.rev2:
+            listed = b"".join(b" %d" % number for number in numbers)
+            context.out.add(b"* SEARCH%b\r\n" % listed)
+            return
+        returns = frozenset({SearchReturn.ALL})
+    if returns == {SearchReturn.SAVE}:
+        return  # RFC 9051 6.4.4.1: then there is no ESEARCH response
+    context.out.add(_esearch(context.tag, command.uid, returns, numbers))
+
+
+def _esearch(
+    tag: bytes, uid: bool, returns: frozenset[SearchReturn], numbers: Sequence[int]
+) -> bytes:
+    """RFC 9051 7.3.4: what finds nothing has no MIN, MAX and ALL, and COUNT 0."""
+    pieces = [b"* ESEARCH (TAG %b)" % render_string(tag)]
+    if uid:
+        pieces.append(b"UID")
+    if numbers and SearchReturn.MIN in returns:
+        pieces.append(b"MIN %d" % numbers[0])
+    if numbers and SearchReturn.MAX in returns:
+        pieces.append(b"MAX %d" % numbers[-1])
+    if SearchReturn.COUNT in returns:
+        pieces.append(b"COUNT %d" % len(numbers))
+    if numbers and SearchReturn.ALL in returns:
+        pieces.append(b"ALL %b" % render_ranges(runs(numbers)))
+    return b" ".join(pieces) + b"\r\n"

@@ -1,0 +1,70 @@
+"""SELECT, EXAMINE, CLOSE and UNSELECT (RFC 9051 6.3.2, 6.3.3, 6.4.1, 6.4.2)."""
+
+from typing import Final
+
+from protocols.imap import responses
+from protocols.imap.commands import Close, Select
+from protocols.imap.flags import SYSTEM_FLAGS
+from protocols.imap.ops.context import Context
+from protocols.imap.ops.copying import expunge_uids, marked_deleted
+from protocols.imap.ops.listing import Named, attributes_of
+from protocols.imap.patterns import SEPARATOR
+from protocols.imap.responses import Ending, no, ok, render_list, untagged_ok
+from protocols.imap.selected import Selected
+from storage.mail import mailboxes
+from storage.mail.mailbox_rows import child_ids
+
+# RFC 9051 7.1 PERMANENTFLAGS: all flags stay, and clients may make up keywords.
+_PERMANENT: Final = b"PERMANENTFLAGS (%b \\*)" % b" ".join(SYSTEM_FLAGS)
+
+
+async def select(context: Context, command: Select) -> Ending:
+    """RFC 9051 6.3.2; a SELECT that fails leaves no mailbox selected."""
+    if context.selected is not None:
+        context.selected = None
+        context.out.add(untagged_ok("Previous mailbox closed", b"CLOSED"))
+    view = await context.barrier()
+    account = context.account
+    mailbox = mailboxes.by_path(view, account, command.mailbox.split(SEPARATOR))
+    if mailbox is None:
+        return no("No such mailbox", b"NONEXISTENT")
+    counts = mailboxes.counts(view, account, mailbox.id)
+    index = context.door.indexes.get(view, account, mailbox.id)
+    selected = Selected(
+        account,
+        mailbox.id,
+        command.mailbox,
+        index.uids,
+        counts.modseq,
+        read_only=command.read_only,
+    )
+    context.selected = selected
+    out = context.out
+    out.add(selected.flags_response())
+    permanent = b"PERMANENTFLAGS ()" if command.read_only else _PERMANENT
+    out.add(untagged_ok("Flags that stay", permanent))
+    out.add(responses.exists(len(selected.uids)))
+    if not context.rev2:
+        out.add(b"* 0 RECENT\r\n")  # RFC 3501 7.3.2; RFC 9051 has it no more
+    out.add(untagged_ok("UIDs valid", b"UIDVALIDITY %d" % mailbox.uidvalidity))
+    out.add(untagged_ok("Next UID", b"UIDNEXT %d" % counts.uidnext))
+    if context.rev2:
+        has_children = bool(child_ids(view, account, mailbox.id))
+        named = Named(mailbox, command.mailbox, has_children)
+        out.add(render_list(attributes_of(named), command.mailbox, utf8=True))
+    if command.read_only:
+        return ok("EXAMINE completed", b"READ-ONLY")
+    return ok("SELECT completed", b"READ-WRITE")
+
+
+async def close(context: Context, command: Close) -> Ending:
+    """RFC 9051 6.4.1 CLOSE expunges in silence; 6.4.2 UNSELECT does not expunge."""
+    selected = context.mailbox
+    if command.expunge and not selected.read_only:
+        view = await context.barrier()
+        selected.notice(view)
+        if not selected.deleted:
+            uids = await marked_deleted(context, [(0, len(selected.uids))])
+            await expunge_uids(context, uids)
+    context.selected = None
+    return ok("CLOSE completed" if command.expunge else "UNSELECT completed")

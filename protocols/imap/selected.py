@@ -1,0 +1,256 @@
+"""The selected mailbox as its client sees it: numbering, and what it has not been told yet.
+
+A client counts messages from 1 in the order of their UIDs, and its count changes only when we say
+so. `uids` is that count: position n-1 holds the UID of message n, also of one that is gone from
+the store but whose EXPUNGE could not be sent yet (RFC 9051 7.5.1: not during FETCH, STORE or
+SEARCH, nor while no command is in progress). So client and server never differ on what n means.
+
+`notice` takes in what changed in the store since the last time; `tell` says it. Changes of this
+connection's own commands come the same way, except flags that the command itself has answered
+or was asked to keep silent about (`answered`).
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from protocols.errors import RemoteProtocolError
+from protocols.imap import responses
+from protocols.imap.flags import KEYWORDS_KNOWN, SYSTEM_FLAGS, render_flag, render_flags
+from protocols.imap.sets import NumberSet, Range, merge
+from storage.changes import TooOld
+from storage.engine import Rows
+from storage.ids import AccountId, MailboxId, Version
+from storage.mail import uids as mail_uids
+from storage.mail.counts import read_counts
+from storage.mail.records import UidRow
+
+# Rendered flag lists that are remembered: real mailboxes have few combinations.
+FLAG_LISTS_MAX: Final = 256
+# Keywords of a mailbox that FLAGS responses list; more are shown in FETCH only.
+KEYWORDS_LISTED_MAX: Final = 256
+
+Positions = tuple[int, int]
+"""Messages uids[first:end], counted from 0."""
+
+SYSTEM_KEYWORDS: Final = frozenset({"$answered", "$flagged", "$deleted", "$seen", "$draft"})
+
+
+class Selected:
+    """One selected mailbox of one connection."""
+
+    __slots__ = (
+        "_answered",
+        "_flag_lists",
+        "_gone",
+        "_keywords",
+        "_told_count",
+        "_untold",
+        "account",
+        "deleted",
+        "mailbox",
+        "name",
+        "read_only",
+        "saved",
+        "seen",
+        "uids",
+    )
+
+    def __init__(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        name: str,
+        uids: "array[int]",
+        seen: Version,
+        *,
+        read_only: bool,
+    ) -> None:
+        self.account: Final = account
+        self.mailbox: Final = mailbox
+        self.name: Final = name
+        self.read_only: Final = read_only
+        self.uids = uids
+        """Never changed in place: it may be shared with the mailbox's index and other sessions."""
+        self.seen = seen
+        """The MODSEQ up to which the store's changes are in here."""
+        self.deleted = False
+        """The mailbox itself is gone."""
+        self.saved: list[Range] = []
+        """UIDs of the last search with SAVE (RFC 9051 6.4.4.1)."""
+        self._told_count = len(uids)
+        self._gone: set[int] = set()
+        self._untold: dict[int, tuple[str, ...]] = {}
+        self._answered: dict[int, Version] = {}
+        self._keywords: list[str] = list(KEYWORDS_KNOWN)
+        self._flag_lists: dict[tuple[str, ...], bytes] = {}
+
+    # --- numbers to messages
+
+    def positions(self, numbers: NumberSet, *, uid: bool, strict: bool = True) -> list[Positions]:
+        """The messages a set names, ascending and apart.
+
+        UIDs that name nothing are passed over. `strict`: a sequence number over the number of
+        messages is BAD (RFC 9051 9 seq-number), else it is passed over too.
+        """
+        if numbers.saved:
+            return self._of_uids(self.saved)
+        count = len(self.uids)
+        if uid:
+            return self._of_uids(numbers.resolve(self.uids[-1] if count else 1))
+        ranges = numbers.resolve(count)
+        if not strict:
+            return [(max(low, 1) - 1, min(high, count)) for low, high in ranges if low <= count]
+        # A star in an empty mailbox resolves to 0, which is no message either.
+        if ranges and (ranges[-1][1] > count or ranges[0][0] < 1):
+            raise RemoteProtocolError("no such message")
+        return [(low - 1, high) for low, high in ranges]
+
+    def _of_uids(self, ranges: Iterable[Range]) -> list[Positions]:
+        found: list[Positions] = []
+        for low, high in ranges:
+            first, end = bisect_left(self.uids, low), bisect_right(self.uids, high)
+            if first == end:
+                continue
+            if found and found[-1][1] == first:
+                found[-1] = (found[-1][0], end)
+            else:
+                found.append((first, end))
+        return found
+
+    def uids_at(self, positions: Iterable[Positions]) -> list[int]:
+        """The UIDs of messages, ascending."""
+        return [uid for first, end in positions for uid in self.uids[first:end]]
+
+    def position_of(self, uid: int) -> int | None:
+        """Where a UID is in the client's count, from 0."""
+        at = bisect_left(self.uids, uid)
+        return at if at < len(self.uids) and self.uids[at] == uid else None
+
+    def save(self, uids: Sequence[Range]) -> None:
+        """RFC 9051 6.4.4.1: what `$` means from now on."""
+        self.saved = merge(uids)
+
+    # --- what changed
+
+    def notice(self, rows: Rows) -> None:
+        """Take in what the store has of the mailbox and this does not; costs what changed."""
+        counts = read_counts(rows, self.account, self.mailbox)
+        if counts is None:
+            # RFC 2180 3: a mailbox deleted under its client is one that has lost all its messages.
+            self.deleted = True
+            self._lose(self.uids)
+            return
+        if counts.modseq <= self.seen:
+            return
+        last = self.uids[-1] if self.uids else 0
+        try:
+            gone = mail_uids.vanished(rows, self.account, self.mailbox, self.seen)
+        except TooOld:
+            gone = self._missing(rows)
+        new = array("I")
+        for uid, row in mail_uids.changed(rows, self.account, self.mailbox, self.seen):
+            if uid > last:
+                new.append(uid)
+            else:
+                self._untell(uid, row)
+        if new:
+            self.uids = self.uids + new
+        self._lose(gone)
+        self.seen = counts.modseq
+
+    def _lose(self, gone: Iterable[int]) -> None:
+        """These are gone: to be told, or to be forgotten if the client never heard of them."""
+        unheard: set[int] = set()
+        for uid in gone:
+            position = self.position_of(uid)
+            if position is None:
+                continue
+            (self._gone if position < self._told_count else unheard).add(uid)
+            self._untold.pop(uid, None)
+        if unheard:
+            self.uids = array("I", [uid for uid in self.uids if uid not in unheard])
+
+    def _untell(self, uid: int, row: UidRow) -> None:
+        if self._answered.get(uid) != row.modseq:
+            self._untold[uid] = row.keywords
+
+    def _missing(self, rows: Rows) -> list[int]:
+        """What left, by comparing: the change log no longer goes back far enough."""
+        here: set[int] = set()
+        first = 1
+        while page := mail_uids.uid_rows(
+            rows, self.account, self.mailbox, first, limit=mail_uids.SCAN_ROWS
+        ):
+            here.update(uid for uid, _ in page)
+            first = page[-1][0] + 1
+            if first > mail_uids.UID_MAX:
+                break
+        return [uid for uid in self.uids if uid not in here]
+
+    def answered(self, uid: int, modseq: Version) -> None:
+        """The flags a message got by the change `modseq` need not be told."""
+        self._answered[uid] = modseq
+
+    # --- telling
+
+    def tell(self, out: list[bytes], *, expunges: bool) -> None:
+        """Append the responses that are due (RFC 9051 5.2, 7.4, 7.5)."""
+        if expunges and self._gone:
+            self._tell_gone(out)
+        if len(self.uids) != self._told_count:
+            self._told_count = len(self.uids)
+            out.append(responses.exists(self._told_count))
+        if self._untold:
+            self._tell_flags(out)
+        self._answered.clear()
+
+    def _tell_gone(self, out: list[bytes]) -> None:
+        """Each number is as the client counts after the EXPUNGE before it."""
+        for removed, uid in enumerate(sorted(self._gone)):
+            position = self.position_of(uid)
+            assert position is not None, uid
+            out.append(responses.expunge(position + 1 - removed))
+        self._told_count -= len(self._gone)
+        self.uids = array("I", [uid for uid in self.uids if uid not in self._gone])
+        self._gone.clear()
+
+    def _tell_flags(self, out: list[bytes]) -> None:
+        for uid, keywords in self._untold.items():
+            position = self.position_of(uid)
+            if position is not None:
+                flags = self.flags(keywords, out)
+                out.append(b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (position + 1, uid, flags))
+        self._untold.clear()
+
+    @property
+    def hides_expunges(self) -> bool:
+        """Messages are gone that the client still counts: [EXPUNGEISSUED] (RFC 5530 3)."""
+        return bool(self._gone)
+
+    def any_gone(self, uids: Iterable[int]) -> bool:
+        """Some of these messages are gone, whatever the client counts."""
+        return bool(self._gone) and not self._gone.isdisjoint(uids)
+
+    # --- flags
+
+    def flags(self, keywords: tuple[str, ...], out: list[bytes]) -> bytes:
+        """A message's flag list; a keyword not listed before is listed first (RFC 9051 7.3.5)."""
+        shown = self._flag_lists.get(keywords)
+        if shown is None:
+            self._list_new(keywords, out)
+            if len(self._flag_lists) >= FLAG_LISTS_MAX:
+                self._flag_lists.clear()
+            shown = self._flag_lists[keywords] = render_flags(keywords)
+        return shown
+
+    def _list_new(self, keywords: tuple[str, ...], out: list[bytes]) -> None:
+        new = [k for k in keywords if k not in SYSTEM_KEYWORDS and k not in self._keywords]
+        if new and len(self._keywords) + len(new) <= KEYWORDS_LISTED_MAX:
+            self._keywords += new
+            out.append(self.flags_response())
+
+    def flags_response(self) -> bytes:
+        """RFC 9051 7.3.5 FLAGS."""
+        return b"* FLAGS (%b)\r\n" % b" ".join([*SYSTEM_FLAGS, *map(render_flag, self._keywords)])

@@ -1,0 +1,309 @@
+"""IMAP over a stream: one request after the other, news between them and during IDLE.
+
+What a command answers is gathered and sent in large pieces; endings of pipelined commands leave
+together. Every way the house can refuse becomes a tagged NO in one place (`_carry_out`). A
+connection is one task, and one more while it idles with a mailbox selected.
+"""
+
+import ssl
+from typing import Final
+
+import trio
+
+from protocols import sasl
+from protocols.errors import RemoteProtocolError
+from protocols.imap import commands as c
+from protocols.imap.core import Core, LiteralRoom, Phase, Request
+from protocols.imap.ops import OPS
+from protocols.imap.ops.context import Context, Door, Outbox, refusal
+from protocols.imap.ops.login import capabilities, prove
+from protocols.imap.responses import (
+    UNAVAILABLE,
+    Ending,
+    bad,
+    bye,
+    continuation,
+    no,
+    ok,
+    render_ending,
+    untagged_ok,
+)
+from protocols.ports import Ports, Unavailable, Watch
+from protocols.serve import COMMAND_S, Closing, Fault, Patience, run_connection
+from protocols.stream import DoorStream, PeerGone, PeerSlow
+from storage.mail.errors import MailError
+
+# RFC 9051 5.4: an autologout timer is 30 minutes at least; a minute for the clock of the client.
+AUTOLOGOUT_S: Final = 31 * 60.0
+# A literal of the largest size at 100 KB/s.
+LITERAL_S: Final = 600.0
+# One send: with the stream's time limit for each, this sets the least rate a reader must keep.
+SEND_BYTES_MAX: Final = 256 * 1024
+# Failed logins until the connection ends.
+LOGIN_FAILURES_MAX: Final = 5
+
+# During these an EXPUNGE may not be told (RFC 9051 7.5.1); their UID forms allow it.
+_NUMBERED: Final = (c.Fetch, c.Store, c.Search)
+# These begin or end the selection and tell what is due themselves.
+_SELECTION: Final = (c.Select, c.Close, c.Logout)
+
+
+class ImapDoor:
+    """The IMAP door of a node: what its connections share."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        *,
+        tls: ssl.SSLContext | None = None,
+        room: LiteralRoom | None = None,
+        autologout_s: float = AUTOLOGOUT_S,
+    ) -> None:
+        self.ports = ports
+        self.tls = tls
+        self.autologout_s = autologout_s
+        self.shared = Door(room=room)
+
+    async def converse(self, transport: trio.abc.Stream, peer_ip: str, secure: bool) -> None:
+        """Serve one accepted connection to its end; `secure` when TLS is on already."""
+        stream = DoorStream(transport, peer_ip=peer_ip, secure=secure)
+        session = ImapSession(self, stream)
+        try:
+            await run_connection(stream, session)
+        finally:
+            session.core.release()
+
+
+class _Idling:
+    """The task that tells news during IDLE: it is stopped between two sends, never in one."""
+
+    __slots__ = ("over", "waiting")
+
+    def __init__(self) -> None:
+        self.over = False
+        self.waiting = trio.CancelScope()
+
+    def stop(self) -> None:
+        """Tell no more."""
+        self.over = True
+        self.waiting.cancel()
+
+
+class ImapSession:
+    """One connection."""
+
+    def __init__(self, door: ImapDoor, stream: DoorStream) -> None:
+        self._door = door
+        self._stream = stream
+        self._failures = 0
+        self._patience_for = ""
+        self.core = Core(door.shared.room)
+        self._context = Context(
+            ports=door.ports,
+            door=door.shared,
+            out=Outbox(self._send),
+            peer_ip=stream.peer_ip,
+            may_send_secrets=stream.may_send_secrets,
+            offers_tls=door.tls is not None and not stream.secure,
+        )
+
+    # --- serve.Session
+
+    async def run(self, patience: Patience) -> None:
+        """Greet and converse to the end."""
+        context = self._context
+        context.out.add(untagged_ok(f"{context.ports.hostname} ready", capabilities(context)))
+        while self.core.phase is not Phase.LOGOUT:
+            request = await self._next_request(patience)
+            patience.lift()
+            self._patience_for = ""
+            ending = await self._carry_out(request, patience)
+            self._move(patience)
+            self._catch_up(request.command)
+            if ending is not None:
+                context.out.add(render_ending(request.tag, ending))
+            if context.out.full:
+                await context.out.flush()
+            self._count_failures(ending)
+        await context.out.flush()
+
+    def farewell(self, fault: Fault) -> bytes:
+        """BYE and why (RFC 9051 7.1.5)."""
+        match fault:
+            case PeerSlow():
+                return bye("Autologout: waited too long")
+            case Closing():
+                return bye("The server is stopping", b"UNAVAILABLE")
+            case _:
+                return bye(str(fault))
+
+    # --- bytes
+
+    async def _send(self, octets: bytes) -> None:
+        for start in range(0, len(octets), SEND_BYTES_MAX):
+            await self._stream.send_all(memoryview(octets)[start : start + SEND_BYTES_MAX])
+
+    async def _next_request(self, patience: Patience) -> Request:
+        out = self._context.out
+        while True:
+            try:
+                request = self.core.next_request()
+            except RemoteProtocolError:
+                out.add(self.core.take_output())  # why, before BYE
+                await out.flush()
+                raise
+            if said := self.core.take_output():
+                out.add(said)
+            if request is not None:
+                return request
+            await out.flush()
+            await self._receive(patience)
+
+    async def _next_line(self, patience: Patience) -> bytes:
+        while (line := self.core.next_line()) is None:
+            await self._receive(patience)
+        return line
+
+    async def _receive(self, patience: Patience) -> None:
+        """Some octets. Time runs from the first octet of a command, not anew with each."""
+        waiting_for = "command"
+        if self.core.mid_literal:
+            waiting_for = "literal"
+        elif self.core.mid_command:
+            waiting_for = "line"
+        if waiting_for != self._patience_for:
+            self._patience_for = waiting_for
+            limits = {"command": self._door.autologout_s, "line": COMMAND_S, "literal": LITERAL_S}
+            patience.allow(limits[waiting_for])
+        data = await self._stream.receive_some(self.core.wanted)
+        if not data:
+            raise PeerGone("the client closed the connection")
+        self.core.receive(data)
+
+    # --- requests
+
+    async def _carry_out(self, request: Request, patience: Patience) -> Ending | None:
+        """Do it; whatever the world refuses is the ending. None: the ending is said already."""
+        context = self._context
+        context.tag = request.tag
+        try:
+            match request.command:
+                case c.StartTls():
+                    return await self._start_tls(request.tag)
+                case c.Authenticate() as command:
+                    return await self._authenticate(command, patience)
+                case c.Idle():
+                    return await self._idle(patience)
+                case command:
+                    return await OPS[type(command)](context, command)
+        except Unavailable:
+            return UNAVAILABLE
+        except MailError as error:
+            return refusal(error)
+        except RemoteProtocolError as error:
+            return bad(str(error))
+        finally:
+            self.core.release()
+
+    def _move(self, patience: Patience) -> None:
+        """The core's phase follows what the op has done."""
+        context, core = self._context, self.core
+        core.utf8 = context.rev2
+        if context.logged_out:
+            core.logged_out()
+        elif context.principal is None:
+            return
+        elif core.phase is Phase.NOT_AUTHENTICATED:
+            core.authenticated()
+            patience.trust()
+        elif context.selected is not None:
+            core.selected()
+        else:
+            core.unselected()
+
+    def _catch_up(self, command: c.Command) -> None:
+        """RFC 9051 5.2: what else happened, before the ending."""
+        if isinstance(command, _SELECTION):
+            return
+        numbered = isinstance(command, _NUMBERED) and not command.uid
+        self._context.catch_up(expunges=not numbered)
+
+    def _count_failures(self, ending: Ending | None) -> None:
+        if ending is None or ending.code != b"AUTHENTICATIONFAILED":
+            return
+        self._failures += 1
+        if self._failures >= LOGIN_FAILURES_MAX:
+            raise RemoteProtocolError("too many failed logins")
+
+    # --- commands that concern the stream
+
+    async def _start_tls(self, tag: bytes) -> Ending | None:
+        """RFC 9051 6.2.1: the ending goes out in clear, all after it under TLS."""
+        context = self._context
+        if not context.offers_tls:
+            return bad("TLS is not offered, or on already")
+        assert self._door.tls is not None
+        context.out.add(render_ending(tag, ok("Begin TLS negotiation")))
+        await context.out.flush()
+        self.core.tls_started()
+        await self._stream.start_tls(self._door.tls)
+        context.offers_tls = False
+        context.may_send_secrets = self._stream.may_send_secrets
+        return None
+
+    async def _authenticate(self, command: c.Authenticate, patience: Patience) -> Ending:
+        """RFC 9051 6.2.2, RFC 4959."""
+        context = self._context
+        if not context.may_send_secrets:
+            return no("Start TLS first", b"PRIVACYREQUIRED")
+        exchange = sasl.exchange(command.mechanism) if command.mechanism == "PLAIN" else None
+        if exchange is None:
+            return no("No such mechanism", b"CANNOT")
+        try:
+            initial = command.initial
+            response = None if initial is None else sasl.decode_initial_response(initial)
+            step = exchange.step(response)
+            while isinstance(step, sasl.Challenge):
+                context.out.add(continuation(sasl.encode_challenge(step)))
+                await context.out.flush()
+                step = exchange.step(sasl.decode_response(await self._next_line(patience)))
+        except sasl.AuthorizationRefused as error:
+            return no(str(error), b"AUTHORIZATIONFAILED")
+        patience.lift()
+        return await prove(context, step, "AUTHENTICATE")
+
+    async def _idle(self, patience: Patience) -> Ending:
+        """RFC 9051 6.3.13, RFC 2177."""
+        context = self._context
+        await context.barrier()
+        context.out.add(continuation(b"idling"))
+        if context.selected is None:
+            await context.out.flush()
+            line = await self._next_line(patience)
+        else:
+            line = await self._idle_selected(patience)
+        if line.upper() != b"DONE":
+            return bad("Expected DONE")
+        return ok("IDLE completed")
+
+    async def _idle_selected(self, patience: Patience) -> bytes:
+        context = self._context
+        with context.ports.news.watch([context.account]) as watch:
+            context.catch_up(expunges=True)  # after the watch began: nothing falls between
+            await context.out.flush()
+            idling = _Idling()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._tell_news, watch, idling)
+                line = await self._next_line(patience)
+                idling.stop()
+        return line
+
+    async def _tell_news(self, watch: Watch, idling: _Idling) -> None:
+        context = self._context
+        while not idling.over:
+            with trio.CancelScope() as idling.waiting:
+                await watch.wait()
+            if not idling.over:
+                watch.take()
+                context.catch_up(expunges=True)
+                await context.out.flush()

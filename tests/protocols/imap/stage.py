@@ -1,0 +1,138 @@
+"""The stage for IMAP tests: a house in memory, the door, and clients that speak lines to it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+from trio.testing import memory_stream_pair
+
+from protocols.delivery import prepare
+from protocols.imap import ImapDoor
+from storage.ids import AccountId
+from storage.mail import mailboxes
+from storage.mail.ingest import plan_ingest
+from storage.mail.records import IngestedEmail
+from tests.fakes import FakeHouse, make_house
+
+ALICE: Final = "alice@example.org"
+SECRET: Final = "secret"
+REPLY_S: Final = 10.0
+
+
+class Client:
+    """The other end of a connection."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+        self._held = bytearray()
+
+    async def say(self, line: bytes) -> None:
+        """Send one line."""
+        await self.stream.send_all(line + b"\r\n")
+
+    async def send(self, octets: bytes) -> None:
+        """Send as it is."""
+        await self.stream.send_all(octets)
+
+    async def line(self) -> bytes:
+        """The next line without its CRLF; EOFError when the server has closed."""
+        with trio.fail_after(REPLY_S):
+            while (end := self._held.find(b"\n")) < 0:
+                await self._more()
+        found = bytes(self._held[:end]).removesuffix(b"\r")
+        del self._held[: end + 1]
+        return found
+
+    async def take(self, count: int) -> bytes:
+        """Exactly so many octets: a literal."""
+        with trio.fail_after(REPLY_S):
+            while len(self._held) < count:
+                await self._more()
+        found = bytes(self._held[:count])
+        del self._held[:count]
+        return found
+
+    async def _more(self) -> None:
+        data = await self.stream.receive_some()
+        if not data:
+            raise EOFError
+        self._held += data
+
+    async def ask(self, command: bytes, tag: bytes = b"t") -> list[bytes]:
+        """Send a command without literals; all lines up to and with its ending."""
+        await self.say(tag + b" " + command)
+        lines = [await self.line()]
+        while not lines[-1].startswith(tag + b" "):
+            lines.append(await self.line())
+        return lines
+
+    async def login(self, address: str = ALICE, password: str = SECRET) -> None:
+        """Read the greeting and log in."""
+        assert (await self.line()).startswith(b"* OK")
+        ending = (await self.ask(f"LOGIN {address} {password}".encode()))[-1]
+        assert ending.startswith(b"t OK"), ending
+
+    async def select(self, mailbox: str = "INBOX") -> list[bytes]:
+        """Select a mailbox; what the server said."""
+        lines = await self.ask(f"SELECT {mailbox}".encode())
+        assert lines[-1].startswith(b"t OK"), lines
+        return lines
+
+
+class Stage:
+    """A house with an IMAP door in front."""
+
+    def __init__(self, nursery: trio.Nursery, *, people: Sequence[str] = (ALICE,)) -> None:
+        self._nursery = nursery
+        self.house: FakeHouse = make_house(dict.fromkeys(people, SECRET))
+        self.door = ImapDoor(self.house.ports)
+
+    @property
+    def alice(self) -> AccountId:
+        """Whose mail most tests are about."""
+        return self.house.accounts[ALICE]
+
+    def connect(self, *, peer_ip: str = "127.0.0.1", secure: bool = False) -> Client:
+        """A new connection."""
+        ours, theirs = memory_stream_pair()
+        self._nursery.start_soon(self.door.converse, theirs, peer_ip, secure)
+        return Client(ours)
+
+    async def reader(self, mailbox: str = "INBOX") -> Client:
+        """A client that has logged in and selected."""
+        client = self.connect()
+        await client.login()
+        await client.select(mailbox)
+        return client
+
+    def deliver(
+        self, message: bytes, *, mailbox: str = "INBOX", keywords: Sequence[str] = ()
+    ) -> IngestedEmail:
+        """Another door adds a message."""
+        house = self.house
+        email = prepare(message, received_ms=house.clock.now_ms())
+
+        def command(plan):
+            found = mailboxes.by_path(plan, self.alice, mailbox.split("/"))
+            assert found is not None, mailbox
+            return plan_ingest(plan, self.alice, email, mailboxes=[found.id], keywords=keywords)
+
+        return house.run(command, blobs=[message])
+
+
+def mail(subject: str, body: str = "Hello.\r\n", sender: str = "bob@example.net") -> bytes:
+    """A small message."""
+    return (
+        f"From: Bob <{sender}>\r\nTo: {ALICE}\r\nSubject: {subject}\r\n"
+        f"Date: Sun, 1 Nov 2026 10:00:00 +0100\r\nMessage-ID: <{subject.replace(' ', '.')}@example.net>\r\n"
+        f"\r\n{body}"
+    ).encode()
+
+
+@asynccontextmanager
+async def open_stage(*, people: Sequence[str] = (ALICE,)) -> AsyncIterator[Stage]:
+    """A stage whose connections end with the block."""
+    async with trio.open_nursery() as nursery:
+        yield Stage(nursery, people=people)
+        nursery.cancel_scope.cancel()
