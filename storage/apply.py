@@ -84,9 +84,10 @@ class Applier:
         self._blobs = blobs
         self._overlay: dict[bytes, bytes | None] = {}
         held = engine.get(keys.APPLIED_KEY)
-        self.index, self.term, self.chain = (
-            (0, 0, bytes(CHAIN_BYTES)) if held is None else _APPLIED.unpack(held)
-        )
+        index, term, chain = (0, 0, bytes(CHAIN_BYTES)) if held is None else _APPLIED.unpack(held)
+        self.index: int = index
+        self.term: int = term
+        self.chain: bytes = chain
         self._origins = _load_origins(engine)
         self.octets = 0
         """Bytes of rows and blobs written since this object was made."""

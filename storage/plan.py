@@ -35,6 +35,8 @@ class Plan:
         self._versions: dict[AccountId, Version] = {}
         self._touched: dict[AccountId, int] = {}  # this command's accounts and changed types
         self._announced: dict[AccountId, int] = {}
+        self.octets = 0
+        """Bytes of the rows this plan writes, without their framing: what bounds a batch."""
         self.now_ms = now_ms
         """Wall clock, milliseconds since 1970, drawn once for the whole plan."""
         self.chance = chance
@@ -75,11 +77,13 @@ class Plan:
         self._write(key, None)
 
     def _write(self, key: bytes, value: bytes | None) -> None:
-        known = key in self._writes
-        self._undo.append((key, known, self._writes.get(key)))
+        known, before = key in self._writes, self._writes.get(key)
+        self._undo.append((key, known, before))
         if not known:
             insort(self._order, key)
+            self.octets += len(key)
         self._writes[key] = value
+        self.octets += len(value or b"") - len(before or b"")
 
     def expect(self, key: bytes) -> bytes | None:
         """Read `key` and make the batch depend on what the view holds there."""
@@ -122,6 +126,7 @@ class Plan:
         else:
             for account, types in self._touched.items():
                 self._announced[account] = self._announced.get(account, 0) | types
+            del self._undo[mark:]  # it stays
         finally:
             self._touched = {}
 
@@ -143,9 +148,11 @@ class Plan:
     def _take_back(self, mark: int) -> None:
         while len(self._undo) > mark:
             key, known, value = self._undo.pop()
+            self.octets += len(value or b"") - len(self._writes[key] or b"")
             if known:
                 self._writes[key] = value
             else:
+                self.octets -= len(key)
                 del self._writes[key]
                 del self._order[bisect_left(self._order, key)]
 

@@ -1,0 +1,287 @@
+"""ports.Writer: commands become batches, batches go to the leader, our own apply answers.
+
+Commands queue by account (node/queues.py). One task plans whatever waits, several accounts at a
+time; no command costs a task, a timeout or a thread. A batch is proposed until its outcome is
+known (node/rounds.py), and then:
+
+    APPLIED      the commands' results are returned
+    CONFLICT     somebody else changed the account: the commands are planned again, first in queue
+    (silence)    callers are told Unavailable at their deadline, which says nothing of the
+                 outcome; the batch stays under way, and its account's queue behind it
+"""
+
+import hashlib
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import trio
+
+from node.machine import Machine
+from node.queues import Queue, Waiting, fill_plan
+from node.rounds import Fenced, Origin, ProposeLog, Round, Rounds
+from protocols.ports import Clock, Command, R, Unavailable
+from storage.apply import Outcome
+from storage.batch import BlobPart, encode_batch
+from storage.blobs import cut_blob
+from storage.ids import AccountId, BlobId, blob_id
+from storage.keys import blob_key
+from storage.plan import Plan
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# A caller is told Unavailable after this; what it asked for may still happen.
+WRITE_TIMEOUT_S: Final = 8.0
+# Deadlines and resends are looked at this often, for all commands at once.
+SWEEP_S: Final = 0.05
+# A command that was overtaken this often lets others pass for a little while each time ...
+PLAN_ATTEMPTS_MAX: Final = 3
+PAUSE_S: Final = 0.02
+# ... and is given up after this many: nothing of it was written, and the client may try again.
+CONFLICTS_MAX: Final = 10
+# Commands of all accounts that wait, and the blob bytes they hold: beyond, Unavailable at once.
+COMMANDS_MAX: Final = 10_000
+COMMAND_OCTETS_MAX: Final = 128 * MIB
+# Blobs up to this travel with their command; larger ones go ahead, one part a proposal.
+INLINE_OCTETS_MAX: Final = 512 * KIB
+# Parts sent ahead and not yet applied, for all callers together.
+STAGED_PARTS_MAX: Final = 16
+# Planned before the loop is given back.
+PLANNED_ROUNDS_MAX: Final = 64
+PLANNED_OCTETS_MAX: Final = 2 * MIB
+# Hashed before the loop is given back.
+HASHED_OCTETS: Final = MIB
+
+
+class Proposer:
+    """Implements ports.Writer; `run` must be running."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        log: ProposeLog,
+        clock: Clock,
+        chance: random.Random,
+        origin: Origin,
+        *,
+        timeout_s: float = WRITE_TIMEOUT_S,
+    ) -> None:
+        self._machine = machine
+        self._clock = clock
+        self._chance = chance
+        self._timeout_s = timeout_s
+        self._rounds = Rounds(machine, log, clock, chance, origin)
+        self._octets = 0  # blob bytes that callers hold
+        self._open: dict[Waiting, None] = {}  # whoever waits, earliest deadline first
+        self._queues: dict[AccountId, Queue] = {}
+        self._ready: deque[AccountId] = deque()  # whose turn it is to be planned
+        self._paused: list[tuple[float, AccountId]] = []
+        self._staging = trio.Semaphore(STAGED_PARTS_MAX)
+        self._bell = trio.Event()
+
+    async def write(
+        self, account: AccountId, command: Command[R], *, blobs: Sequence[bytes] = ()
+    ) -> R:
+        """See ports.Writer. A command over BATCH_BYTES_MAX raises BatchError: cut it up."""
+        octets = sum(map(len, blobs))
+        if len(self._open) >= COMMANDS_MAX or self._octets + octets > COMMAND_OCTETS_MAX:
+            raise Unavailable("too much is waiting to be written")
+        waiting = Waiting(account, command, self._clock.monotonic_s() + self._timeout_s)
+        self._open[waiting] = None
+        self._octets += octets
+        try:
+            if blobs:
+                await self._bring(waiting, blobs)
+            self._enqueue(waiting)
+            await waiting.done.wait()
+        finally:
+            waiting.gone = True
+            self._open.pop(waiting, None)
+            self._octets -= octets
+        if waiting.error is not None:
+            raise waiting.error
+        result: R = waiting.result
+        return result
+
+    def leader_changed(self) -> None:
+        """Consensus has a new leader: what was given to the old one is sent again."""
+        self._rounds.leader_changed()
+
+    @property
+    def under_way(self) -> int:
+        """Proposals without a known outcome."""
+        return len(self._rounds)
+
+    async def run(self) -> None:
+        """Register, then plan and propose until cancelled. Raises Fenced."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._sweep)
+                await self._rounds.register()
+                while True:
+                    self._bell = trio.Event()
+                    if not self._ready or self._rounds.closed:
+                        await self._bell.wait()
+                    self._propose_ready()
+                    await trio.lowlevel.checkpoint()
+        finally:
+            for waiting in list(self._open):
+                waiting.finish(Unavailable("this node is stopping"))
+
+    # --- queues and rounds
+
+    def _enqueue(self, waiting: Waiting) -> None:
+        queue = self._queues.get(waiting.account)
+        if queue is None:
+            queue = self._queues[waiting.account] = Queue()
+        queue.commands.append(waiting)
+        if not queue.busy:
+            self._make_ready(waiting.account, queue)
+
+    def _make_ready(self, account: AccountId, queue: Queue) -> None:
+        """It is the queue's turn; or it is empty, and nothing of it remains."""
+        queue.busy = bool(queue.commands)
+        if queue.busy:
+            self._ready.append(account)
+            self._bell.set()
+        else:
+            del self._queues[account]
+
+    def _propose_ready(self) -> None:
+        """Plan a round for each queue whose turn it is, and propose them together."""
+        rounds: list[Round] = []
+        octets = 0
+        while self._ready and not self._rounds.closed:
+            planned = self._plan_round(self._ready.popleft())
+            if planned is not None:
+                rounds.append(planned)
+                octets += len(planned.payload)
+            if len(rounds) >= PLANNED_ROUNDS_MAX or octets > PLANNED_OCTETS_MAX:
+                break
+        self._rounds.send(rounds)
+
+    def _plan_round(self, account: AccountId) -> Round | None:
+        queue = self._queues[account]
+        view = self._machine.view()
+        plan = Plan(view, now_ms=self._clock.now_ms(), chance=self._chance)
+        commands, parts = fill_plan(queue, plan)
+        if plan.empty and not parts:
+            for waiting in commands:
+                waiting.finish()  # nothing to write: what it read is its answer
+            self._make_ready(account, queue)
+            return None
+        try:
+            return self._rounds.open(
+                lambda pid, ack_below: encode_batch(plan.batch(pid, ack_below, parts)),
+                lambda outcome: self._settle(account, commands, outcome),
+            )
+        except ValueError as error:  # BatchError: only a single command can be too large
+            for waiting in commands:
+                waiting.finish(error)
+            self._make_ready(account, queue)
+            return None
+
+    def _settle(self, account: AccountId, commands: list[Waiting], outcome: Outcome) -> None:
+        """Our apply has told what became of a round."""
+        queue = self._queues[account]
+        if outcome is Outcome.APPLIED:
+            for waiting in commands:
+                waiting.finish()
+            self._make_ready(account, queue)
+            return
+        conflicts = 0
+        for waiting in commands:
+            waiting.conflicts += 1
+            conflicts = max(conflicts, waiting.conflicts)
+            if waiting.conflicts >= CONFLICTS_MAX:
+                waiting.finish(Unavailable("others keep changing the account"))
+        queue.back([waiting for waiting in commands if not waiting.gone])
+        if conflicts < PLAN_ATTEMPTS_MAX or not queue.commands:
+            self._make_ready(account, queue)
+        else:
+            pause_s = (
+                PAUSE_S * 2 ** (conflicts - PLAN_ATTEMPTS_MAX) * self._chance.uniform(0.5, 1.5)
+            )
+            self._paused.append((self._clock.monotonic_s() + pause_s, account))
+
+    async def _sweep(self) -> None:
+        """Time, for everybody: deadlines, pauses, resends; and whether we are fenced."""
+        while True:
+            await trio.sleep(SWEEP_S)
+            if self._rounds.fenced:
+                raise Fenced("another process has registered as this replica")
+            now_s = self._clock.monotonic_s()
+            late = []
+            for waiting in self._open:
+                if waiting.deadline_s > now_s:
+                    break
+                late.append(waiting)
+            for waiting in late:
+                del self._open[waiting]
+                waiting.finish(Unavailable("no outcome in time"))
+            paused, self._paused = self._paused, []
+            for at_s, account in paused:
+                if at_s <= now_s:
+                    self._make_ready(account, self._queues[account])
+                else:
+                    self._paused.append((at_s, account))
+            self._rounds.resend_due()
+            self._bell.set()  # rounds may be open again
+
+    # --- blobs
+
+    async def _bring(self, waiting: Waiting, blobs: Sequence[bytes]) -> None:
+        """How each blob travels: not at all if it is here, with its command, or ahead of it."""
+        named = {await _name(data): data for data in blobs}
+        view = self._machine.view()
+        missing = [name for name in named if view.get(blob_key(name)) is None]
+        parts = [part for name in missing for part in cut_blob(name, named[name])]
+        if sum([len(part.data) for part in parts]) > INLINE_OCTETS_MAX:
+            await self._send_ahead(parts, waiting.deadline_s)
+            missing, parts = [], []
+        waiting.parts = tuple(parts)
+        waiting.needs = tuple(name for name in named if name not in missing)
+
+    async def _send_ahead(self, parts: Sequence[BlobPart], deadline_s: float) -> None:
+        """Propose parts, a few at a time; returns when all are applied here."""
+        left, all_applied = len(parts), trio.Event()
+
+        def tell(outcome: Outcome) -> None:
+            nonlocal left
+            assert outcome is Outcome.APPLIED, outcome  # a part expects nothing
+            self._staging.release()
+            left -= 1
+            if left == 0:
+                all_applied.set()
+
+        with trio.move_on_after(deadline_s - self._clock.monotonic_s()) as scope:
+            for part in parts:
+                await self._staging.acquire()
+                try:
+                    await self._rounds.wait_open()
+                except trio.Cancelled:
+                    self._staging.release()
+                    raise
+                self._rounds.send([self._open_part(part, tell)])
+            await all_applied.wait()
+        if scope.cancelled_caught:
+            raise Unavailable("a large blob did not get through in time")
+
+    def _open_part(self, part: BlobPart, tell: Callable[[Outcome], None]) -> Round:
+        nothing = Plan(self._machine.view(), now_ms=0, chance=self._chance)
+        return self._rounds.open(
+            lambda pid, ack_below: encode_batch(nothing.batch(pid, ack_below, (part,))), tell
+        )
+
+
+async def _name(data: bytes) -> BlobId:
+    """The blob's name; the loop runs on while a large one is hashed."""
+    if len(data) <= HASHED_OCTETS:
+        return blob_id(data)
+    digest = hashlib.sha256()
+    for start in range(0, len(data), HASHED_OCTETS):
+        digest.update(memoryview(data)[start : start + HASHED_OCTETS])
+        await trio.lowlevel.checkpoint()
+    return BlobId(digest.digest())
