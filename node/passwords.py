@@ -9,7 +9,7 @@ import base64
 import re
 import stringprep
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
 import trio
@@ -47,7 +47,7 @@ class PasswordInvalid(Exception):
 class RunBlocking(Protocol):
     """Runs work that takes long off the event loop: a thread, or in simulation at once."""
 
-    async def __call__(self, work: Callable[[], T], /) -> T:
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
         """The result of `work()`, or what it raises."""
 
 

@@ -89,7 +89,7 @@ async def test_nobody_is_told_when_the_peer_is_gone(
     assert await heard_from(abandoned) == b""
 
 
-async def test_a_bug_rises() -> None:
+async def test_a_bug_rises(autojump_clock: trio.testing.MockClock) -> None:
     async def buggy(stream: DoorStream, patience: Patience) -> None:
         raise KeyError("bug")
 

@@ -50,7 +50,9 @@ async def test_a_peer_that_does_not_read_is_cut_off(
         await stream.send_all(b"BYE\r\n")
 
 
-async def test_a_peer_that_is_gone_is_one_error() -> None:
+async def test_a_peer_that_is_gone_is_one_error(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     stream, peer = pair()
     await peer.aclose()
     with pytest.raises(PeerGone):

@@ -85,9 +85,9 @@ def test_a_draft_over_its_own_limit_is_dropped_and_counted() -> None:
     budget = Budget(1_000_000)
     draft = Draft(budget, bytes_max=1000)
     draft.append(b"x" * 1000)
-    assert not draft.too_big
+    assert (draft.too_big, draft.no_room) == (False, False)
     draft.append(b"x")
-    assert draft.too_big and not draft.no_room
+    assert (draft.too_big, draft.no_room) == (True, False)
     assert budget.held == 0
     draft.append(b"x" * 500)
     assert draft.dropped == 501
@@ -100,9 +100,9 @@ def test_drafts_share_a_budget() -> None:
     first.append(b"x" * 600)
     assert budget.room == 100  # a step ahead, as far as one message may go
     second.append(b"x" * 100)
-    assert not second.no_room
+    assert (second.too_big, second.no_room) == (False, False)
     second.append(b"x")
-    assert second.no_room and not second.too_big
+    assert (second.too_big, second.no_room) == (False, True)
     assert budget.room == 100
     first.close()
     assert budget.room == 1000

@@ -1,0 +1,228 @@
+"""Who may in: fast for owners, dear for guessers, and closed at once when a password changes."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+import trio
+import trio.testing
+
+from node.auth import (
+    ACCOUNT_BURST,
+    NETWORK_BURST,
+    NETWORK_PER_S,
+    REMEMBERED_S,
+    PasswordAuth,
+)
+from node.passwords import Passwords
+from protocols.ports import AuthBusy, AuthFailed, Principal, Unavailable
+from storage import accounts
+from storage.ids import AccountId
+from storage.plan import Plan
+from tests.fakes import FakeHouse, make_house
+
+T = TypeVar("T")
+HOME = "192.0.2.1"
+AWAY = "198.51.100.7"
+ALICE = "alice@example.org"
+
+
+class Door:
+    """The house's auth with a count of hashes computed, and a gate before them."""
+
+    def __init__(self, *, remembered_max: int = 100) -> None:
+        self.house: FakeHouse = make_house()
+        self.hashes = 0
+        self.gate = trio.Event()
+        self.gate.set()
+        self.passwords = Passwords(
+            self._run,
+            random_bytes=lambda count: bytes(range(count)),
+            threads=2,
+            waiting_max=4,
+            memory_kib=64,
+        )
+        self.auth = PasswordAuth(
+            self.house.reader,
+            self.passwords,
+            self.house.clock,
+            random_bytes=bytes,
+            remembered_max=remembered_max,
+        )
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        await self.gate.wait()
+        self.hashes += 1
+        return work()
+
+    async def add(self, address: str, password: str, *aliases: str) -> AccountId:
+        phc = await self.passwords.hash(password)
+
+        def make(plan: Plan) -> AccountId:
+            return accounts.plan_create_account(
+                plan, address, phc, aliases=aliases, make_domain=True
+            )
+
+        account = self.house.run(make)
+        self.hashes = 0
+        return account
+
+    async def change(self, account: AccountId, password: str) -> None:
+        phc = await self.passwords.hash(password)
+        self.house.run(lambda plan: accounts.plan_set_password(plan, account, phc))
+        self.hashes = 0
+
+    async def log_in(self, username: str, password: str, remote: str = HOME) -> Principal:
+        return await self.auth.password(username, password, remote=remote)
+
+    async def fail(self, times: int, username: str = ALICE, remote: str = HOME) -> None:
+        for _ in range(times):
+            with pytest.raises(AuthFailed):
+                await self.log_in(username, "wrong", remote)
+
+
+@pytest.fixture
+async def door() -> Door:
+    made = Door()
+    await made.add(ALICE, "secret", "al@example.org")
+    return made
+
+
+async def test_the_right_password_opens(door: Door) -> None:
+    assert await door.log_in(ALICE, "secret") == Principal(AccountId(1), ALICE)
+
+
+@pytest.mark.parametrize("name", ["ALICE@Example.org", "al@example.org"])
+async def test_every_name_of_an_account_is_the_account(door: Door, name: str) -> None:
+    assert await door.log_in(name, "secret") == Principal(AccountId(1), ALICE)
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [
+        (ALICE, "Secret"),
+        (ALICE, ""),
+        ("bob@example.org", "secret"),
+        ("alice", "secret"),
+        ("alice+x@example.org", "secret"),
+        ("", "secret"),
+        ("x" * 10_000 + "@example.org", "secret"),
+        (ALICE, "x" * 100_000),
+        (ALICE, "\ud800"),
+    ],
+)
+async def test_anything_else_does_not(door: Door, name: str, password: str) -> None:
+    with pytest.raises(AuthFailed):
+        await door.log_in(name, password)
+
+
+async def test_an_unknown_name_costs_what_a_known_one_does(door: Door) -> None:
+    await door.fail(1)
+    assert door.hashes == 1
+    await door.fail(1, "nobody@example.org")
+    assert door.hashes == 2
+
+
+async def test_a_verified_password_is_remembered_for_its_network(door: Door) -> None:
+    for _ in range(5):
+        await door.log_in(ALICE, "secret")
+    assert door.hashes == 1
+    await door.log_in(ALICE, "secret", AWAY)
+    assert door.hashes == 2
+
+
+async def test_what_is_remembered_is_forgotten_in_time(door: Door) -> None:
+    await door.log_in(ALICE, "secret")
+    door.house.clock.pass_s(REMEMBERED_S)
+    await door.log_in(ALICE, "secret")
+    assert door.hashes == 2
+
+
+async def test_so_much_is_remembered_and_no_more() -> None:
+    door = Door(remembered_max=2)
+    await door.add(ALICE, "secret")
+    for remote in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        await door.log_in(ALICE, "secret", remote)
+    await door.log_in(ALICE, "secret", "192.0.2.3")
+    assert door.hashes == 3
+    await door.log_in(ALICE, "secret", "192.0.2.1")
+    assert door.hashes == 4
+
+
+async def test_a_changed_password_counts_at_once(door: Door) -> None:
+    await door.log_in(ALICE, "secret")
+    await door.change(AccountId(1), "changed")
+    with pytest.raises(AuthFailed):
+        await door.log_in(ALICE, "secret")
+    assert await door.log_in(ALICE, "changed") == Principal(AccountId(1), ALICE)
+
+
+async def test_a_password_is_not_kept_as_it_is(door: Door) -> None:
+    await door.log_in(ALICE, "secret")
+    assert "secret" not in repr(door.auth._remembered)
+
+
+async def test_without_a_majority_only_the_remembered_get_in(door: Door) -> None:
+    await door.log_in(ALICE, "secret")
+    door.house.unavailable = True
+    await door.log_in(ALICE, "secret")
+    with pytest.raises(Unavailable):
+        await door.log_in(ALICE, "secret", AWAY)
+
+
+async def test_a_guessing_network_is_turned_away_before_any_hashing(door: Door) -> None:
+    await door.fail(int(NETWORK_BURST), "nobody@example.org")
+    hashes = door.hashes
+    with pytest.raises(AuthBusy):
+        await door.log_in(ALICE, "secret")
+    assert door.hashes == hashes
+    await door.log_in(ALICE, "secret", AWAY)
+    door.house.clock.pass_s(1 / NETWORK_PER_S)
+    await door.log_in(ALICE, "secret")
+
+
+def networks() -> Iterator[str]:
+    return (f"203.0.113.{number}" for number in range(250))
+
+
+async def test_an_account_guessed_at_from_everywhere_is_closed_to_strangers(door: Door) -> None:
+    await door.log_in(ALICE, "secret")
+    for remote, _ in zip(networks(), range(int(ACCOUNT_BURST)), strict=False):
+        await door.fail(1, remote=remote)
+    with pytest.raises(AuthBusy):
+        await door.log_in(ALICE, "secret", AWAY)
+    with pytest.raises(AuthBusy):
+        await door.log_in("al@example.org", "secret", AWAY)  # by no other name either
+    await door.log_in(ALICE, "secret")  # and open at home
+
+
+async def test_success_is_not_counted(door: Door) -> None:
+    for remote in networks():
+        await door.log_in(ALICE, "secret", remote)
+    for _ in range(int(NETWORK_BURST) + 5):
+        door.house.clock.pass_s(REMEMBERED_S)
+        await door.log_in(ALICE, "secret")
+
+
+async def test_attempts_at_the_same_time_do_not_outrun_the_limit(door: Door) -> None:
+    """What runs and waits is bounded by the pool; what failed is counted before it is known."""
+    refused, failed = [], []
+
+    async def guess() -> None:
+        try:
+            await door.log_in(ALICE, "wrong")
+        except AuthBusy:
+            refused.append(1)
+        except AuthFailed:
+            failed.append(1)
+
+    door.gate = trio.Event()
+    async with trio.open_nursery() as nursery:
+        for _ in range(100):
+            nursery.start_soon(guess)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(refused) >= 100 - NETWORK_BURST
+        door.gate.set()
+    assert len(failed) == 6  # two threads, four waiting
+    # Those turned away for want of a thread are not held against anyone.
+    await door.fail(int(NETWORK_BURST) - 6)
