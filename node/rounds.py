@@ -173,8 +173,9 @@ class Rounds:
                 origin.replica, held + 1, origin.node, origin.identity, origin.nonce
             )
             self._log.propose([encode_registration(asked)])
-            with trio.move_on_after(REGISTER_S * self._chance.uniform(0.75, 1.25)):
-                await self._changed.park()
+            if self._machine.registered(origin.replica) == (held, nonce):
+                with trio.move_on_after(REGISTER_S * self._chance.uniform(0.75, 1.25)):
+                    await self._changed.park()
 
     def _on_applied(self, results: Sequence[Applied]) -> None:
         replica = self._origin.replica
