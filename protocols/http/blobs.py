@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 import trio
@@ -113,7 +113,7 @@ class BlobResources:
         """RFC 8620 6.2, with ranges and validators of RFC 9110."""
         principal = await authenticate(request, self._ports.auth)
         named = _read_path(request.raw_path)
-        content_type = dict(parse_qsl(request.query.decode("latin-1"))).get("type", TYPE_DEFAULT)
+        content_type = request.query_value("type") or TYPE_DEFAULT
         if not _PRINTABLE.match(content_type):
             return problem(400, "the type is no media type")
         if named is None or named[0] != principal.account:

@@ -19,7 +19,6 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from protocols.http.http1 import (
     BODY_WAIT_S,
-    GONE,
     KEEP_ALIVE_S,
     RATE_MIN_OCTETS_S,
     SEND_S,
@@ -121,7 +120,7 @@ class GeneralServer:
     def __init__(self, app: App) -> None:
         self._config = _config()
         self._context = WorkerContext(None)
-        self._app = ASGIWrapper(_with_body_deadline(app))
+        self._app = ASGIWrapper(_with_body_deadline(app))  # type: ignore[arg-type]
 
     async def serve(
         self, stream: trio.abc.Stream, ends: Ends, replay: bytes, alpn: str | None
@@ -169,5 +168,3 @@ def _with_body_deadline(app: App) -> App:
 
     return bounded
 
-
-__all__ = ["GONE", "GeneralServer"]

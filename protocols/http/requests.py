@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Mutable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -49,6 +50,14 @@ class Request:
     def header(self, name: bytes) -> str:
         """The header as text, empty when it is missing."""
         return self.headers.get(name, b"").decode("latin-1")
+
+    def query_value(self, name: str) -> str | None:
+        """The first value of a query parameter (RFC 3986: `+` is itself)."""
+        for pair in self.query.decode("latin-1").split("&"):
+            key, _, value = pair.partition("=")
+            if key == name:
+                return unquote(value)
+        return None
 
     @property
     def announced(self) -> int | None:

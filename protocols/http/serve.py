@@ -31,6 +31,8 @@ class _Live:
 
     stream: trio.abc.Stream
     scope: trio.CancelScope
+    begun: bool = False
+    """It has said something: what it asked for may be under way."""
     http1: Http1Connection | None = None
 
 
@@ -109,6 +111,7 @@ class HttpDoor:
             stream = live.stream = wrapped
             alpn = wrapped.selected_alpn_protocol()
         if alpn == "h2":
+            live.begun = True
             await self._general.serve(stream, ends, b"", alpn)
         else:
             await self._serve_http(live, stream, ends)
@@ -119,6 +122,7 @@ class HttpDoor:
         first = await _first_octets(stream)
         if not first:
             return
+        live.begun = True
         replay: bytes | None = first
         if not first.startswith(_PREFACE[:14]):
             live.http1 = Http1Connection(stream, self._app, ends, self._http_date)
@@ -147,6 +151,8 @@ class HttpDoor:
         for live in list(self._live):
             if live.http1 is not None:
                 live.http1.close_soon()
+            elif not live.begun:
+                live.scope.cancel()
         await self._general.terminate()
         if self._live:
             self._emptied = trio.Event()

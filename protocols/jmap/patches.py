@@ -31,7 +31,9 @@ def patched_set(
 ) -> tuple[frozenset[str] | None, list[str], list[str]]:
     """How a `String[Boolean]` changes: replaced by (or None), members added, members removed."""
     if "" in members:
-        return boolean_set(members[""], name), [], []
+        whole = members[""]
+        # RFC 8620 5.3: null sets a property to its default, which is the empty set.
+        return frozenset() if whole is None else boolean_set(whole, name), [], []
     add = [member for member, value in members.items() if value is True]
     remove = [member for member, value in members.items() if value is None]
     if len(add) + len(remove) != len(members):

@@ -8,6 +8,7 @@ values inside objects, SetError("invalidProperties"); nothing else.
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from protocols.jmap.errors import invalid_arguments, invalid_properties
@@ -58,10 +59,17 @@ def parse_state(text: str) -> tuple[Version, int] | None:
     return None if found is None else (Version(int(found[1])), int(found[2] or 0))
 
 
+@lru_cache(maxsize=4096)
+def _render_day(day: int) -> str:
+    return f"{_EPOCH + timedelta(days=day):%Y-%m-%d}"
+
+
 def render_utc_date(milliseconds: int) -> str:
     """RFC 8620 1.4 UTCDate, in whole seconds as IMAP's INTERNALDATE shows them too."""
-    moment = _EPOCH + timedelta(seconds=milliseconds // 1000)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+    day, seconds = divmod(milliseconds // 1000, 86_400)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_render_day(day)}T{hour:02}:{minute:02}:{second:02}Z"
 
 
 def parse_utc_date(text: object) -> int | None:

@@ -147,6 +147,11 @@ async def _prepare(_: Context, __: AccountId, values: dict[str, Any]) -> Prepare
     return Prepared(_read_wish(values))
 
 
+def _made_here(parent: Any) -> str:
+    """The creation id that a parentId refers to, empty when it is an id."""
+    return parent[1:] if isinstance(parent, str) and parent.startswith("#") else ""
+
+
 def _order(wishes: Mapping[str, MailboxWish]) -> list[str]:
     """Parents made in the same call come first; a circle is left to fail by itself."""
     order: dict[str, None] = {}
@@ -155,8 +160,7 @@ def _order(wishes: Mapping[str, MailboxWish]) -> list[str]:
         at = start
         while at in wishes and at not in order and at not in line:
             line.append(at)
-            parent = wishes[at].values.get("parentId")
-            at = parent[1:] if is_reference(parent) else ""
+            at = _made_here(wishes[at].values.get("parentId"))
         order.update((creation, None) for creation in reversed(line))
     return list(order)
 
@@ -192,7 +196,14 @@ def _update(
         wrong = [name for name, value in foreign.items() if name not in told or told[name] != value]
         if wrong:
             raise invalid_properties("a property is unknown or the server's to set", *wrong)
-    wish = _read_wish({name: value for name, value in patch.items() if name in _SETTABLE})
+    wish = _read_wish(
+        {
+            # RFC 8620 5.3: null sets a property to its default, if it has one.
+            name: _DEFAULTS.get(name) if value is None else value
+            for name, value in patch.items()
+            if name in _SETTABLE
+        }
+    )
     changed = {_FIELDS[name]: value for name, value in wish.values.items()}
     if "parent" in changed:
         changed["parent"] = wish.parent(resolve)
@@ -201,6 +212,7 @@ def _update(
     return {"name": new.name} if changed.get("name", new.name) != new.name else None
 
 
+_DEFAULTS: Final[Mapping[str, Any]] = {"sortOrder": 0, "isSubscribed": False}
 _FIELDS: Final = {
     "name": "name",
     "parentId": "parent",

@@ -1,0 +1,193 @@
+"""The door on real sockets: both servers behind it, TLS, bounds, shutdown, and hypercorn's faults."""
+
+import ssl
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+import trio
+import trustme
+
+from protocols.http.requests import Receive, Scope, Send
+from tests.protocols.http.doors import OpenDoor, after, echo, open_door, read_all, read_until
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Certificates:
+    """A server's context and a client's that trusts it."""
+
+    def __init__(self) -> None:
+        authority = trustme.CA()
+        self.server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("localhost").configure_cert(self.server)
+        self._authority = authority
+
+    def client(self, *alpn: str) -> ssl.SSLContext:
+        """A context for a client that offers these protocols."""
+        context = ssl.create_default_context()
+        self._authority.configure_trust(context)
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        return context
+
+
+@pytest.fixture(scope="module")
+def certificates() -> Certificates:
+    return Certificates()
+
+
+async def dial_tls(
+    door: OpenDoor, context: ssl.SSLContext
+) -> trio.SSLStream[trio.SocketStream]:
+    stream = trio.SSLStream(await door.dial(), context, server_hostname="localhost")
+    await stream.do_handshake()
+    return stream
+
+
+async def ask_http2(stream: trio.abc.Stream, body: bytes = b"") -> tuple[int, bytes]:
+    """One request over HTTP/2: status and body."""
+    http2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    http2.initiate_connection()
+    number = http2.get_next_available_stream_id()
+    head = [(":method", "POST"), (":path", "/two"), (":scheme", "http"), (":authority", "x")]
+    http2.send_headers(number, head)
+    http2.send_data(number, body, end_stream=True)
+    await stream.send_all(http2.data_to_send())
+    status, told = 0, b""
+    with trio.fail_after(10):
+        while True:
+            data = await stream.receive_some(65536)
+            assert data, "the door hung up"
+            for event in http2.receive_data(bytes(data)):
+                if isinstance(event, h2.events.ResponseReceived):
+                    status = int(dict(event.headers)[":status"])
+                elif isinstance(event, h2.events.DataReceived):
+                    told += event.data
+                elif isinstance(event, h2.events.StreamEnded):
+                    return status, told
+            await stream.send_all(http2.data_to_send())
+
+
+async def test_http2_with_prior_knowledge_reaches_the_same_application() -> None:
+    async with open_door(echo) as door, await door.dial() as stream:
+        assert await ask_http2(stream, b"body") == (200, b"POST /two body")
+
+
+async def test_a_preface_in_pieces_is_still_http2() -> None:
+    async with open_door(echo) as door, await door.dial() as stream:
+        pieces = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        for at in range(0, 12, 4):
+            await stream.send_all(pieces[at : at + 4])
+            await trio.sleep(0.01)
+        await stream.send_all(pieces[12:] + b"\0\0\0\x04\0\0\0\0\0")
+        with trio.fail_after(5):
+            assert (await stream.receive_some(100))[3] == 4  # a SETTINGS frame
+
+
+async def test_tls_speaks_what_alpn_chose(certificates: Certificates) -> None:
+    async with open_door(echo, tls=certificates.server) as door:
+        two = await dial_tls(door, certificates.client("h2", "http/1.1"))
+        assert two.selected_alpn_protocol() == "h2"
+        assert await ask_http2(two, b"x") == (200, b"POST /two x")
+        one = await dial_tls(door, certificates.client("http/1.1"))
+        await one.send_all(GET)
+        assert await read_until(one, b"GET / ")
+        none = await dial_tls(door, certificates.client())
+        await none.send_all(GET)
+        assert await read_until(none, b"GET / ")
+        for stream in (two, one, none):
+            await trio.aclose_forcefully(stream)
+
+
+async def test_a_failed_handshake_harms_nobody(certificates: Certificates) -> None:
+    async with open_door(echo, tls=certificates.server) as door:
+        assert b"HTTP/1.1 200" not in await door.say(GET)
+        stream = await dial_tls(door, certificates.client())
+        await stream.send_all(GET)
+        assert await read_until(stream, b"GET / ")
+        await trio.aclose_forcefully(stream)
+
+
+async def test_a_websocket_and_an_extra_byte_end_one_connection() -> None:
+    """pgjones/hypercorn#225: this ended the whole server."""
+    async with open_door(echo) as door:
+        for extra in (b"\0", b"\xff" * 10, b"\x8f\x80"):
+            async with await door.dial() as stream:
+                await stream.send_all(UPGRADE + extra)
+                with trio.move_on_after(1):
+                    await read_all(stream)
+            assert await door.answers()
+
+
+async def test_a_websocket_is_never_given_deflate() -> None:
+    offer = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+    async with open_door(echo) as door, await door.dial() as stream:
+        await stream.send_all(UPGRADE[:-2] + offer)
+        told = await read_until(stream, b"\r\n\r\n")
+        assert told.startswith(b"HTTP/1.1 101 ") and b"permessage-deflate" not in told
+
+
+async def test_clients_that_stop_reading_do_not_stop_the_shutdown() -> None:
+    async def flood(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+
+    async with open_door(flood) as door:
+        plain, two = await door.dial(), await door.dial()
+        await plain.send_all(GET)
+        http2 = h2.connection.H2Connection()
+        http2.initiate_connection()
+        asked = [(":method", "GET"), (":path", "/"), (":scheme", "http"), (":authority", "x")]
+        http2.send_headers(1, asked, end_stream=True)
+        http2.increment_flow_control_window(2**30)
+        http2.increment_flow_control_window(2**30, 1)
+        await two.send_all(http2.data_to_send())
+        await trio.sleep(0.2)  # their windows fill
+        assert door.door.connections == 2
+        with trio.fail_after(3):
+            await door.door.shutdown(0.2)
+        assert door.door.connections <= 2
+        await plain.aclose()
+        await two.aclose()
+
+
+async def test_shutdown_lets_an_answer_out_and_closes_idle_connections() -> None:
+    gate = trio.Event()
+    async with open_door(after(gate.wait)) as door:
+        idle, busy = await door.dial(), await door.dial()
+        await busy.send_all(GET)
+        await trio.sleep(0.05)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(door.door.shutdown, 5)
+            await trio.sleep(0.05)
+            gate.set()
+            told = await read_all(busy)
+        assert told.endswith(b"GET / ") and b"connection: close" in told
+        assert await read_all(idle) == b""
+        assert door.door.connections == 0
+
+
+async def test_connections_over_the_bound_are_turned_away() -> None:
+    async with open_door(echo, connections_max=1) as door:
+        held = await door.dial()
+        await held.send_all(GET)
+        await read_until(held, b"GET / ")
+        assert await door.say(GET) == b""
+        await held.aclose()
+        await trio.sleep(0.05)
+        assert await door.answers()
+
+
+async def test_hostile_heads_over_the_wire_leave_the_door_open() -> None:
+    async with open_door(echo) as door:
+        told = await door.say(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000)
+        assert told.startswith(b"HTTP/1.1 431 ")
+        assert (await door.say(b"\x16\x03\x01" + b"\0" * 500)).startswith(b"HTTP/1.1 400 ")
+        assert await door.answers()
