@@ -42,3 +42,21 @@ async def keep_running(
             await trio.sleep(pause_s)
         else:
             return
+
+
+async def keep_trying(
+    name: str,
+    task: Callable[[], Awaitable[None]],
+    *,
+    retry_on: tuple[type[Exception], ...],
+    pause_s: float,
+) -> None:
+    """Run `task` until it succeeds, however long: for what waits for a cluster to form."""
+    while True:
+        try:
+            await task()
+        except retry_on as error:
+            log.debug("not yet", task=name, error=repr(error))
+            await trio.sleep(pause_s)
+        else:
+            return

@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from node.supervise import keep_running
+from node.supervise import keep_running, keep_trying
 
 
 class PeerLost(Exception):
@@ -49,3 +49,15 @@ async def test_a_steady_child_has_its_pauses_back(autojump_clock: trio.testing.M
     child = Child(PeerLost(), 50, runs_s=100.0)
     await keep_running("child", child.run, retry_on=(PeerLost,), pauses_s=(1.0,))
     assert child.starts == 51
+
+
+async def test_what_waits_for_a_cluster_tries_until_it_is_there(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    child = Child(PeerLost(), 500)
+    await keep_trying("child", child.run, retry_on=(PeerLost,), pause_s=0.5)
+    assert child.starts == 501
+    with pytest.raises(KeyError):
+        await keep_trying(
+            "child", Child(KeyError(), 1).run, retry_on=(PeerLost,), pause_s=0.5
+        )

@@ -1,0 +1,130 @@
+"""The front doors of one node, each over the same ports: which listen where, and under what TLS."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import trio
+
+from node.auth import PasswordAuth
+from node.directory import AccountDirectory
+from node.env import Env
+from node.foundation import Foundation
+from node.listeners import Door
+from node.passwords import Passwords
+from node.tls import server_context
+from protocols.http.app import HttpApp, HttpSettings
+from protocols.http.serve import HttpDoor
+from protocols.imap.session import ImapDoor
+from protocols.jmap.capabilities import Limits
+from protocols.lmtp.events import Offer
+from protocols.lmtp.session import LmtpDoor
+from protocols.ports import News, Ports, Reader, Writer
+
+# A hostname for greetings when the file gives none: the node's own name is at least true.
+_ANONYMOUS: Final = "localhost"
+
+
+@dataclass(slots=True)
+class Doors:
+    """All doors, ready to be listened for."""
+
+    doors: list[Door] = field(default_factory=list)
+    http: list[HttpDoor] = field(default_factory=list)
+    closed: trio.Event = field(default_factory=trio.Event)
+    """Set when every door has been drained."""
+
+    async def close(self, grace_s: float) -> None:
+        """Drain what serves HTTP: its connections are kept alive and must be told."""
+        async with trio.open_nursery() as nursery:
+            for door in self.http:
+                nursery.start_soon(door.shutdown, grace_s)
+
+
+def build_ports(
+    foundation: Foundation,
+    env: Env,
+    *,
+    reader: Reader,
+    writer: Writer,
+    news: News,
+    passwords: Passwords,
+) -> Ports:
+    """What every door of this node is lent."""
+    return Ports(
+        reader=reader,
+        writer=writer,
+        blobs=foundation.state.blobs,
+        auth=PasswordAuth(
+            reader,
+            passwords,
+            env.clock,
+            random_bytes=env.draw,
+            remembered_s=foundation.config.auth.cache_ms / 1000,
+        ),
+        directory=AccountDirectory(),
+        news=news,
+        clock=env.clock,
+        chance=env.chance,
+        hostname=foundation.config.cluster.hostname or _ANONYMOUS,
+        node=foundation.own.name,
+    )
+
+
+def build_doors(
+    foundation: Foundation,
+    env: Env,
+    *,
+    reader: Reader,
+    writer: Writer,
+    news: News,
+    passwords: Passwords,
+    ready: Callable[[], bool],
+) -> Doors:
+    """Every door this node has a port for."""
+    config, own = foundation.config, foundation.own
+    ports = build_ports(
+        foundation, env, reader=reader, writer=writer, news=news, passwords=passwords
+    )
+    tls: ssl.SSLContext | None = None
+    if config.tls.certificate:
+        tls = _context(foundation)
+    doors = Doors()
+    message_bytes_max = config.limits.message_bytes
+    public_url = f"https://{config.cluster.hostname}" if tls and config.cluster.hostname else None
+    app = HttpApp(
+        ports,
+        HttpSettings(limits=Limits(upload_bytes_max=message_bytes_max), public_url=public_url),
+        ready=ready,
+    )
+    for port, context in ((own.http, None), (own.https, tls)):
+        if port is not None:
+            # The HTTP door shakes hands itself: the protocol is chosen there (ALPN).
+            secure = _context(foundation) if context is not None else None
+            http = HttpDoor(app, clock=env.clock, tls=secure)
+            doors.http.append(http)
+            name = "http" if context is None else "https"
+            doors.doors.append(Door(name, port, partial(_serve_http, http)))
+    imap = ImapDoor(ports, tls=tls)
+    for name, port, context in (("imap", own.imap, None), ("imaps", own.imaps, tls)):
+        if port is not None:
+            doors.doors.append(Door(name, port, imap.converse, context))
+    offer = Offer(
+        hostname=ports.hostname, starttls=tls is not None, message_bytes_max=message_bytes_max
+    )
+    lmtp = LmtpDoor(ports, offer, tls=tls)
+    for name, port, context in (("lmtp", own.lmtp, None), ("lmtps", own.lmtps, tls)):
+        if port is not None:
+            doors.doors.append(Door(name, port, lmtp.converse, context))
+    return doors
+
+
+def _context(foundation: Foundation) -> ssl.SSLContext:
+    directory, tls = foundation.config.path.parent, foundation.config.tls
+    return server_context(directory / tls.certificate, directory / tls.key)
+
+
+async def _serve_http(http: HttpDoor, stream: trio.abc.Stream, peer_ip: str, secure: bool) -> None:
+    await http.serve_stream(stream, client=(peer_ip, 0))

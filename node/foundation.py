@@ -1,0 +1,134 @@
+"""What must stand before anything runs: secret, identity, rows, blobs and the log, opened.
+
+The rows are a cache of the log: whatever of them is damaged was moved aside, and the log is
+replayed. Blob bytes that a power cut took are written again from the log's entries after the last
+checkpoint, before the first new entry is applied.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gossip import GossipConfig
+from node import logs
+from node.config import Config, NodeSection
+from node.env import Env
+from node.identity import MARK_BYTES, cluster_id, read_mark, replica_id, write_mark
+from node.machine import Machine
+from node.raft_transport import RaftTransport
+from node.secret import read_secret
+from raft import Driver, LogStorage, RaftConfig, open_log
+from raft.disk import OsDisk
+from storage.opening import State, open_state
+
+INCARNATION_NAME: Final = "incarnation"
+# Entries handed over at a time when blobs are redone.
+REDO_ENTRIES: Final = 256
+
+log = logs.named("node.foundation")
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """An opened node, at rest."""
+
+    config: Config
+    own: NodeSection
+    secret: bytes
+    cluster: bytes
+    replica: int
+    mark: bytes
+    directory: Path
+    state: State
+    raft_log: LogStorage
+
+    def replica_of(self, name: str) -> int:
+        """The replica id of a node of the file."""
+        return replica_id(self.cluster, name)
+
+    @property
+    def drain_s(self) -> float:
+        """How long doors may drain at a stop."""
+        return self.config.limits.shutdown_ms / 1000
+
+    @property
+    def gossip_config(self) -> GossipConfig:
+        """Gossip's own section."""
+        interval = self.config.gossip.probe_interval_ms
+        return GossipConfig(probe_interval_ms=interval, probe_timeout_ms=max(1, interval // 2))
+
+    def build_driver(self, transport: RaftTransport, machine: Machine, env: Env) -> Driver:
+        """Raft over this node's log."""
+        section = self.config.raft
+        return Driver(
+            config=RaftConfig(
+                heartbeat_ms=section.heartbeat_ms,
+                election_ms_min=section.election_min_ms,
+                election_ms_max=section.election_max_ms,
+            ),
+            replica=self.replica,
+            voters=frozenset(
+                self.replica_of(node.name) for node in self.config.node if node.role == "voter"
+            ),
+            cluster=self.cluster,
+            storage=self.raft_log,
+            transport=transport,
+            machine=machine,
+            random=env.chance,
+        )
+
+    def read_incarnation(self) -> int:
+        """The last gossip incarnation this disk knows of; 0 when it knows none."""
+        try:
+            return int((self.directory / INCARNATION_NAME).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0  # gossip then starts from the wall clock, which is higher
+
+    def write_incarnation(self, incarnation: int) -> None:
+        """Keep it; losing the newest is harmless, a torn file is not read as another number."""
+        fresh = self.directory / f"{INCARNATION_NAME}.new"
+        fresh.write_text(f"{incarnation}\n")
+        fresh.rename(self.directory / INCARNATION_NAME)
+
+    def close(self) -> None:
+        """Take a last checkpoint and close all files."""
+        self.state.close()
+        self.raft_log.close()
+
+
+def lay_foundation(config: Config, name: str, env: Env) -> Foundation:
+    """Open everything of one node. Raises ConfigError, IdentityError, EngineBusy, OSError and
+    what the log says when it is damaged (raft.WalCorrupt)."""
+    own = config.member(name)
+    secret = read_secret(config)
+    cluster = cluster_id(config.cluster.name, secret)
+    env.data.mkdir(parents=True, exist_ok=True)
+    mark = read_mark(env.data)
+    if mark is None:
+        mark = env.draw(MARK_BYTES)
+        write_mark(env.data, mark)
+    replica = replica_id(cluster, name)
+    raft_log = open_log(
+        OsDisk(), env.data / "log", cluster=cluster, replica=replica, random=env.chance
+    )
+    state = open_state(env.data)
+    if state.refused is not None:
+        log.warning("rows moved aside, to be rebuilt from the log", reason=state.refused)
+    foundation = Foundation(config, own, secret, cluster, replica, mark, env.data, state, raft_log)
+    _redo_blobs(foundation)
+    return foundation
+
+
+def _redo_blobs(foundation: Foundation) -> None:
+    state, first = foundation.state, foundation.state.checkpointer.index + 1
+    restored = 0
+    while first <= state.applier.index:
+        entries = foundation.raft_log.entries(
+            first, min(first + REDO_ENTRIES, state.applier.index + 1)
+        )
+        restored += state.applier.redo_blobs(
+            (entry.index, entry.term, entry.payload) for entry in entries
+        )
+        first += len(entries)
+    if restored:
+        log.info("blobs written again from the log", parts=restored)

@@ -1,0 +1,345 @@
+"""The only place that knows every part: builds them, opens the nursery tree, stops it in order.
+
+    root
+    ├─ storage     checkpoints of rows and blob segments
+    ├─ rpc         listener, links to peers
+    ├─ gossip      who is where
+    ├─ raft        the log; committed entries go to the machine, news rings
+    ├─ proposer, barriers      writes and reads of the doors
+    ├─ bootstrap   the file's accounts, once
+    ├─ admin       the operator's socket
+    └─ doors       http, imap, lmtp: open last, close first
+
+Stop: the doors take no more, drain and close; the leader hands over; gossip says goodbye; the
+rest is cancelled, the state takes a last checkpoint, files are closed.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from gossip import Gossip, GossipFormatError, Identity, Keyring, first_incarnation
+from node import VERSION, admin, logs
+from node.accounts import AccountDesk, bootstrap
+from node.consensus_port import Consensus
+from node.doors import Doors, build_doors
+from node.env import Env
+from node.foundation import Foundation
+from node.listeners import Listeners
+from node.machine import Machine
+from node.news import Bells
+from node.passwords import Passwords
+from node.proposer import Proposer
+from node.raft_transport import RaftTransport
+from node.reads import Barriers
+from node.roster import NodeMeta, Place, Roster
+from node.rounds import Origin
+from node.rpc import (
+    AdminAnswer,
+    AdminCall,
+    Answer,
+    Call,
+    CallRefused,
+    Credentials,
+    GossipAnswer,
+    GossipExchange,
+    Hello,
+    HelloAnswer,
+    Kind,
+    LinkLost,
+    Peers,
+    Remote,
+    RpcError,
+    Server,
+)
+from node.status import StatusRow, gather
+from node.supervise import keep_trying
+from node.tree import render, snapshot
+from protocols.ports import AuthBusy, Unavailable
+from raft import Driver
+
+# At a stop: for the leader to hand over, and for all of it.
+STEP_DOWN_S: Final = 2.0
+# A peer asked over a fresh connection (gossip, before links are there) answers in this time.
+EXCHANGE_S: Final = 5.0
+# How many entries behind the known commit a node may be and still call itself ready.
+READY_LAG_MAX: Final = 1_000
+# Until a majority is there the first accounts cannot be made; we look again after this.
+BOOTSTRAP_PAUSE_S: Final = 0.5
+
+log = logs.named("node.house")
+
+
+class House:
+    """One node."""
+
+    def __init__(self, foundation: Foundation, env: Env) -> None:
+        """Build all parts; nothing runs before `run`."""
+        self._base = foundation
+        self._env = env
+        config, own = foundation.config, foundation.own
+        self._roster = Roster(
+            [
+                Place(foundation.replica_of(node.name), node.name, (node.host, node.peer))
+                for node in config.node
+            ],
+            on_unreachable=self._unreachable,
+            on_conflict=lambda member: log.error(
+                "two nodes claim one name", name=member.name, address=member.address
+            ),
+        )
+        credentials = Credentials(
+            foundation.cluster, foundation.secret, foundation.replica, own.name
+        )
+        self._peers = Peers(
+            credentials,
+            env.network,
+            locate=self._roster.locate,
+            on_link=self._on_link,
+            chance=env.chance,
+            draw=env.draw,
+        )
+        self._roster.attach(self._peers)
+        self._server = Server(
+            credentials,
+            on_message=self._on_message,
+            on_call=self._on_call,
+            on_link=lambda remote: self._peers.nudge(remote.replica),
+            draw=env.draw,
+        )
+        self._bells = Bells()
+        self._machine = Machine(foundation.state, self._bells)
+        self._driver: Driver = foundation.build_driver(
+            RaftTransport(self._peers), self._machine, env
+        )
+        consensus = Consensus(self._driver)
+        origin = Origin(foundation.replica, own.name, foundation.mark, env.draw(8))
+        self._proposer = Proposer(self._machine, consensus, env.clock, env.chance, origin)
+        self._barriers = Barriers(self._machine, consensus, env.clock)
+        self._passwords = Passwords(
+            env.run_blocking,
+            random_bytes=env.draw,
+            threads=config.auth.hashing_threads,
+            waiting_max=config.auth.hashing_queue,
+        )
+        self._listeners = Listeners(
+            env.network,
+            own.address,
+            connections_max=config.limits.connections,
+            connections_per_address_max=config.limits.connections_per_address,
+        )
+        self._doors: Doors = build_doors(
+            foundation,
+            env,
+            reader=self._barriers,
+            writer=self._proposer,
+            news=self._bells,
+            passwords=self._passwords,
+            ready=self.ready,
+        )
+        self._gossip: Gossip | None = None
+
+    async def run(
+        self,
+        stopping: trio.Event,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run until `stopping` is set and everything has ended in order.
+
+        Raises what stops a node: DiskFailed, Fenced, OSError for a port that cannot be opened.
+        """
+        own = self._base.own
+        peer_listeners = await self._env.network.listen_tcp(own.address, own.peer)
+        datagrams = await self._env.network.open_udp(own.address, own.peer)
+        self._gossip = self._build_gossip(datagrams)
+        async with trio.open_nursery() as inner:
+            inner.start_soon(
+                self._machine.run_checkpoints, self._env.run_blocking, name="storage checkpoints"
+            )
+            inner.start_soon(self._server.serve, peer_listeners, name="rpc listener")
+            inner.start_soon(self._peers.run, name="rpc peers")
+            inner.start_soon(self._gossip.run, name="gossip")
+            await inner.start(partial(_started, self._driver.run), name="raft driver")
+            inner.start_soon(self._proposer.run, name="proposer")
+            inner.start_soon(self._barriers.run, name="barriers")
+            inner.start_soon(self._bootstrap, name="bootstrap")
+            async with trio.open_nursery() as outer:
+                outer.start_soon(self._serve_admin, name="admin socket")
+                await outer.start(self._serve_doors, stopping, name="doors")
+                log.info("node started", version=VERSION, data=str(self._env.data))
+                task_status.started()
+                await self._doors.closed.wait()
+                outer.cancel_scope.cancel()
+            await self._leave()
+            inner.cancel_scope.cancel()
+        self._base.close()
+
+    async def _serve_doors(
+        self,
+        stopping: trio.Event,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        async def shut_http() -> None:
+            await stopping.wait()
+            log.info("stopping")
+            await self._doors.close(self._base.drain_s)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(shut_http, name="http drain")
+            await self._listeners.serve(
+                self._doors.doors,
+                stopping,
+                drain_s=self._base.drain_s,
+                task_status=task_status,
+            )
+        self._doors.closed.set()
+
+    async def _leave(self) -> None:
+        """The leader hands over, and everybody hears that we go."""
+        handed_over = await self._driver.step_down(timeout_s=STEP_DOWN_S)
+        log.info("leaving", handed_over=handed_over)
+        assert self._gossip is not None
+        await self._gossip.leave()
+
+    async def _bootstrap(self) -> None:
+        accounts = self._base.config.bootstrap.account
+        await keep_trying(
+            "bootstrap",
+            partial(bootstrap, accounts, self._barriers, self._proposer, self._passwords),
+            retry_on=(Unavailable, AuthBusy),
+            pause_s=BOOTSTRAP_PAUSE_S,
+        )
+
+    # --- gossip and rpc
+
+    def _build_gossip(self, datagrams: Any) -> Gossip:
+        base, own = self._base, self._base.own
+        meta = NodeMeta(version=VERSION, http=own.http or 0).encoded()
+        return Gossip(
+            base.gossip_config,
+            Identity(base.replica, own.name, own.host, own.peer, meta),
+            seeds=self._roster.seeds(base.replica),
+            keyring=Keyring(base.cluster, base.secret, draw_nonce=self._env.draw),
+            datagrams=datagrams,
+            exchange=self._exchange,
+            incarnation=first_incarnation(base.read_incarnation(), self._env.clock.now_ms()),
+            save_incarnation=self._save_incarnation,
+            chance=self._env.chance,
+            wall_ms=self._env.clock.now_ms,
+            on_change=self._roster.hear,
+        )
+
+    async def _save_incarnation(self, incarnation: int) -> None:
+        await self._env.run_blocking(lambda: self._base.write_incarnation(incarnation))
+
+    async def _exchange(self, address: tuple[str, int], payload: bytes) -> bytes:
+        """Gossip's question over TCP; any failure is an OSError to it."""
+        try:
+            _, answer = await self._peers.call_at(
+                address, GossipExchange(payload), timeout_s=EXCHANGE_S
+            )
+        except RpcError as error:
+            raise OSError(str(error)) from error
+        if not isinstance(answer, GossipAnswer):
+            raise OSError("another answer than gossip's")
+        return answer.payload
+
+    def _on_message(self, remote: Remote, kind: int, payload: bytes) -> None:
+        if kind != Kind.RAFT:
+            raise LinkLost(f"a message of unknown kind {kind}")
+        for message in self._base.decode_raft(remote.replica, payload):
+            self._driver.receive(message)
+
+    async def _on_call(self, remote: Remote, call: Call) -> Answer:
+        match call:
+            case GossipExchange(payload):
+                assert self._gossip is not None
+                try:
+                    return GossipAnswer(self._gossip.handle_exchange(payload))
+                except GossipFormatError as error:
+                    raise CallRefused(str(error)) from error
+            case Hello():
+                return HelloAnswer(
+                    self._base.own.name,
+                    self._base.replica,
+                    self._base.registered(),
+                    self._machine.applied_index > 0,
+                )
+            case AdminCall(b"status"):
+                return AdminAnswer(msgspec.json.encode(self.status_row()))
+            case _:
+                raise CallRefused("this node does not know that call")
+
+    def _unreachable(self, replica: int) -> None:
+        self._driver.peer_lost(replica)
+
+    def _on_link(self, replica: int, up: bool) -> None:
+        if not up:
+            self._driver.peer_lost(replica)
+
+    # --- what an operator asks
+
+    async def _serve_admin(self) -> None:
+        desk = AccountDesk(self._barriers, self._proposer, self._passwords)
+        calls = {"status": self._status, "tree": _tree} | desk.calls()
+        await admin.AdminDoor(calls).serve(admin.open_socket(self._env.data))
+
+    def ready(self) -> bool:
+        """There is a leader, and we have applied nearly all that we know to be committed."""
+        status = self._driver.status()
+        caught_up = status.commit - self._machine.applied_index <= READY_LAG_MAX
+        return status.leader is not None and caught_up and self._proposer.registered
+
+    def status_row(self) -> StatusRow:
+        """This node's own row."""
+        status = self._driver.status()
+        leader = None if status.leader is None else self._roster.name(status.leader)
+        return StatusRow(
+            name=self._base.own.name,
+            up=True,
+            pid=os.getpid(),
+            role=status.role.name.lower(),
+            term=status.term,
+            commit=status.commit,
+            applied=self._machine.applied_index,
+            leader=leader,
+            seen=",".join(
+                entry.name for entry in self._roster.entries() if self._seems_up(entry.replica)
+            ),
+            doors=",".join(
+                f"{name}:{counts.open}" for name, counts in self._listeners.counts.items()
+            ),
+            version=VERSION,
+        )
+
+    def _seems_up(self, replica: int) -> bool:
+        return replica == self._base.replica or self._peers.is_up(replica)
+
+    async def _status(self, args: Mapping[str, Any]) -> Any:
+        async def ask(name: str) -> bytes | None:
+            try:
+                answer = await self._peers.call(
+                    self._base.replica_of(name), AdminCall(b"status"), timeout_s=1.0
+                )
+            except RpcError:
+                return None
+            return answer.payload if isinstance(answer, AdminAnswer) else None
+
+        return await gather(self.status_row(), [n.name for n in self._base.config.node], ask)
+
+
+async def _tree(args: Mapping[str, Any]) -> Any:
+    tree = snapshot()
+    return {"tree": msgspec.to_builtins(tree), "lines": render(tree)}
+
+
+async def _started(
+    run: Any, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    await run(task_status=task_status)

@@ -1,0 +1,108 @@
+"""One node as a process: open, run until SIGTERM or SIGINT, stop in good order.
+
+Exit status 0 after an orderly stop; 1 when it cannot start or must stop, with one sentence; 70
+when the disk failed (nothing may be trusted that was not acknowledged before).
+"""
+
+import fcntl
+import gc
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from node import logs
+from node.config import Config, ConfigError
+from node.env import real_env
+from node.foundation import lay_foundation
+from node.house import House
+from node.identity import IdentityError
+from node.rounds import Fenced
+from node.secret import ensure_secret
+from node.tls import TlsError
+from raft import DiskFailed, WalCorrupt
+from storage.leveldb import EngineBusy
+
+EXIT_DISK_FAILED: Final = 70
+# The loop shares the interpreter with threads that sync and hash: they give way this often.
+SWITCH_INTERVAL_S: Final = 0.0005
+LOCK_NAME: Final = "lock"
+
+log = logs.named("node.run")
+
+_EXPECTED: Final = (ConfigError, IdentityError, TlsError, EngineBusy, WalCorrupt, Fenced, OSError)
+
+
+def run_one(config: Config, name: str) -> int:
+    """Run the node of this name until a signal; its exit status."""
+    config.member(name)
+    logs.set_up(name, level=config.log.level, form=config.log.format)
+    ensure_secret(config)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    directory = config.data_directory(name)
+    status = 0
+    try:
+        with _Lock(directory):
+            trio.run(_run, config, name, directory)
+    except* DiskFailed as failures:
+        # os._exit: nothing that believes in the disk may run any more, not even a clean-up.
+        log.error("the disk failed", error=str(_first(failures)))
+        sys.stderr.flush()
+        os._exit(EXIT_DISK_FAILED)
+    except* _EXPECTED as failures:
+        print(f"trireme: {_first(failures)}", file=sys.stderr)
+        status = 1
+    return status
+
+
+async def _run(config: Config, name: str, directory: Path) -> None:
+    env = real_env(directory)
+    house = House(lay_foundation(config, name, env), env)
+    # What stands now stands for good: the collector need not look at it again and again.
+    gc.freeze()
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_until_signal, stopping)
+        await house.run(stopping)
+        nursery.cancel_scope.cancel()
+
+
+async def _until_signal(
+    stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for _ in signals:
+            stopping.set()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    leaf: BaseException = group
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf
+
+
+class _Lock:
+    """One process per data directory; the lock goes with the process, however it ends."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._path = directory / LOCK_NAME
+        self._handle = -1
+
+    def __enter__(self) -> None:
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._handle)
+            raise OSError(
+                f"{self._path.parent} is in use by a running node: stop that one first."
+            ) from None
+
+    def __exit__(self, *args: object) -> None:
+        os.close(self._handle)
