@@ -11,6 +11,10 @@ from typing import Final
 from protocols.mime import charsets, words
 from protocols.mime.parts import Part
 
+# How much of an HTML body is searched for the charset it declares (HTML 4.2.5.4: 1024 bytes).
+META_BYTES_MAX: Final = 1024
+
+_META_CHARSET: Final = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([\w.:-]{2,40})", re.I)
 _IDENTITY: Final = frozenset({"", "7bit", "8bit", "binary"})
 _UUENCODED: Final = frozenset({"x-uuencode", "x-uue", "uuencode", "uue"})
 _TRAILING: Final = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
@@ -54,9 +58,19 @@ def decoded_size(data: bytes, part: Part) -> int:
     return part.size
 
 
+def charset_of(part: Part, decoded: bytes) -> str | None:
+    """The charset a text part names, or its HTML does where the header does not."""
+    label = part.params.get("charset")
+    if label is None and part.subtype == "html" and not decoded.isascii():
+        named = _META_CHARSET.search(decoded, 0, META_BYTES_MAX)
+        label = named[1].decode("ascii") if named else None
+    return label
+
+
 def body_text(data: bytes, part: Part) -> tuple[str, bool]:
     """A text part's value with LF line ends, and isEncodingProblem (RFC 8621 4.1.4)."""
-    text, problem = decode_text(body_bytes(data, part), part.params.get("charset"))
+    decoded = body_bytes(data, part)
+    text, problem = decode_text(decoded, charset_of(part, decoded))
     text = text.replace("\r\n", "\n") if "\r" in text else text
     return text, problem or not is_known_encoding(part.encoding)
 

@@ -25,6 +25,7 @@ URLS_MAX: Final = 1_000
 FIELD_CHARS_MAX: Final = 256 * 1024
 
 _FIELD: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?", re.MULTILINE)
+BARE_CR: Final = re.compile(rb"\r(?!\n)")
 _MBOX_LINE: Final = re.compile(rb">?From (?![ \t]*:)[^\n]*\n?")
 _PLAIN_IDS: Final = re.compile(r"(?:\s*+<[^<>\s\"()\\]++>)++\s*+")
 _ID: Final = re.compile(r"<([^<>]*+)>")
@@ -42,8 +43,13 @@ class Header(msgspec.Struct, frozen=True, gc=False):
 
 
 def split(data: bytes, start: int, end: int) -> list[Header]:
-    """The fields of the header at data[start:end], in order."""
+    """The fields of the header at data[start:end], in order.
+
+    A header that ends in a bare CR is one whose lines all do (see structure.read).
+    """
     fields: list[Header] = []
+    if end > start and data[end - 1 : end] == b"\r":
+        data = BARE_CR.sub(b"\n", data[:end])
     end = min(end, start + HEADER_BYTES_MAX)
     expected = start
     for found in _FIELD.finditer(data, start, end):

@@ -18,7 +18,7 @@ PREVIEW_CHARS_MAX: Final = 256
 TEXT_BYTES_MAX: Final = 8 * 1024
 HTML_BYTES_MAX: Final = 64 * 1024
 # Characters of text looked at: quotes and signatures have to be skipped over.
-TEXT_CHARS_MAX: Final = 4 * 1024
+TEXT_CHARS_MAX: Final = 2 * 1024
 
 _SIGNATURE: Final = re.compile(r"^--[ \t]?$|^-{5,} ?(?:Original|Forwarded|Urspr)|^_{20,}$", re.M)
 _INTRODUCES: Final = re.compile(r"^.{0,200}:[ \t]*$")
@@ -54,7 +54,7 @@ def _beginning(data: bytes, part: Part) -> str:
     decoded = bodies.decode_transfer(data[part.body_start : end], part.encoding)
     if end < part.body_end:
         decoded = _without_torn_end(decoded)
-    text, _ = bodies.decode_text(decoded, part.params.get("charset"))
+    text, _ = bodies.decode_text(decoded, bodies.charset_of(part, decoded))
     if is_html:
         return html_to_text(text, chars_max=TEXT_CHARS_MAX)
     return text[:TEXT_CHARS_MAX].replace("\r\n", "\n").replace("\r", "\n")

@@ -39,6 +39,7 @@ LANGUAGES_MAX: Final = 32
 FIELD_BYTES_MAX: Final = 64 * 1024
 
 _GUESSED: Final = re.compile(rb"--([0-9A-Za-z'()+_,./:=?-]{1,70}+)[ \t]*+\r?(?=\n)")
+_BARE_EMPTY_LINE: Final = re.compile(rb"\r\r(?!\n)")
 _TYPE: Final = re.compile(r"([\w!#$%&'*+.^`|~-]+)/([\w!#$%&'*+.^`|~-]+)", re.ASCII)
 _MESSAGES: Final = frozenset({"message/rfc822", "message/global"})
 # RFC 2046 5.2.1 forbids these on messages; where they stand, there are no offsets to give.
@@ -81,6 +82,7 @@ class _Frame:
         "header_start",
         "jmap_id",
         "kind",
+        "named",
         "params",
         "part_id",
         "spans",
@@ -98,6 +100,7 @@ class _Frame:
         self.header_start, body_start = headers.block_end(data, *span)
         self.body = (body_start, max(body_start, span[1]))
         self.fields = headers.split(data, self.header_start, body_start)
+        self.named = {field.name.lower(): field.raw for field in reversed(self.fields)}
         self.depth = parent.depth + 1 if parent else 0
         in_message = parent is None or parent.embeds
         digest = parent is not None and parent.kind == ("multipart", "digest")
@@ -125,10 +128,8 @@ class _Frame:
 
     def first(self, name: str) -> bytes | None:
         """The raw value of the first field of that name: what most readers of MIME go by."""
-        for field in self.fields:
-            if field.name.lower() == name:
-                return field.raw[:FIELD_BYTES_MAX]
-        return None
+        raw = self.named.get(name)
+        return None if raw is None else raw[:FIELD_BYTES_MAX]
 
     def encoding(self) -> str:
         """RFC 2045 6.1: the transfer encoding, 7bit if none is named."""
@@ -220,14 +221,20 @@ def read(data: bytes) -> tuple[Part, list[Header]]:
 
 def headers_of(data: bytes, part: Part) -> list[Header]:
     """The header fields of a part, in order."""
-    return headers.split(_with_line_feeds(data), part.header_start, part.header_end)
+    return headers.split(data, part.header_start, part.header_end)
 
 
 def _with_line_feeds(data: bytes) -> bytes:
-    """Lines ended by bare CR become lines ended by LF: the same offsets, readable lines."""
-    if b"\n" not in data and b"\r" in data:
-        return data.replace(b"\r", b"\n")
-    return data
+    """A message whose lines end in bare CR with LF instead: the same offsets, readable lines.
+
+    Such is one with an empty line between bare CRs and none between line feeds (of which the
+    doors it came through may have added some).
+    """
+    if b"\n\r\n" in data or b"\n\n" in data or data[:1] == b"\n" or b"\r" not in data:
+        return data
+    if b"\n" in data and not _BARE_EMPTY_LINE.search(data):
+        return data
+    return headers.BARE_CR.sub(b"\n", data)
 
 
 def _cut(data: bytes, body: _Span, boundary: str | None, budget: _Budget) -> list[_Span]:

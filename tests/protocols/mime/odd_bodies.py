@@ -64,6 +64,11 @@ CHARSETS: list[Odd] = [
     odd("body-unlabelled-cyrillic",
         b"\r\n" + "Привет, как дела? Это простое письмо без указания кодировки.".encode("cp1251"),
         texts=["Привет, как дела? Это простое письмо без указания кодировки."], problem=True),
+    odd("html-names-its-charset",
+        b"Content-Type: text/html\r\n\r\n<meta charset=koi8-r><p>\xf0\xd2\xc9", preview="При"),
+    odd("html-names-its-charset-late",
+        b"Content-Type: text/html\r\n\r\n" + b" " * 1024 + b"<meta charset=koi8-r>\xc3\xa9",
+        preview="é"),
     odd("body-binary-as-text", b"\r\n" + bytes(range(256)) * 8),
 ]  # fmt: skip
 
