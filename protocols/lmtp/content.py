@@ -1,4 +1,4 @@
-"""The octets of a message on their way in: dot-unstuffing, and what all connections may hold.
+"""The octets of a message on their way in: DATA's dots, BDAT's counts, and what may be held.
 
 Only CRLF "." CRLF ends DATA (RFC 5321 4.1.1.4, 2.3.8). A bare CR or bare LF is neither the end of a
 line nor a fault: it stays in the message as it came, and a dot after it is just a dot. So nothing
@@ -6,7 +6,16 @@ that another server would read as a message's end can end one here (SMTP smuggli
 is stored octet for octet. Time is linear in the octets however they are cut into pieces.
 """
 
+from enum import Enum, auto
 from typing import Final
+
+from protocols.buffer import ReceiveBuffer
+
+MIB: Final = 1024 * 1024
+
+# What of a message that cannot be kept is read to its end before the connection is given up: twice
+# the usual limit, for a sender that ignores SIZE.
+DROPPED_BYTES_MAX: Final = 100 * MIB
 
 _CRLF_DOT: Final = b"\r\n."
 _CRLF: Final = b"\r\n"
@@ -135,3 +144,47 @@ class Draft:
     def _release(self) -> None:
         self._budget.give_back(self._reserved)
         self._reserved = 0
+
+
+class Taken(Enum):
+    """How far an intake has come."""
+
+    MORE = auto()  # all that was here is taken, the end is not
+    ALL = auto()
+    WASTE = auto()  # so much was dropped that the end is not worth waiting for
+
+
+class DottedIntake:
+    """Content of DATA, up to its dot."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._dots = DotReader()
+
+    def take_from(self, buffer: ReceiveBuffer) -> Taken:
+        """Take what is here; what follows the end stays in the buffer."""
+        content, rest = self._dots.feed(buffer.take_up_to(len(buffer)))
+        self._draft.append(content)
+        if rest is not None:
+            buffer.feed(rest)
+            return Taken.ALL
+        return Taken.WASTE if self._draft.dropped > DROPPED_BYTES_MAX else Taken.MORE
+
+
+class ChunkIntake:
+    """Content of one BDAT, as many octets as it said (RFC 3030 2); for no draft, dropped."""
+
+    def __init__(self, draft: Draft | None, octets: int) -> None:
+        self._draft = draft
+        self._left = octets
+
+    def take_from(self, buffer: ReceiveBuffer) -> Taken:
+        """Take what is here of the chunk; what follows it stays in the buffer."""
+        piece = buffer.take_up_to(self._left)
+        self._left -= len(piece)
+        if self._draft is not None:
+            self._draft.append(piece)
+        if not self._left:
+            return Taken.ALL
+        dropped = 0 if self._draft is None else self._draft.dropped
+        return Taken.WASTE if dropped > DROPPED_BYTES_MAX else Taken.MORE

@@ -35,9 +35,15 @@ from protocols.lmtp.commands import (
     Vrfy,
     parse_command,
 )
-from protocols.lmtp.content import Budget, DotReader, Draft
+from protocols.lmtp.content import (
+    DROPPED_BYTES_MAX,
+    Budget,
+    ChunkIntake,
+    DottedIntake,
+    Draft,
+    Taken,
+)
 from protocols.lmtp.events import (
-    MESSAGE_BYTES_MAX,
     Awaiting,
     Closed,
     Event,
@@ -62,9 +68,6 @@ INPUT_BYTES_MAX: Final = 64 * KIB
 LINE_BYTES_MAX: Final = 2 * KIB
 # What of a line too long is stepped over before the connection is given up.
 LINE_SKIPPED_BYTES_MAX: Final = MIB
-# What of a message that cannot be kept is read to its end before the connection is given up: as
-# much again as the largest, for a sender that ignores SIZE.
-DROPPED_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
 # Commands malformed or out of order; an MTA makes none.
 ERRORS_MAX: Final = 20
 # Commands since the last message that was kept: 1000 recipients, some RSETs, no idling about.
@@ -110,10 +113,9 @@ class Core:
         self._mail: Mail | None = None
         self._recipients: list[Recipient] = []
         self._draft: Draft | None = None
-        self._dots: DotReader | None = None  # DATA under way
-        self._chunk: Bdat | None = None  # BDAT under way
-        self._chunk_left = 0
-        self._chunk_refusal = replies.OUT_OF_ORDER  # of a chunk that is taken in to be refused
+        self._intake: DottedIntake | ChunkIntake | None = None
+        self._chunk = Bdat(0, last=False)  # the one being taken in
+        self._chunk_refusal = replies.OUT_OF_ORDER  # of one that is taken in to be refused
         self._skipped: int | None = None  # octets of a line too long, while its end is awaited
         self._errors = 0
         self._commands = 0
@@ -255,19 +257,7 @@ class Core:
         self._client = domain
         self._reset()
         self._enter(Phase.READY)
-        offered = [
-            self._offer.hostname,
-            "PIPELINING",  # RFC 2920
-            f"SIZE {self._offer.message_bytes_max}",  # RFC 1870
-            "8BITMIME",  # RFC 6152
-            "ENHANCEDSTATUSCODES",  # RFC 2034
-            "CHUNKING",  # RFC 3030
-            "BINARYMIME",
-            "SMTPUTF8",  # RFC 6531
-        ]
-        if self._offer.starttls and not self._secure:
-            offered.append("STARTTLS")  # RFC 3207
-        self._reply(Reply(250, "", tuple(offered)))
+        self._reply(Reply(250, "", self._offer.lines(secure=self._secure)))
 
     def _begin(self, mail: Mail) -> None:
         """MAIL: refused early when the announced size does not fit (RFC 1870 6.1).
@@ -304,18 +294,19 @@ class Core:
     # --- content
 
     def _data(self) -> Event | None:
-        assert self._mail is not None
+        assert self._mail is not None and self._draft is not None
         if self._mail.body is Body.BINARY_MIME:  # RFC 3030 3
             return self._error(replies.NEEDS_CHUNKS)
-        self._dots = DotReader()
+        self._intake = DottedIntake(self._draft)
         self._enter(Phase.CONTENT)
         self._reply(replies.SEND_DATA)
         return None
 
     def _bdat(self, command: Bdat) -> Event | None:
-        if command.octets > DROPPED_BYTES_MAX:
+        if command.octets > self._offer.message_bytes_max + DROPPED_BYTES_MAX:
             return self._hang_up(replies.TOO_MUCH_DISCARDED)
-        self._chunk, self._chunk_left = command, command.octets
+        self._chunk = command
+        self._intake = ChunkIntake(self._draft, command.octets)
         self._enter(Phase.CONTENT)
         return None
 
@@ -326,37 +317,19 @@ class Core:
         return self._bdat(command)
 
     def _read_content(self) -> Event | None:
-        if self._dots is not None:
-            return self._read_dotted(self._dots)
-        return self._read_chunk()
-
-    def _read_dotted(self, dots: DotReader) -> Event | None:
-        assert self._draft is not None
-        if not len(self._buffer):
-            return self._need_input(Awaiting.CONTENT)
-        content, rest = dots.feed(self._buffer.take_up_to(INPUT_BYTES_MAX))
-        self._draft.append(content)
-        if rest is None:
-            return self._give_up_on_waste(self._draft.dropped)
-        self._buffer.feed(rest)
-        return self._received()
-
-    def _read_chunk(self) -> Event | None:
-        assert self._chunk is not None
-        if not self._chunk_left:
-            return self._chunk_complete(self._chunk)
-        piece = self._buffer.take_up_to(self._chunk_left)
-        if not piece:
-            return self._need_input(Awaiting.CONTENT)
-        self._chunk_left -= len(piece)
-        if self._draft is None:
-            return None
-        self._draft.append(piece)
-        return self._give_up_on_waste(self._draft.dropped)
+        assert self._intake is not None
+        match self._intake.take_from(self._buffer):
+            case Taken.MORE:
+                return self._need_input(Awaiting.CONTENT)
+            case Taken.WASTE:
+                return self._hang_up(replies.TOO_MUCH_DISCARDED)
+            case Taken.ALL:
+                self._units += 1
+                dotted = isinstance(self._intake, DottedIntake)
+                self._intake = None
+                return self._received() if dotted else self._chunk_complete(self._chunk)
 
     def _chunk_complete(self, chunk: Bdat) -> Event | None:
-        self._units += 1
-        self._chunk = None
         if self._draft is None:
             self._reset()
             return self._error(self._chunk_refusal)
@@ -375,8 +348,6 @@ class Core:
     def _received(self) -> Event | None:
         """The whole message is here, or has been dropped: then each recipient is told why."""
         assert self._mail is not None and self._draft is not None
-        self._units += 1
-        self._dots = None
         refusal = self._refusal()
         if refusal is not None:
             for _ in self._recipients:
@@ -391,9 +362,6 @@ class Core:
         if self._draft.too_big:
             return replies.MESSAGE_TOO_BIG
         return replies.NO_ROOM if self._draft.no_room else None
-
-    def _give_up_on_waste(self, dropped: int) -> Event | None:
-        return self._hang_up(replies.TOO_MUCH_DISCARDED) if dropped > DROPPED_BYTES_MAX else None
 
     # --- the rest
 
@@ -419,8 +387,7 @@ class Core:
         self._drop_draft()
         self._mail = None
         self._recipients = []
-        self._dots = self._chunk = None
-        self._chunk_left = 0
+        self._intake = None
         self._enter(Phase.READY if self._client else Phase.GREETED)
 
     def _drop_draft(self) -> None:

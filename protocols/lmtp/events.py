@@ -24,6 +24,20 @@ class Offer:
     message_bytes_max: int = MESSAGE_BYTES_MAX
     recipients_max: int = RECIPIENTS_MAX
 
+    def lines(self, *, secure: bool) -> tuple[str, ...]:
+        """The answer to LHLO (RFC 5321 4.1.1.1)."""
+        always = (
+            self.hostname,
+            "PIPELINING",  # RFC 2920
+            f"SIZE {self.message_bytes_max}",  # RFC 1870
+            "8BITMIME",  # RFC 6152
+            "ENHANCEDSTATUSCODES",  # RFC 2034
+            "CHUNKING",  # RFC 3030
+            "BINARYMIME",
+            "SMTPUTF8",  # RFC 6531
+        )
+        return (*always, "STARTTLS") if self.starttls and not secure else always  # RFC 3207
+
 
 @dataclass(frozen=True, slots=True)
 class Recipient:

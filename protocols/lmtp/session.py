@@ -6,7 +6,7 @@ because of one. Recipients of one account share one delivery.
 """
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import trio
@@ -70,7 +70,8 @@ class LmtpDoor:
         self.ports = ports
         self.offer = offer
         self.tls = tls
-        self.budget = Budget(held_bytes_max)
+        # Two of the largest must fit, or one connection would hold up all others.
+        self.budget = Budget(max(held_bytes_max, 2 * offer.message_bytes_max))
 
     async def converse(self, transport: trio.abc.Stream, peer_ip: str, secure: bool) -> None:
         """Serve one accepted connection to its end; `secure` when TLS is on already."""
@@ -169,35 +170,41 @@ class LmtpSession:
         trace = self._trace(received, now_ms)
         message = b"".join((trace, received.content))
         email = delivery.prepare(message, received_ms=now_ms)
-        outcomes: dict[AccountId, Reply | None] = {}
+        accounts = list(dict.fromkeys(recipient.account for recipient in received.recipients))
+        refusals = await self._deliver_to_all(accounts, email, message)
+        return [_reply_for(recipient, refusals) for recipient in received.recipients]
+
+    async def _deliver_to_all(
+        self, accounts: Sequence[AccountId], email: NewEmail, message: bytes
+    ) -> Mapping[AccountId, Reply | None]:
+        """What each account's delivery is refused with, None where it is done."""
+        if len(accounts) == 1:  # nearly all mail; a nursery would cost more than the planning
+            return {accounts[0]: await self._deliver_to(accounts[0], email, message)}
+        refusals: dict[AccountId, Reply | None] = {}
         seats = trio.CapacityLimiter(DELIVERIES_MAX)
+
+        async def seated(account: AccountId) -> None:
+            async with seats:
+                refusals[account] = await self._deliver_to(account, email, message)
+
         async with trio.open_nursery() as nursery:
-            for recipient in received.recipients:
-                if recipient.account not in outcomes:
-                    outcomes[recipient.account] = None
-                    nursery.start_soon(
-                        self._deliver_to, recipient.account, email, message, seats, outcomes
-                    )
-        return [_reply_for(recipient, outcomes) for recipient in received.recipients]
+            for account in accounts:
+                nursery.start_soon(seated, account)
+        return refusals
 
     async def _deliver_to(
-        self,
-        account: AccountId,
-        email: NewEmail,
-        message: bytes,
-        seats: trio.CapacityLimiter,
-        outcomes: dict[AccountId, Reply | None],
-    ) -> None:
-        async with seats:
-            try:
-                await delivery.deliver(self._ports, account, email, message)
-            except Unavailable:
-                outcomes[account] = replies.UNAVAILABLE
-            except OverQuota:
-                # For now only: the owner may make room before the MTA gives up.
-                outcomes[account] = replies.MAILBOX_FULL
-            except (MailError, delivery.NoInbox):
-                outcomes[account] = replies.MAILBOX_DISABLED
+        self, account: AccountId, email: NewEmail, message: bytes
+    ) -> Reply | None:
+        try:
+            await delivery.deliver(self._ports, account, email, message)
+        except Unavailable:
+            return replies.UNAVAILABLE
+        except OverQuota:
+            # For now only: the owner may make room before the MTA gives up.
+            return replies.MAILBOX_FULL
+        except (MailError, delivery.NoInbox):
+            return replies.MAILBOX_DISABLED
+        return None
 
     def _trace(self, received: MessageReceived, now_ms: int) -> bytes:
         only = received.recipients[0] if len(received.recipients) == 1 else None
@@ -215,6 +222,6 @@ class LmtpSession:
         )
 
 
-def _reply_for(recipient: Recipient, outcomes: dict[AccountId, Reply | None]) -> Reply:
-    refused = outcomes[recipient.account]
+def _reply_for(recipient: Recipient, refusals: Mapping[AccountId, Reply | None]) -> Reply:
+    refused = refusals[recipient.account]
     return replies.delivered(str(recipient.address)) if refused is None else refused

@@ -8,10 +8,9 @@ import pytest
 from protocols.errors import LocalProtocolError
 from protocols.lmtp import core as lmtp
 from protocols.lmtp import replies
-from protocols.lmtp.content import Budget
+from protocols.lmtp.content import DROPPED_BYTES_MAX, Budget
 from protocols.lmtp.core import (
     COMMANDS_MAX,
-    DROPPED_BYTES_MAX,
     ERRORS_MAX,
     INPUT_BYTES_MAX,
     LINE_BYTES_MAX,
@@ -116,6 +115,13 @@ def test_a_chunk_that_lies_about_its_size_is_never_waited_for() -> None:
     talker = begun()
     assert codes(talker.say(b"BDAT 10000000000\r\nabc")) == [421]
     assert talker.closed
+
+
+def test_a_configured_limit_is_the_limit_of_chunks_too() -> None:
+    huge = 4 * DROPPED_BYTES_MAX
+    talker = begun(client(replace(OFFER, message_bytes_max=huge)))
+    assert talker.say(f"BDAT {huge}\r\nabc".encode()) == b""
+    assert not talker.closed
 
 
 def test_chunks_that_add_up_to_too_much_are_refused_at_once() -> None:
