@@ -51,18 +51,6 @@ class Machine:
         if self._state.checkpointer.octets_waiting >= CHECKPOINT_OCTETS:
             self._pressed.set()
 
-    def redo_blobs(self, entries: Sequence[Entry]) -> int:
-        """At start: entries after the checkpoint, up to the applied index, in any number of calls.
-
-        Writes again the blob bytes that a power cut took; returns how many parts there were.
-        """
-        return self._state.applier.redo_blobs([(e.index, e.term, e.payload) for e in entries])
-
-    @property
-    def checkpoint_index(self) -> int:
-        """Rows and blobs of entries up to this one are on disk: what the log need not keep."""
-        return self._state.checkpointer.index
-
     def view(self) -> View:
         """What is applied now."""
         return View(self._state.engine, self.applied_index)

@@ -110,6 +110,11 @@ class Proposer:
         self._rounds.leader_changed()
 
     @property
+    def registered(self) -> bool:
+        """Our boot epoch is in the log: writes can go through."""
+        return self._rounds.epoch > 0
+
+    @property
     def under_way(self) -> int:
         """Proposals without a known outcome."""
         return len(self._rounds)

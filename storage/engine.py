@@ -1,9 +1,9 @@
 """What the store asks of a key-value engine: point reads, short range reads, one atomic write.
 
 Keys and values are bytes; keys sort as bytes and are never empty. Reads are synchronous and see
-every batch written before them. Range reads are materialised: no iterator outlives a call, because LevelDB loses
-newer versions of a key when a compaction runs under a long-lived iterator (its fix 13e3c4e is in
-no release that Debian or plyvel ship).
+every batch written before them. Range reads are materialised: no iterator outlives a call, because
+LevelDB loses newer versions of a key when a compaction runs under a long-lived iterator (its fix
+13e3c4e is in no release that Debian or plyvel ship).
 """
 
 from collections.abc import Iterable, Sequence

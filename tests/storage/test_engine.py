@@ -67,8 +67,6 @@ def test_the_end_of_a_prefix() -> None:
 
 EDGES = st.binary(max_size=3)
 KEYS = st.binary(min_size=1, max_size=3) | st.sampled_from([b"\x00", b"\xff", b"a\x00"])
-    [b"\x00", b"\xff", b"\xff\xff", b"a\x00"]
-)
 PUTS = st.dictionaries(KEYS, st.binary(max_size=4), max_size=5)
 
 
