@@ -122,9 +122,11 @@ class ImapSession:
             self._catch_up(request.command)
             if ending is not None:
                 context.out.add(render_ending(request.tag, ending))
-            if context.out.full:
+            failed = self._count_failures(ending)
+            if context.out.full or failed:
                 await context.out.flush()
-            self._count_failures(ending)
+            if failed:
+                raise RemoteProtocolError("too many failed logins")
         await context.out.flush()
 
     def farewell(self, fault: Fault) -> bytes:
@@ -228,12 +230,11 @@ class ImapSession:
         numbered = isinstance(command, _NUMBERED) and not command.uid
         self._context.catch_up(expunges=not numbered)
 
-    def _count_failures(self, ending: Ending | None) -> None:
-        if ending is None or ending.code != b"AUTHENTICATIONFAILED":
-            return
-        self._failures += 1
-        if self._failures >= LOGIN_FAILURES_MAX:
-            raise RemoteProtocolError("too many failed logins")
+    def _count_failures(self, ending: Ending | None) -> bool:
+        """True: whoever it is has guessed often enough."""
+        if ending is not None and ending.code == b"AUTHENTICATIONFAILED":
+            self._failures += 1
+        return self._failures >= LOGIN_FAILURES_MAX
 
     # --- commands that concern the stream
 

@@ -36,8 +36,6 @@ VIEW_SLICE_MESSAGES: Final = 64
 # Ranges of a set that are so close are read as one.
 GAP_MESSAGES_MAX: Final = 8
 
-_NEEDS_VIEW: Final = frozenset({FetchItem.ENVELOPE, FetchItem.BODY, FetchItem.BODYSTRUCTURE})
-
 Row = tuple[int, int, UidRow]
 """Sequence number, UID, row."""
 
@@ -50,16 +48,16 @@ async def fetch(context: Context, command: Fetch) -> Ending:
     reads = any(isinstance(item, Section) and not item.peek for item in command.sections)
     if reads and not selected.read_only:
         command = await _see(context, command, positions)
-    view_items = command.items & _NEEDS_VIEW
-    size = VIEW_SLICE_MESSAGES if view_items else SLICE_MESSAGES
+    renderer = _Renderer(selected, command.items, context.out.lines)
+    size = VIEW_SLICE_MESSAGES if renderer.views else SLICE_MESSAGES
     told = 0
     try:
         for window in windows(positions, size):
             rows = read_rows(context.local(), selected, window)
             if command.sections:
-                told += await _tell_sections(context, command, rows)
+                told += await _tell_sections(context, command, renderer, rows)
             else:
-                told += _tell(context, command, rows)
+                told += _tell(context, renderer, rows)
             if context.out.full:
                 await context.out.flush()
             await trio.lowlevel.checkpoint()
@@ -118,55 +116,68 @@ async def _see(context: Context, command: Fetch, positions: list[Positions]) -> 
     return Fetch(command.numbers, command.items | {FetchItem.FLAGS}, command.sections, command.uid)
 
 
-def _tell(context: Context, command: Fetch, rows: list[Row]) -> int:
+class _Renderer:
+    """What one FETCH asks of every message, looked up once."""
+
+    __slots__ = ("_lines", "_selected", "body", "date", "envelope", "flags", "size", "structure",
+                 "uid", "views")  # fmt: skip
+
+    def __init__(self, selected: Selected, items: frozenset[FetchItem], lines: list[bytes]) -> None:
+        self._selected = selected
+        self._lines = lines
+        self.flags = FetchItem.FLAGS in items
+        self.uid = FetchItem.UID in items
+        self.date = FetchItem.INTERNALDATE in items
+        self.size = FetchItem.SIZE in items
+        self.envelope = FetchItem.ENVELOPE in items
+        self.body = FetchItem.BODY in items
+        self.structure = FetchItem.BODYSTRUCTURE in items
+        self.views = self.envelope or self.body or self.structure
+
+    def read_views(self, rows: Rows, found: list[Row]) -> dict[EmailId, ImapView]:
+        """The stored views of these messages, if any item needs them."""
+        if not self.views:
+            return {}
+        emails = [row.email for _, _, row in found]
+        return read_views(rows, self._selected.account, emails, decode_view)
+
+    def data(self, uid: int, row: UidRow, views: dict[EmailId, ImapView]) -> list[bytes]:
+        """The items of one message in the order of FetchItem."""
+        data: list[bytes] = []
+        if self.flags:
+            data.append(b"FLAGS (%b)" % self._selected.flags(row.keywords, self._lines))
+        if self.uid:
+            data.append(b"UID %d" % uid)
+        if self.date:
+            data.append(b"INTERNALDATE " + render_date_time(row.received_ms))
+        if self.size:
+            data.append(b"RFC822.SIZE %d" % row.size)
+        if self.views:
+            view = views[row.email]
+            if self.envelope:
+                data.append(b"ENVELOPE " + view.envelope)
+            if self.body:
+                data.append(b"BODY " + render_body(view.bodystructure))
+            if self.structure:
+                data.append(b"BODYSTRUCTURE " + view.bodystructure)
+        return data
+
+
+def _tell(context: Context, renderer: _Renderer, rows: list[Row]) -> int:
     """All items of all rows, without sections; returns how many."""
-    views = _views(context, command, rows)
+    views = renderer.read_views(context.local(), rows)
     lines = context.out.lines
     for sequence, uid, row in rows:
-        data = _data(context.mailbox, command.items, uid, row, views, lines)
-        lines.append(b"* %d FETCH (%b)\r\n" % (sequence, b" ".join(data)))
+        lines.append(b"* %d FETCH (%b)\r\n" % (sequence, b" ".join(renderer.data(uid, row, views))))
     context.out.count()
     return len(rows)
 
 
-def _views(context: Context, command: Fetch, rows: list[Row]) -> dict[EmailId, ImapView]:
-    if not command.items & _NEEDS_VIEW:
-        return {}
-    emails = [row.email for _, _, row in rows]
-    return read_views(context.local(), context.account, emails, decode_view)
-
-
-def _data(
-    selected: Selected,
-    items: frozenset[FetchItem],
-    uid: int,
-    row: UidRow,
-    views: dict[EmailId, ImapView],
-    lines: list[bytes],
-) -> list[bytes]:
-    data: list[bytes] = []
-    if FetchItem.FLAGS in items:
-        data.append(b"FLAGS (%b)" % selected.flags(row.keywords, lines))
-    if FetchItem.UID in items:
-        data.append(b"UID %d" % uid)
-    if FetchItem.INTERNALDATE in items:
-        data.append(b"INTERNALDATE " + render_date_time(row.received_ms))
-    if FetchItem.SIZE in items:
-        data.append(b"RFC822.SIZE %d" % row.size)
-    if views:
-        view = views[row.email]
-        if FetchItem.ENVELOPE in items:
-            data.append(b"ENVELOPE " + view.envelope)
-        if FetchItem.BODY in items:
-            data.append(b"BODY " + render_body(view.bodystructure))
-        if FetchItem.BODYSTRUCTURE in items:
-            data.append(b"BODYSTRUCTURE " + view.bodystructure)
-    return data
-
-
-async def _tell_sections(context: Context, command: Fetch, rows: list[Row]) -> int:
+async def _tell_sections(
+    context: Context, command: Fetch, renderer: _Renderer, rows: list[Row]
+) -> int:
     """Message by message, its sections from the blob; returns how many were still there."""
-    views = _views(context, command, rows)
+    views = renderer.read_views(context.local(), rows)
     told = 0
     for sequence, uid, row in rows:
         message = await open_message(context, row, command.sections)
@@ -174,7 +185,7 @@ async def _tell_sections(context: Context, command: Fetch, rows: list[Row]) -> i
             continue
         told += 1
         try:
-            data = _data(context.mailbox, command.items, uid, row, views, context.out.lines)
+            data = renderer.data(uid, row, views)
             context.out.add(b"* %d FETCH (%b" % (sequence, b" ".join(data)))
             for at, item in enumerate(command.sections):
                 context.out.add(b" " if at or data else b"")

@@ -85,6 +85,7 @@ class Stage:
 
     def __init__(self, nursery: trio.Nursery, *, people: Sequence[str] = (ALICE,)) -> None:
         self._nursery = nursery
+        self._clients: list[Client] = []
         self.house: FakeHouse = make_house(dict.fromkeys(people, SECRET))
         self.door = ImapDoor(self.house.ports)
 
@@ -97,7 +98,13 @@ class Stage:
         """A new connection."""
         ours, theirs = memory_stream_pair()
         self._nursery.start_soon(self.door.converse, theirs, peer_ip, secure)
-        return Client(ours)
+        self._clients.append(Client(ours))
+        return self._clients[-1]
+
+    async def leave(self) -> None:
+        """All clients hang up, so that the door need not wait for them."""
+        for client in self._clients:
+            await client.stream.aclose()
 
     async def reader(self, mailbox: str = "INBOX") -> Client:
         """A client that has logged in and selected."""
@@ -134,5 +141,7 @@ def mail(subject: str, body: str = "Hello.\r\n", sender: str = "bob@example.net"
 async def open_stage(*, people: Sequence[str] = (ALICE,)) -> AsyncIterator[Stage]:
     """A stage whose connections end with the block."""
     async with trio.open_nursery() as nursery:
-        yield Stage(nursery, people=people)
+        stage = Stage(nursery, people=people)
+        yield stage
+        await stage.leave()
         nursery.cancel_scope.cancel()
