@@ -114,6 +114,11 @@ class Peers:
         self.failures: dict[int, str] = {}
         """Why the last attempt at a peer failed, for `status`."""
 
+    @property
+    def cluster_id(self) -> bytes:
+        """The cluster whose members the links lead to."""
+        return self._credentials.cluster_id
+
     async def run(self) -> None:
         """Keep links until cancelled; peers met before are dialed now."""
         async with trio.open_nursery() as nursery:
@@ -223,8 +228,9 @@ class Peers:
         pause_s = RETRY_S_FIRST
         with peer.scope:
             while True:
-                if await self._link_once(peer):
-                    pause_s = RETRY_S_FIRST
+                began_s = trio.current_time()
+                if await self._link_once(peer) and trio.current_time() - began_s > RETRY_S_LAST:
+                    pause_s = RETRY_S_FIRST  # a link that ends at once is no better than none
                 peer.nudge = trio.Event()
                 with trio.move_on_after(pause_s * (0.5 + self._chance.random())):
                     await peer.nudge.wait()

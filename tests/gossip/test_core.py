@@ -271,6 +271,18 @@ def test_a_seed_that_is_a_member_is_not_called() -> None:
     assert not any(isinstance(e.request, PushPull) for e in begun)
 
 
+def test_tables_are_compared_from_time_to_time_though_there_is_no_news() -> None:
+    story = Story(2)
+    begun: list[Exchange] = []
+    for _ in range(600):  # the neighbour answers all our pings
+        sent = story.run(100)
+        pings = [m for e in sent if isinstance(e, Send) for m in e.messages if isinstance(m, Ping)]
+        story.hear(*(Ack(ping.seq, 2) for ping in pings))
+        begun += [e for e in sent if isinstance(e, Exchange)]
+    assert 1 <= len(begun) <= 4
+    assert all(e.to == ("h2", 1000) and isinstance(e.request, PushPull) for e in begun)
+
+
 def test_leaving_is_told_and_ends_our_part() -> None:
     story = Story(2, 3)
     story.news(3_000)

@@ -52,6 +52,7 @@ def test_an_answered_probe_ends_there() -> None:
 
 def test_each_member_is_probed_once_a_round() -> None:
     story = Story(5)
+    rounds = []
     for _ in range(3):
         targets = []
         for _ in range(5):
@@ -59,6 +60,8 @@ def test_each_member_is_probed_once_a_round() -> None:
             story.prober.hear_ack(Ack(ping.seq, ping.target), story.awareness)
             targets.append(ping.target)
         assert sorted(targets) == [1, 2, 3, 4, 5]
+        rounds.append(targets)
+    assert len({tuple(targets) for targets in rounds}) == 3  # and never in step with others
 
 
 def test_silence_asks_three_others_and_the_stream() -> None:
@@ -186,3 +189,4 @@ def test_after_a_pause_nobody_is_judged() -> None:
     story.now_ms += 100_000
     story.prober.excuse(story.now_ms)
     assert story.tick().failed == []
+    assert story.finish().failed == []
