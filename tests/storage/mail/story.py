@@ -33,6 +33,7 @@ def new_email(
     size: int = 1_000,
     received_ms: int = NOON_MS,
     body: bytes = b"hello",
+    view_json: bytes = b"null",
 ) -> NewEmail:
     """A parsed and rendered message."""
     return NewEmail(
@@ -41,7 +42,7 @@ def new_email(
         received_ms=received_ms,
         message_ids=tuple(ids),
         thread_subject=subject,
-        view=EmailView(renderer=1, json=(b"null",), envelope=b"()", bodystructure=b"()"),
+        view=EmailView(renderer=1, json=(view_json,), envelope=b"()", bodystructure=b"()"),
         parts=b"\x90",
     )
 
@@ -101,12 +102,20 @@ class House:
         size: int = 1_000,
         received_ms: int | None = None,
         body: bytes = b"hello",
+        view_json: bytes = b"null",
     ) -> IngestedEmail:
         """A message comes in; later ones a second later."""
         if received_ms is None:
             self.now_ms += 1_000
             received_ms = self.now_ms
-        email = new_email(ids=ids, subject=subject, size=size, received_ms=received_ms, body=body)
+        email = new_email(
+            ids=ids,
+            subject=subject,
+            size=size,
+            received_ms=received_ms,
+            body=body,
+            view_json=view_json,
+        )
         with self.command() as plan:
             return plan_ingest(
                 plan, ALICE, email, mailboxes=boxes or [self.role("inbox")], keywords=keywords
