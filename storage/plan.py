@@ -53,7 +53,7 @@ class Plan:
     ) -> Sequence[Row]:
         """Rows with start <= key < end as this plan leaves them."""
         low, high = bisect_left(self._order, start), bisect_left(self._order, end)
-        if low == high:
+        if high <= low:
             return self._rows.scan(start, end, reverse=reverse, limit=limit)
         # The plan may have deleted as many rows as it touches here; ask for that many more.
         more = None if limit is None else limit + (high - low)
