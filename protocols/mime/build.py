@@ -17,9 +17,11 @@ from protocols.mime import parameters, words
 from protocols.mime.addresses import EmailAddress, Group
 from protocols.mime.dates import render_date
 
-LINE_CHARS_MAX: Final = 998  # RFC 5322 2.1.1
+LINE_BYTES_MAX: Final = 998  # RFC 5322 2.1.1
 FOLD_CHARS: Final = 76
 BOUNDARY_TRIES_MAX: Final = 1_000
+DEPTH_MAX: Final = 50  # as many levels as structure reads
+_IDENTITIES: Final = ("7bit", "8bit", "binary")
 
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _FIELD_NAME: Final = re.compile(r"[!-9;-~]+")
@@ -91,7 +93,7 @@ def render_field(name: str, value: str, *, utf8: bool = False) -> bytes:
     if not utf8 and not value.isascii():
         value = encode_text(value)
     folded = _fold(name + ":", value.split(" "))
-    if any(len(line) > LINE_CHARS_MAX for line in folded.split("\r\n")):
+    if any(len(line.encode("utf-8", "replace")) > LINE_BYTES_MAX for line in folded.split("\r\n")):
         folded = _fold(name + ":", words.encode(value))
     return folded.encode("utf-8", "replace") + b"\r\n"
 
@@ -145,20 +147,31 @@ def _fold(start: str, pieces: Sequence[str]) -> str:
     return "\r\n".join(lines)
 
 
-def _render_part(spec: PartSpec, token: str, utf8: bool) -> bytes:
-    """A part and all below it; as deep as the caller's own tree, which is bounded by its parser."""
+def _render_part(spec: PartSpec, token: str, utf8: bool, depth: int = 0) -> bytes:
+    if depth > DEPTH_MAX:
+        raise ValueError(f"parts nest deeper than {DEPTH_MAX}")
     if not spec.content_type.startswith("multipart/"):
         encoding, body = _encode_body(spec)
         return _part_head(spec, spec.params, encoding, utf8) + b"\r\n" + body
-    children = [_render_part(child, token, utf8) for child in spec.children]
+    children = [_render_part(child, token, utf8, depth + 1) for child in spec.children]
     boundary = _free_boundary(token, children)
-    head = _part_head(spec, {**spec.params, "boundary": boundary}, None, utf8)
+    params = {**spec.params, "boundary": boundary}
+    # RFC 2045 6.4: a multipart is labelled with what its parts need.
+    encoding = max((_identity(child) for child in children), key=_IDENTITIES.index, default="7bit")
+    head = _part_head(spec, params, None if encoding == "7bit" else encoding, utf8)
     delimiter = b"--" + boundary.encode("ascii")
     pieces = [head, b"\r\n"]
     for child in children:
         pieces += (delimiter, b"\r\n", child, b"\r\n")
     pieces += (delimiter, b"--\r\n")
     return b"".join(pieces)
+
+
+def _identity(body: bytes) -> str:
+    """Which of the encodings that change nothing describes these lines (RFC 2045 2.7-2.9)."""
+    if b"\0" in body or _LONG_LINE.search(body):
+        return "binary"
+    return "7bit" if body.isascii() else "8bit"
 
 
 def _free_boundary(token: str, children: list[bytes]) -> str:
@@ -200,14 +213,12 @@ def _parameterised(name: str, value: str, params: dict[str, str], utf8: bool) ->
 def _encode_body(spec: PartSpec) -> tuple[str, bytes]:
     """The transfer encoding a body needs, and the body in it (RFC 2045 6)."""
     body = spec.body
-    short_lines = _LONG_LINE.search(body) is None
     if spec.content_type in ("message/rfc822", "message/global"):
         # RFC 2046 5.2.1 allows no encoding here; offsets into the message stay true.
-        clean = short_lines and b"\0" not in body
-        return ("7bit" if body.isascii() and clean else "8bit" if clean else "binary"), body
+        return _identity(body), body
     is_text = spec.content_type.startswith("text/")
     lines = _with_crlf(body) if is_text else body
-    if lines.isascii() and short_lines and b"\0" not in lines and _has_whole_lines(lines):
+    if _identity(lines) == "7bit" and _has_whole_lines(lines):
         return "7bit", lines
     foreign = len(lines) - len(lines.translate(None, _NOT_PRINTABLE))
     if is_text and foreign * 4 < len(lines):

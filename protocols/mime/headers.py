@@ -17,15 +17,16 @@ from protocols.mime import charsets, grammar, words
 from protocols.mime.addresses import EmailAddress, Group, flatten, parse_addresses
 from protocols.mime.dates import parse_date, rfc3339
 
-# Fields listed of one header, and bytes of it that are looked at; the rest stays in the blob.
+# Fields listed of one header, and its bytes; what follows them is body.
 FIELDS_MAX: Final = 10_000
-HEADER_BYTES_MAX: Final = 1024 * 1024
+HEADER_BYTES_MAX: Final = 512 * 1024
 MESSAGE_IDS_MAX: Final = 1_000
 URLS_MAX: Final = 1_000
 FIELD_CHARS_MAX: Final = 256 * 1024
 
 _FIELD: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?", re.MULTILINE)
-BARE_CR: Final = re.compile(rb"\r(?!\n)")
+_WINDOW_BYTES: Final = 16 * 1024
+
 _MBOX_LINE: Final = re.compile(rb">?From (?![ \t]*:)[^\n]*\n?")
 _PLAIN_IDS: Final = re.compile(r"(?:\s*+<[^<>\s\"()\\]++>)++\s*+")
 _ID: Final = re.compile(r"<([^<>]*+)>")
@@ -49,7 +50,7 @@ def split(data: bytes, start: int, end: int) -> list[Header]:
     """
     fields: list[Header] = []
     if end > start and data[end - 1 : end] == b"\r":
-        data = BARE_CR.sub(b"\n", data[:end])
+        data = with_line_feeds(data[:end])
     end = min(end, start + HEADER_BYTES_MAX)
     expected = start
     for found in _FIELD.finditer(data, start, end):
@@ -66,6 +67,13 @@ def split(data: bytes, start: int, end: int) -> list[Header]:
     return fields
 
 
+def with_line_feeds(data: bytes) -> bytes:
+    """Each bare CR replaced by LF, so that offsets stay as they are."""
+    if b"\n" not in data:
+        return data.replace(b"\r", b"\n")
+    return b"\r\n".join([piece.replace(b"\r", b"\n") for piece in data.split(b"\r\n")])
+
+
 def _extended(data: bytes, field: Header, start: int, end: int) -> Header:
     """The field with the stray lines at data[start:end] as its continuation (RFC 7103 7.2)."""
     if _MBOX_LINE.fullmatch(data, start, end):
@@ -75,11 +83,13 @@ def _extended(data: bytes, field: Header, start: int, end: int) -> Header:
     return Header(field.name, data[field.start : end], field.start, end)
 
 
-def block_end(data: bytes, start: int, end: int) -> tuple[int, int]:
+def block_end(
+    data: bytes, start: int, end: int, bytes_max: int = HEADER_BYTES_MAX
+) -> tuple[int, int]:
     """Where the header at `start` begins and where the body after it begins.
 
     The header ends with the first empty line; without one, or when what stands before it is
-    not all header, it ends after its last field.
+    not all header, it ends after its last field, and in any case after `bytes_max`.
     """
     if mbox := _MBOX_LINE.match(data, start, end):
         start = mbox.end()
@@ -87,11 +97,24 @@ def block_end(data: bytes, start: int, end: int) -> tuple[int, int]:
         return start, start + 2
     if data.startswith(b"\n", start, end):
         return start, start + 1
-    limit = data.find(b"\n\r\n", start, end)
-    limit = end if limit < 0 else limit + 3
-    bare = data.find(b"\n\n", start, limit)
-    limit = limit if bare < 0 else bare + 2
-    return start, _after_fields(data, start, limit)
+    return start, _after_fields(data, start, _empty_line(data, start, min(end, start + bytes_max)))
+
+
+def _empty_line(data: bytes, start: int, end: int) -> int:
+    """Index after the first empty line, or `end`; reads little more than the header itself."""
+    window = _WINDOW_BYTES
+    while True:
+        limit = min(end, start + window)
+        found = data.find(b"\n\r\n", start, limit)
+        bare = data.find(b"\n\n", start, limit if found < 0 else found + 1)
+        if bare >= 0:
+            return bare + 2
+        if found >= 0:
+            return found + 3
+        if limit == end:
+            return end
+        start = limit - 2  # an empty line may lie across the window's end
+        window *= 4
 
 
 def _after_fields(data: bytes, start: int, limit: int) -> int:

@@ -7,6 +7,7 @@ text/plain child holding their whole body, so that IMAP has a part to show and n
 """
 
 import re
+from itertools import accumulate
 from typing import Final
 
 from protocols.mime import charsets, grammar, headers, parameters
@@ -29,6 +30,8 @@ __all__ = [
 DEPTH_MAX: Final = 50
 # Parts made of one message, embedded ones included; uncut multiparts add their only child.
 PARTS_MAX: Final = 1_000
+# A longer header of a part ends here; the message's own may have headers.HEADER_BYTES_MAX.
+PART_HEADER_BYTES_MAX: Final = 128 * 1024
 # Times the message's length that may be searched for boundaries in all.
 SCANS_MAX: Final = 24
 BOUNDARY_CHARS_MAX: Final = 250  # RFC 2046 5.1.1 says 70; not all senders know
@@ -44,6 +47,8 @@ _TYPE: Final = re.compile(r"([\w!#$%&'*+.^`|~-]+)/([\w!#$%&'*+.^`|~-]+)", re.ASC
 _MESSAGES: Final = frozenset({"message/rfc822", "message/global"})
 # RFC 2046 5.2.1 forbids these on messages; where they stand, there are no offsets to give.
 _OPAQUE: Final = frozenset({"base64", "quoted-printable", "x-uuencode", "uuencode"})
+
+_BLOCK_BYTES: Final = 64 * 1024
 
 _Span = tuple[int, int]
 
@@ -67,6 +72,32 @@ class _Budget:
         """Whether `length` more bytes may be searched."""
         self.bytes_left -= length
         return self.bytes_left >= 0
+
+
+class _Lines:
+    """Counts line ends of any span; long spans by blocks counted once, however often they nest."""
+
+    __slots__ = ("blocks", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.blocks: list[int] = []  # line ends before each block
+
+    def count(self, start: int, end: int) -> int:
+        """How many line feeds data[start:end] holds."""
+        if end - start <= 2 * _BLOCK_BYTES:
+            return self.data.count(b"\n", start, end)
+        return self._before(end) - self._before(start)
+
+    def _before(self, offset: int) -> int:
+        if not self.blocks:
+            counts = (
+                self.data.count(b"\n", at, at + _BLOCK_BYTES)
+                for at in range(0, len(self.data), _BLOCK_BYTES)
+            )
+            self.blocks = [0, *accumulate(counts)]
+        block = offset // _BLOCK_BYTES
+        return self.blocks[block] + self.data.count(b"\n", block * _BLOCK_BYTES, offset)
 
 
 class _Frame:
@@ -97,7 +128,8 @@ class _Frame:
     jmap_id: str | None
 
     def __init__(self, data: bytes, span: _Span, parent: "_Frame | None") -> None:
-        self.header_start, body_start = headers.block_end(data, *span)
+        bytes_max = PART_HEADER_BYTES_MAX if parent else headers.HEADER_BYTES_MAX
+        self.header_start, body_start = headers.block_end(data, *span, bytes_max)
         self.body = (body_start, max(body_start, span[1]))
         self.fields = headers.split(data, self.header_start, body_start)
         self.named = {field.name.lower(): field.raw for field in reversed(self.fields)}
@@ -151,14 +183,14 @@ class _Frame:
                     self.spans[-1] = (self.spans[-1][0], self.body[1])
             self.spans.reverse()  # taken from the end
 
-    def close(self, data: bytes) -> Part:
+    def close(self, lines: _Lines) -> Part:
         """The finished part."""
         start, end = self.body
         counts_lines = self.kind[0] == "text" or self.embeds
         disposition, disposition_params = _disposition(self.first("content-disposition"))
         children = self.children
         if self.kind[0] == "multipart" and not children:
-            children = [self.whole_body(data)]
+            children = [self.whole_body(lines)]
         return Part(
             part_id=self.part_id,
             jmap_id=self.jmap_id,
@@ -176,20 +208,26 @@ class _Frame:
             language=_languages(self.first("content-language")),
             location=_location(self.first("content-location")),
             md5=_text(self.first("content-md5")),
-            lines=data.count(b"\n", start, end) if counts_lines else 0,
+            lines=lines.count(start, end) if counts_lines else 0,
             children=() if self.embeds else tuple(children),
             message=children[0] if self.embeds and children else None,
             has_type=self.first("content-type") is not None,
         )
 
-    def whole_body(self, data: bytes) -> Part:
+    def whole_body(self, lines: _Lines) -> Part:
         """The only child of a multipart that could not be cut."""
         start, end = self.body
         self.counter[0] += 1
-        part_id = f"{self.part_id}.1" if self.part_id else "1"
-        lines = data.count(b"\n", start, end)
         return Part(
-            part_id, str(self.counter[0]), start, start, end, "text", "plain", {}, lines=lines
+            part_id=f"{self.part_id}.1" if self.part_id else "1",
+            jmap_id=str(self.counter[0]),
+            header_start=start,
+            body_start=start,
+            body_end=end,
+            type="text",
+            subtype="plain",
+            params={},
+            lines=lines.count(start, end),
         )
 
 
@@ -201,7 +239,7 @@ def parse(data: bytes) -> Part:
 def read(data: bytes) -> tuple[Part, list[Header]]:
     """The tree of parts of a message and the header fields of its root."""
     data = _with_line_feeds(data)
-    budget = _Budget(data)
+    budget, lines = _Budget(data), _Lines(data)
     root = _Frame(data, (0, len(data)), None)
     root.find_spans(data, budget)
     stack = [root]
@@ -213,7 +251,7 @@ def read(data: bytes) -> tuple[Part, list[Header]]:
             child.find_spans(data, budget)
             stack.append(child)
             continue
-        part = stack.pop().close(data)
+        part = stack.pop().close(lines)
         if not stack:
             return part, root.fields
         stack[-1].children.append(part)
@@ -234,7 +272,7 @@ def _with_line_feeds(data: bytes) -> bytes:
         return data
     if b"\n" in data and not _BARE_EMPTY_LINE.search(data):
         return data
-    return headers.BARE_CR.sub(b"\n", data)
+    return headers.with_line_feeds(data)
 
 
 def _cut(data: bytes, body: _Span, boundary: str | None, budget: _Budget) -> list[_Span]:

@@ -7,6 +7,7 @@ import pytest
 from protocols.mime import bodies, headers, structure
 from protocols.mime.addresses import EmailAddress, Group, parse_addresses
 from protocols.mime.build import (
+    DEPTH_MAX,
     PartSpec,
     address_list,
     build,
@@ -120,6 +121,25 @@ def test_line_ends_in_values_cannot_make_new_fields() -> None:
 def test_only_the_words_that_need_it_are_encoded() -> None:
     assert encode_text("plain words") == "plain words"
     assert encode_text("a für b möglich c") == "a =?utf-8?q?f=C3=BCr_b_m=C3=B6glich?= c"
+
+
+def test_a_multipart_is_labelled_with_what_its_parts_need() -> None:
+    def label(body: bytes) -> str:
+        child = PartSpec(content_type="message/rfc822", body=body)
+        inner = PartSpec(content_type="multipart/mixed", children=(text_part("x"), child))
+        outer = PartSpec(content_type="multipart/mixed", children=(inner,))
+        return structure.parse(_build(outer)).encoding
+
+    assert [label(b"a"), label(b"\xff"), label(b"\0")] == ["7bit", "8bit", "binary"]
+
+
+def test_parts_may_not_nest_deeper_than_they_can_be_read() -> None:
+    spec = text_part("x")
+    for _ in range(DEPTH_MAX):
+        spec = PartSpec(content_type="multipart/mixed", children=(spec,))
+    assert b"x" in _build(spec)
+    with pytest.raises(ValueError, match="deeper"):
+        _build(PartSpec(content_type="multipart/mixed", children=(spec,)))
 
 
 def test_when_every_boundary_is_taken_building_fails() -> None:

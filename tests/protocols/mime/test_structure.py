@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocols.mime import structure
+from protocols.mime import headers, structure
 from protocols.mime.parts import Part, find_jmap, find_part, pack, unpack, walk
 from tests.protocols.mime.odd import crlf, mixed
 from tests.protocols.mime.tree import check_tree
@@ -154,6 +154,30 @@ def test_a_long_boundary_is_cut_at_its_bound() -> None:
     name = "y" * (structure.BOUNDARY_CHARS_MAX + 10)
     root = structure.parse(crlf(mixed(_TEXT, boundary=name)))
     assert [p.part_id for p in walk(root)] == ["", "1"]
+
+
+def test_a_header_without_end_ends_at_its_bound() -> None:
+    fields = b"A: b\r\n" * headers.HEADER_BYTES_MAX
+    root = structure.parse(fields)
+    assert root.body_start == headers.HEADER_BYTES_MAX
+    part = structure.parse(crlf("Content-Type: multipart/mixed; boundary=b\n\n--b\n") + fields)
+    [child] = part.children
+    assert child.body_start - child.header_start == structure.PART_HEADER_BYTES_MAX
+
+
+def test_an_empty_line_is_found_wherever_the_header_ends() -> None:
+    for length in range(headers._WINDOW_BYTES - 12, headers._WINDOW_BYTES + 4):
+        for ends in (b"\r\n\r\n", b"\n\n", b"\r\n\n", b"\n\r\n"):
+            data = b"A: " + b"x" * length + ends + b"body\r\n\r\n"
+            assert structure.parse(data).body_start == 3 + length + len(ends)
+
+
+def test_lines_are_counted_alike_in_short_and_long_spans() -> None:
+    data = b"Content-Type: message/rfc822\r\n\r\nA: b\r\n\r\n" + b"line\n\n" * 100_000
+    root = structure.parse(data)
+    assert root.message is not None
+    assert root.lines == data.count(b"\n") - 2
+    assert root.message.lines == 200_000
 
 
 def test_languages_are_bounded() -> None:
