@@ -7,6 +7,7 @@ remembered  a credential verified lately from the same network costs one HMAC. I
 limited     failures are counted by network and by account; an attempt beyond them is refused
             before any hashing. The account's limit does not count against a network that has
             remembered credentials of it, so a stranger cannot lock the owner out from home.
+once        the same attempt made many times at once (a client opening its connections) is one hash.
 alike       an unknown address costs the same work as a wrong password.
 """
 
@@ -15,6 +16,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+
+import trio
 
 from node.limits import Buckets, network_of
 from node.passwords import Passwords
@@ -46,6 +49,14 @@ class _Remembered:
     until_s: float
 
 
+class _Attempt:
+    """A name and password being proved; `proved` None until it is, or when it could not be."""
+
+    def __init__(self) -> None:
+        self.decided = trio.Event()
+        self.proved: bool | None = None
+
+
 class PasswordAuth:
     """The password authentication of one node."""
 
@@ -65,6 +76,7 @@ class PasswordAuth:
         self._key = random_bytes(_KEY_BYTES)
         self._remembered_s = remembered_s
         self._remembered_max = remembered_max
+        self._attempts: dict[tuple[str, str, bytes], _Attempt] = {}
         self._remembered: OrderedDict[tuple[str, str], _Remembered] = OrderedDict()
         self._networks = Buckets(
             burst=NETWORK_BURST, per_s=NETWORK_PER_S, monotonic_s=clock.monotonic_s
@@ -86,27 +98,48 @@ class PasswordAuth:
         return await self._prove(username, password, network)
 
     async def _prove(self, username: str, password: str, network: str) -> Principal:
-        """The long way: newest state, and a hash."""
+        """The long way: newest state, and a hash; the same attempt at the same time only once."""
         view = await self._reader.view()
         account, record = _find(view, username)
+        attempt = (username, network, self._mac(record, password))
+        under_way = self._attempts.get(attempt)
+        if under_way is None:
+            under_way = self._attempts[attempt] = _Attempt()
+            try:
+                await self._decide(under_way, username, network, record, password)
+            finally:
+                del self._attempts[attempt]
+                under_way.decided.set()
+        else:
+            await under_way.decided.wait()
+        if under_way.proved is None:
+            raise AuthBusy("the attempt was cut short, try again")
+        if not under_way.proved or account is None or record is None:
+            raise AuthFailed("wrong name or password")
+        self._remember(username, network, account, record, password)
+        return Principal(account, record.address)
+
+    async def _decide(
+        self,
+        attempt: _Attempt,
+        username: str,
+        network: str,
+        record: Account | None,
+        password: str,
+    ) -> None:
+        """One hash, paid for by a token of the network and one of the account if it is wrong."""
         # One bucket for every spelling of an account's names; strangers' names have their own.
         name = username.casefold() if record is None else record.address
         trusted = (username, network) in self._remembered
         self._charge(network, name, trusted=trusted)
-        refund = True  # an attempt that was not decided is not held against anyone
         try:
             held = None if record is None else record.password
-            proved = await self._passwords.check(password, held)
-            refund = proved
+            attempt.proved = await self._passwords.check(password, held)
         finally:
-            if refund:
+            if attempt.proved is not False:  # right, or not decided: held against nobody
                 self._networks.put_back(network)
                 if not trusted:
                     self._accounts.put_back(name)
-        if not proved or account is None or record is None:
-            raise AuthFailed("wrong name or password")
-        self._remember(username, network, account, record, password)
-        return Principal(account, record.address)
 
     def _charge(self, network: str, name: str, *, trusted: bool) -> None:
         """Taken before the hash runs, or a thousand attempts at once would all find it free."""
@@ -143,9 +176,10 @@ class PasswordAuth:
         if len(self._remembered) > self._remembered_max:
             self._remembered.popitem(last=False)
 
-    def _mac(self, record: Account, password: str) -> bytes:
+    def _mac(self, record: Account | None, password: str) -> bytes:
         """Of the password, under our key, bound to the hash it was proved against."""
-        bound = f"{record.password}\0{password}".encode("utf-8", "surrogatepass")
+        held = "" if record is None else record.password
+        bound = f"{held}\0{password}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, bound, "sha256")
 
 

@@ -208,9 +208,9 @@ async def test_attempts_at_the_same_time_do_not_outrun_the_limit(door: Door) -> 
     """What runs and waits is bounded by the pool; what failed is counted before it is known."""
     refused, failed = [], []
 
-    async def guess() -> None:
+    async def guess(number: int) -> None:
         try:
-            await door.log_in(ALICE, "wrong")
+            await door.log_in(ALICE, f"wrong {number}")
         except AuthBusy:
             refused.append(1)
         except AuthFailed:
@@ -218,11 +218,65 @@ async def test_attempts_at_the_same_time_do_not_outrun_the_limit(door: Door) -> 
 
     door.gate = trio.Event()
     async with trio.open_nursery() as nursery:
-        for _ in range(100):
-            nursery.start_soon(guess)
+        for number in range(100):
+            nursery.start_soon(guess, number)
         await trio.testing.wait_all_tasks_blocked()
         assert len(refused) >= 100 - NETWORK_BURST
         door.gate.set()
     assert len(failed) == 6  # two threads, four waiting
     # Those turned away for want of a thread are not held against anyone.
     await door.fail(int(NETWORK_BURST) - 6)
+
+
+async def test_a_client_that_opens_many_connections_is_hashed_once(door: Door) -> None:
+    principals = []
+
+    async def log_in() -> None:
+        principals.append(await door.log_in(ALICE, "secret"))
+
+    door.gate = trio.Event()
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(log_in)
+        await trio.testing.wait_all_tasks_blocked()
+        door.gate.set()
+    assert principals == [Principal(AccountId(1), ALICE)] * 50
+    assert door.hashes == 1
+
+
+async def test_one_wrong_password_sent_at_once_fails_once(door: Door) -> None:
+    door.gate = trio.Event()
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(door.fail, 1)
+        await trio.testing.wait_all_tasks_blocked()
+        door.gate.set()
+    assert door.hashes == 1
+    await door.fail(int(NETWORK_BURST) - 1)
+
+
+async def test_those_who_wait_for_an_attempt_outlive_it(door: Door) -> None:
+    """The first connection goes away in the midst of it: the others may try again."""
+    door.gate = trio.Event()
+    first = trio.CancelScope()
+    busy = []
+
+    async def log_in_first() -> None:
+        with first:
+            await door.log_in(ALICE, "secret")
+
+    async def log_in() -> None:
+        try:
+            await door.log_in(ALICE, "secret")
+        except AuthBusy:
+            busy.append(1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(log_in_first)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(log_in)
+        await trio.testing.wait_all_tasks_blocked()
+        first.cancel()
+    assert busy == [1]
+    door.gate.set()
+    await door.log_in(ALICE, "secret")
