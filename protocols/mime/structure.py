@@ -34,6 +34,8 @@ PARTS_MAX: Final = 1_000
 PART_HEADER_BYTES_MAX: Final = 128 * 1024
 # Times the message's length that may be searched for boundaries in all.
 SCANS_MAX: Final = 24
+# Lines that begin as a delimiter does and are none; after so many we stop looking.
+NEAR_MISSES_MAX: Final = 100_000
 BOUNDARY_CHARS_MAX: Final = 250  # RFC 2046 5.1.1 says 70; not all senders know
 # How far into a body we look for the boundary its header does not name, and how often.
 GUESS_BYTES_MAX: Final = 64 * 1024
@@ -54,12 +56,13 @@ _Span = tuple[int, int]
 
 
 class _Budget:
-    """What is left of the parts to make and of the bytes to search."""
+    """What is left of the parts to make, the bytes to search and the false hits to look at."""
 
-    __slots__ = ("bytes_left", "parts_left")
+    __slots__ = ("bytes_left", "misses_left", "parts_left")
 
     def __init__(self, data: bytes) -> None:
         self.parts_left = PARTS_MAX
+        self.misses_left = NEAR_MISSES_MAX
         self.bytes_left = SCANS_MAX * max(len(data), 1024)
 
     def take_parts(self, wanted: int) -> int:
@@ -281,13 +284,13 @@ def _cut(data: bytes, body: _Span, boundary: str | None, budget: _Budget) -> lis
     if not budget.take_scan(end - start):
         return []
     named = (boundary or "").rstrip()[:BOUNDARY_CHARS_MAX].encode("utf-8", "replace")
-    spans = _between(data, start, end, named) if named else []
+    spans = _between(data, start, end, named, budget) if named else []
     if not spans and (guessed := _guess_boundary(data, start, end)):
-        spans = _between(data, start, end, guessed)
+        spans = _between(data, start, end, guessed, budget)
     return spans
 
 
-def _between(data: bytes, start: int, end: int, boundary: bytes) -> list[_Span]:
+def _between(data: bytes, start: int, end: int, boundary: bytes, budget: _Budget) -> list[_Span]:
     needle = b"\n--" + boundary
     spans: list[_Span] = []
     opened = -1  # where the part being looked at starts
@@ -307,6 +310,10 @@ def _between(data: bytes, start: int, end: int, boundary: bytes) -> list[_Span]:
             if closes:
                 break
             opened = min(after + 1, end)
+        elif budget.misses_left:
+            budget.misses_left -= 1
+        else:
+            break
         hit = data.find(needle, after, end)
     if opened >= 0:
         spans.append((opened, end))

@@ -156,6 +156,15 @@ def test_a_long_boundary_is_cut_at_its_bound() -> None:
     assert [p.part_id for p in walk(root)] == ["", "1"]
 
 
+def test_lines_that_only_begin_like_delimiters_are_looked_at_a_bounded_number_of_times() -> None:
+    head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nfirst\r\n"
+    last = b"--b\r\n\r\nlast\r\n--b--\r\n"
+    within = structure.parse(head + b"--bx\r\n" * structure.NEAR_MISSES_MAX + last)
+    beyond = structure.parse(head + b"--bx\r\n" * (structure.NEAR_MISSES_MAX + 1) + last)
+    assert (len(within.children), len(beyond.children)) == (2, 1)
+    assert beyond.children[0].body_end == beyond.body_end
+
+
 def test_a_header_without_end_ends_at_its_bound() -> None:
     fields = b"A: b\r\n" * headers.HEADER_BYTES_MAX
     root = structure.parse(fields)
