@@ -145,3 +145,25 @@ async def test_a_handshake_has_a_limit(autojump_clock: trio.testing.MockClock) -
     stream, _peer = pair()
     with pytest.raises(PeerSlow):
         await stream.start_tls(server)
+
+
+async def test_last_words_reach_a_peer_that_is_still_talking() -> None:
+    """Over TCP: a socket closed with input unread is reset, and its last words are lost."""
+    heard = b""
+
+    async def serve(transport: trio.SocketStream) -> None:
+        stream = DoorStream(transport)
+        await stream.receive_some(10)
+        await stream.send_all(b"421 enough\r\n")
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        peer = await trio.open_tcp_stream(*listener.socket.getsockname())
+        await peer.send_all(b"x" * 100_000)
+        while piece := await peer.receive_some():
+            heard += piece
+        await peer.aclose()
+        nursery.cancel_scope.cancel()
+    assert heard == b"421 enough\r\n"
