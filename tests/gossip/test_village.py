@@ -88,7 +88,16 @@ def test_a_dead_path_between_two_is_bridged_by_the_third(seed: int) -> None:
     village.cut({1}, {2})
     village.run(60_000)
     assert village.agreed()
-    assert not any(village.changes(n, Change.DIED) for n in village.nodes)
+    assert not any(village.changes(n, Change.SUSPECTED) for n in village.nodes)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_firewall_that_stops_datagrams_kills_nobody(seed: int) -> None:
+    village = settled(4, seed)
+    village.packets_blocked = {1}
+    village.run(60_000)
+    assert village.agreed()
+    assert not any(village.changes(n, Change.SUSPECTED) for n in village.nodes)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -64,6 +64,8 @@ class Village:
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
         self._cut: set[tuple[int, int]] = set()
+        self.packets_blocked: set[int] = set()
+        """Nodes behind a firewall that lets streams through and no datagrams."""
         self.nodes = {
             n: Villager(Identity(n, f"n{n}", "10.0.0.1", 1000 + n)) for n in range(1, size + 1)
         }
@@ -215,7 +217,7 @@ class Village:
                 self.at(delay_ms, lambda: self._deliver(sender, receiver, data))
 
     def _deliver(self, sender: int, receiver: int, data: bytes) -> None:
-        if (sender, receiver) in self._cut:
+        if (sender, receiver) in self._cut or self.packets_blocked & {sender, receiver}:
             return
         source = self.nodes[sender].identity.address
         core = self.nodes[receiver].core
