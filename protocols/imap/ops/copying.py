@@ -5,7 +5,8 @@ is done in several, and when one of them fails a COPY takes back what it made be
 What was expunged or moved is told by the session's catching up.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 import trio
@@ -20,7 +21,7 @@ from protocols.ports import Unavailable
 from storage.ids import MailboxId
 from storage.mail import mailboxes
 from storage.mail.counts import read_counts
-from storage.mail.errors import MailError
+from storage.mail.errors import MailError, TooManyEmails
 from storage.mail.ledger import COMMAND_EMAILS_MAX
 from storage.mail.moves import plan_copy_uids, plan_expunge, plan_move_uids
 from storage.mail.records import DELETED, Mailbox
@@ -30,10 +31,26 @@ from storage.plan import Plan
 Pairs = list[tuple[int, int]]
 
 
-def pieces(uids: Sequence[int]) -> Iterable[Sequence[int]]:
-    """UIDs in the portions that one command on the account takes."""
-    for start in range(0, len(uids), COMMAND_EMAILS_MAX):
-        yield uids[start : start + COMMAND_EMAILS_MAX]
+async def in_portions(
+    uids: Sequence[int], carry: Callable[[Sequence[int]], Awaitable[None]]
+) -> None:
+    """Run `carry` on UIDs, ascending, in portions that each fit one command on the account.
+
+    How many fit depends on what is written of each, so a portion that is too much is halved.
+    """
+    waiting = deque(
+        uids[start : start + COMMAND_EMAILS_MAX]
+        for start in range(0, len(uids), COMMAND_EMAILS_MAX)
+    )
+    while waiting:
+        portion = waiting.popleft()
+        try:
+            await carry(portion)
+        except TooManyEmails:
+            if len(portion) == 1:
+                raise
+            half = len(portion) // 2
+            waiting.extendleft((portion[half:], portion[:half]))
 
 
 async def copy(context: Context, command: Copy) -> Ending:
@@ -54,9 +71,12 @@ async def copy(context: Context, command: Copy) -> Ending:
         # RFC 2180 4.4.1: what the client counts may be gone already; then nothing is copied
         return no("Some of the messages are gone", b"EXPUNGEISSUED")
     pairs: Pairs = []
+
+    async def carry(portion: Sequence[int]) -> None:
+        pairs.extend(await _carry(context, portion, target, move=command.move))
+
     try:
-        for portion in pieces(uids):
-            pairs += await _carry(context, portion, target, move=command.move)
+        await in_portions(uids, carry)
     except (MailError, Unavailable):
         if not command.move:
             await _take_back(context, target, pairs)
@@ -140,8 +160,10 @@ async def expunge_uids(context: Context, uids: Sequence[int]) -> None:
 
 
 async def _expunge_from(context: Context, mailbox: MailboxId, uids: Sequence[int]) -> None:
-    for portion in pieces(uids):
+    async def carry(portion: Sequence[int]) -> None:
         await context.ports.writer.write(
             context.account,
             partial(plan_expunge, account=context.account, mailbox=mailbox, uids=portion),
         )
+
+    await in_portions(uids, carry)

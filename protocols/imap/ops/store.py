@@ -1,17 +1,28 @@
 """STORE and UID STORE (RFC 9051 6.4.6)."""
 
+from collections.abc import Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from protocols.imap.commands import Store, StoreMode
 from protocols.imap.flags import SEEN
 from protocols.imap.ops.context import Context
-from protocols.imap.ops.copying import pieces
+from protocols.imap.ops.copying import in_portions
 from protocols.imap.responses import Ending, no, ok
 from protocols.imap.selected import Selected
+from storage.engine import Rows
+from storage.ids import Version
 from storage.mail.keywords import plan_store
 from storage.mail.records import EmailMeta
+from storage.mail.uids import uid_row, uid_rows
+from storage.plan import Plan
 
 Keywords = tuple[str, ...]
+_Stored = tuple[list[tuple[int, EmailMeta]], dict[int, Version]]
+
+# UIDs so far apart that reading them one by one is cheaper than the range they are in.
+SPARSE_MAX: Final = 4
 
 
 async def store(context: Context, command: Store) -> Ending:
@@ -23,18 +34,23 @@ async def store(context: Context, command: Store) -> Ending:
     add, remove, replace = _change(command)
     stored = 0
     for portion in pieces(uids):
-        plan = partial(
-            plan_store,
-            account=context.account,
-            mailbox=selected.mailbox,
-            uids=portion,
-            add=add,
-            remove=remove,
-            replace=replace,
-        )
-        messages, _ = await context.ports.writer.write(context.account, plan)
+
+        def plan_portion(plan: Plan, portion: Sequence[int] = portion) -> _Stored:
+            before = _modseqs(plan, selected, portion) if command.silent else {}
+            messages, _ = plan_store(
+                plan,
+                context.account,
+                selected.mailbox,
+                portion,
+                add=add,
+                remove=remove,
+                replace=replace,
+            )
+            return messages, before
+
+        messages, before = await context.ports.writer.write(context.account, plan_portion)
         stored += len(messages)
-        _answer(context, selected, messages, command)
+        _answer(context, command, messages, before)
         if context.out.full:
             await context.out.flush()
     if stored < len(uids) and not command.uid:
@@ -54,16 +70,35 @@ def _change(command: Store) -> tuple[Keywords, Keywords, Keywords | None]:
             return (), (), command.keywords
 
 
+def _modseqs(rows: Rows, selected: Selected, uids: Sequence[int]) -> dict[int, Version]:
+    """When these messages changed last."""
+    if uids[-1] - uids[0] < SPARSE_MAX * len(uids):
+        found = uid_rows(rows, selected.account, selected.mailbox, uids[0], uids[-1])
+        return {uid: row.modseq for uid, row in found}
+    single = ((uid, uid_row(rows, selected.account, selected.mailbox, uid)) for uid in uids)
+    return {uid: row.modseq for uid, row in single if row is not None}
+
+
 def _answer(
-    context: Context, selected: Selected, messages: list[tuple[int, EmailMeta]], command: Store
+    context: Context,
+    command: Store,
+    messages: list[tuple[int, EmailMeta]],
+    before: dict[int, Version],
 ) -> None:
-    lines = context.out.lines
+    """Tell the new flags, or in silence only what the client could not work out by itself.
+
+    RFC 9051 6.4.6: a change by others is told also to who stored with .SILENT; who does not know
+    of one from before its own STORE does not know the flags after it.
+    """
+    selected, lines = context.mailbox, context.out.lines
     for uid, meta in messages:
+        if command.silent:
+            if before[uid] <= selected.seen:
+                selected.answered(uid, meta.modseq)
+            continue
         position = selected.position_of(uid)
         assert position is not None, uid
         selected.answered(uid, meta.modseq)
-        if command.silent:
-            continue
         flags = selected.flags(meta.keywords, lines)
         if command.uid or context.rev2:
             lines.append(b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (position + 1, uid, flags))
@@ -75,7 +110,8 @@ def _answer(
 async def mark_seen(context: Context, uids: list[int]) -> None:
     """RFC 9051 6.4.5: reading a body without PEEK sets \\Seen; the FETCH will tell so."""
     selected = context.mailbox
-    for portion in pieces(uids):
+
+    async def carry(portion: Sequence[int]) -> None:
         plan = partial(
             plan_store,
             account=context.account,
@@ -86,3 +122,5 @@ async def mark_seen(context: Context, uids: list[int]) -> None:
         messages, _ = await context.ports.writer.write(context.account, plan)
         for uid, meta in messages:
             selected.answered(uid, meta.modseq)
+
+    await in_portions(uids, carry)

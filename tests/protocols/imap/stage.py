@@ -13,6 +13,7 @@ from storage.ids import AccountId
 from storage.mail import mailboxes
 from storage.mail.ingest import plan_ingest
 from storage.mail.records import IngestedEmail
+from storage.plan import Plan
 from tests.fakes import FakeHouse, make_house
 
 ALICE: Final = "alice@example.org"
@@ -120,7 +121,7 @@ class Stage:
         house = self.house
         email = prepare(message, received_ms=house.clock.now_ms())
 
-        def command(plan):
+        def command(plan: Plan) -> IngestedEmail:
             found = mailboxes.by_path(plan, self.alice, mailbox.split("/"))
             assert found is not None, mailbox
             return plan_ingest(plan, self.alice, email, mailboxes=[found.id], keywords=keywords)
@@ -130,9 +131,10 @@ class Stage:
 
 def mail(subject: str, body: str = "Hello.\r\n", sender: str = "bob@example.net") -> bytes:
     """A small message."""
+    message_id = subject.replace(" ", ".") + "@example.net"
     return (
         f"From: Bob <{sender}>\r\nTo: {ALICE}\r\nSubject: {subject}\r\n"
-        f"Date: Sun, 1 Nov 2026 10:00:00 +0100\r\nMessage-ID: <{subject.replace(' ', '.')}@example.net>\r\n"
+        f"Date: Sun, 1 Nov 2026 10:00:00 +0100\r\nMessage-ID: <{message_id}>\r\n"
         f"\r\n{body}"
     ).encode()
 

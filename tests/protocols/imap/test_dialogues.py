@@ -43,7 +43,8 @@ class Player:
         return self.clients[name]
 
     async def play(self) -> None:
-        for self.number, text in enumerate(self.path.read_text().splitlines(), 1):
+        for number, text in enumerate(self.path.read_text().splitlines(), 1):
+            self.number = number
             if not text.strip() or text.startswith("#"):
                 continue
             if text.startswith("!"):
