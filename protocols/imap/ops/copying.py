@@ -31,17 +31,20 @@ from storage.plan import Plan
 Pairs = list[tuple[int, int]]
 
 
+def pieces(uids: Sequence[int]) -> Iterable[Sequence[int]]:
+    """UIDs in the portions that one command on the account takes."""
+    for start in range(0, len(uids), COMMAND_EMAILS_MAX):
+        yield uids[start : start + COMMAND_EMAILS_MAX]
+
+
 async def in_portions(
     uids: Sequence[int], carry: Callable[[Sequence[int]], Awaitable[None]]
 ) -> None:
-    """Run `carry` on UIDs, ascending, in portions that each fit one command on the account.
+    """Run `carry` on UIDs in portions that each fit one command on the account.
 
     How many fit depends on what is written of each, so a portion that is too much is halved.
     """
-    waiting = deque(
-        uids[start : start + COMMAND_EMAILS_MAX]
-        for start in range(0, len(uids), COMMAND_EMAILS_MAX)
-    )
+    waiting = deque(pieces(uids))
     while waiting:
         portion = waiting.popleft()
         try:

@@ -1,14 +1,13 @@
 """STORE and UID STORE (RFC 9051 6.4.6)."""
 
 from collections.abc import Sequence
-from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from protocols.imap.commands import Store, StoreMode
 from protocols.imap.flags import SEEN
 from protocols.imap.ops.context import Context
-from protocols.imap.ops.copying import in_portions
+from protocols.imap.ops.copying import pieces
 from protocols.imap.responses import Ending, no, ok
 from protocols.imap.selected import Selected
 from storage.engine import Rows
@@ -110,8 +109,7 @@ def _answer(
 async def mark_seen(context: Context, uids: list[int]) -> None:
     """RFC 9051 6.4.5: reading a body without PEEK sets \\Seen; the FETCH will tell so."""
     selected = context.mailbox
-
-    async def carry(portion: Sequence[int]) -> None:
+    for portion in pieces(uids):
         plan = partial(
             plan_store,
             account=context.account,
@@ -122,5 +120,3 @@ async def mark_seen(context: Context, uids: list[int]) -> None:
         messages, _ = await context.ports.writer.write(context.account, plan)
         for uid, meta in messages:
             selected.answered(uid, meta.modseq)
-
-    await in_portions(uids, carry)
