@@ -18,7 +18,7 @@ from storage.batch import BLOB_PART_BYTES_MAX, BlobPart
 from storage.engine import Engine, Row
 from storage.ids import BlobId
 from storage.segments import SegmentFiles
-from storage.values import unpack_u64
+from storage.values import pack_u64, unpack_u64
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -68,9 +68,14 @@ class BlobStore:
         self._engine = engine
         self._files = files
         self._segment_bytes_max = segment_bytes_max
-        self._segment = max(files.numbers(), default=0) + 1
+        numbers = files.numbers()
+        held = engine.get(keys.SEGMENTS_KEY)
+        below = 0 if held is None else unpack_u64(held)
+        self._segment = max(numbers, default=0) + 1
         self._end = 0
-        self._unsynced: dict[int, None] = {}  # segments written since the last checkpoint began
+        # Segments written since the last checkpoint began; at first, those that an earlier
+        # process may have left to the page cache.
+        self._unsynced = dict.fromkeys(number for number in numbers if number >= below)
         self.octets_appended = 0
         """Bytes written since this store was opened."""
 
@@ -136,14 +141,15 @@ class BlobStore:
             return None  # never applied here, or nothing is lost
         return self.append(part)
 
-    def take_unsynced(self) -> list[int]:
-        """The segments written since this was last asked; the caller syncs them.
+    def take_unsynced(self) -> tuple[list[int], Row]:
+        """The segments written since this was last asked, for the caller to sync; and the row
+        that says so afterwards.
 
         What was taken before has been synced by now, so its descriptors may go.
         """
         taken, self._unsynced = list(self._unsynced), {}
         self._files.keep_open([*taken, self._segment])
-        return taken
+        return taken, (keys.SEGMENTS_KEY, pack_u64(self._segment))
 
     def sync(self, segments: list[int]) -> None:
         """Make segments durable; blocks, and may run in a thread."""

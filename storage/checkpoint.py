@@ -20,7 +20,7 @@ from typing import Final
 from storage import keys
 from storage.apply import Applier, applied_index
 from storage.blobs import BlobStore
-from storage.engine import Engine, EngineRefused
+from storage.engine import Engine, EngineRefused, Row
 from storage.values import pack_u64, unpack_u64
 
 MIB: Final = 1024 * 1024
@@ -42,6 +42,7 @@ class Checkpoint:
     index: int
     octets: int
     segments: list[int]
+    segments_row: Row
 
 
 class Checkpointer:
@@ -65,7 +66,7 @@ class Checkpointer:
         if self._applier.index == self.index:
             return None
         self._octets = self._applier.octets
-        return Checkpoint(self._applier.index, self._octets, self._blobs.take_unsynced())
+        return Checkpoint(self._applier.index, self._octets, *self._blobs.take_unsynced())
 
     def flush(self, checkpoint: Checkpoint) -> None:
         """Make the blobs durable. Blocks; may run in a thread."""
@@ -81,7 +82,8 @@ class Checkpointer:
             and groups[0][1] < checkpoint.octets - LINKED_OCTETS
         ):
             dropped.append(keys.group_key(groups.popleft()[0]))
-        self._engine.write([(keys.CHECKPOINT_KEY, pack_u64(checkpoint.index))], dropped)
+        row = (keys.CHECKPOINT_KEY, pack_u64(checkpoint.index))
+        self._engine.write([row, checkpoint.segments_row], dropped)
         self.index = checkpoint.index
 
     def settle(self) -> None:

@@ -32,6 +32,7 @@ Local rows:
     a  applied                                      -> index, term, chain hash
     g  groups            last index u64             -> u64, the last index of the group before
     k  checkpoint                                   -> u64, applied index that is surely on disk
+    s  segments                                     -> u64, blob segments below are on disk
     p  blob part         blob 32 | offset u64       -> segment, position, length, checksum
 
 No mailbox has id 0; a `d` row of mailbox 0 orders all emails of the account.
@@ -408,6 +409,7 @@ def unpack_epoch_key(key: bytes) -> int:
 REPLICATED_RANGE: Final[KeyRange] = (REPLICATED, b"\x02")
 APPLIED_KEY: Final = LOCAL + b"a"
 CHECKPOINT_KEY: Final = LOCAL + b"k"
+SEGMENTS_KEY: Final = LOCAL + b"s"
 GROUPS_RANGE: Final[KeyRange] = (LOCAL + b"g", LOCAL + b"h")
 
 

@@ -78,12 +78,12 @@ class DirectoryFiles:
     def sync(self, segments: list[int]) -> None:
         """Make these segments, and their names, durable."""
         for segment in segments:
-            os.fdatasync(self._writers[segment])
-        directory = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            writer = self._writers.get(segment)
+            if writer is None:
+                _sync_path(self._path(segment))  # an earlier process wrote it
+            else:
+                os.fdatasync(writer)
+        _sync_path(self._directory)
 
     def keep_open(self, segments: list[int]) -> None:
         """Only these will be written or synced again."""
@@ -99,6 +99,14 @@ class DirectoryFiles:
 
     def _path(self, segment: int) -> Path:
         return self._directory / f"{segment:010}.blobs"
+
+
+def _sync_path(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class MemoryFiles:

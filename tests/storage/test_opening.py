@@ -1,0 +1,74 @@
+"""A node's directory: opened, reopened, moved aside when it is refused, rebuilt from the log."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from storage import keys
+from storage.dump import state_hash
+from storage.leveldb import EngineBusy
+from storage.opening import REFUSED, STATE, State, open_state
+from tests.storage.story import Log
+from tests.storage.test_checkpoint import deliveries, reference
+
+
+@pytest.fixture
+def log() -> Log:
+    return deliveries(30)
+
+
+def fill(directory: Path, log: Log) -> None:
+    state = open_state(directory)
+    state.applier.apply(log.entries)
+    state.close()
+
+
+def rebuilt(state: State, log: Log) -> bool:
+    state.applier.redo_blobs(log.entries[state.checkpointer.index : state.applier.index])
+    state.applier.apply(log.entries[state.applier.index :])
+    return state_hash(state.engine) == reference(log)
+
+
+def test_a_directory_is_opened_again(tmp_path: Path, log: Log) -> None:
+    fill(tmp_path / "deep" / "er", log)
+    state = open_state(tmp_path / "deep" / "er")
+    assert state.refused is None
+    assert state.applier.index == state.checkpointer.index == len(log.entries)
+    assert rebuilt(state, log)
+    state.close()
+
+
+def test_a_damaged_one_is_moved_aside_and_rebuilt(tmp_path: Path, log: Log) -> None:
+    for _ in range(2):  # twice: only one wreck is kept
+        fill(tmp_path, log) if not (tmp_path / STATE).exists() else None
+        path = next((tmp_path / STATE / "rows").glob("*.log"))
+        content = bytearray(path.read_bytes())
+        content[random.Random(1).randrange(len(content) // 2)] ^= 1
+        path.write_bytes(content)
+        state = open_state(tmp_path)
+        assert state.refused and state.applier.index == 0
+        assert rebuilt(state, log)
+        state.close()
+        log.noop()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [STATE, REFUSED]
+
+
+def test_a_hole_in_the_rows_is_moved_aside(tmp_path: Path, log: Log) -> None:
+    state = open_state(tmp_path)
+    for entry in log.entries:
+        state.applier.apply([entry])
+    state.engine.write((), [keys.group_key(7)])
+    state.close()
+    state = open_state(tmp_path)
+    assert state.refused and rebuilt(state, log)
+    state.close()
+
+
+def test_a_directory_has_one_user(tmp_path: Path, log: Log) -> None:
+    fill(tmp_path, log)
+    state = open_state(tmp_path)
+    with pytest.raises(EngineBusy):
+        open_state(tmp_path)
+    assert not (tmp_path / REFUSED).exists()
+    state.close()
