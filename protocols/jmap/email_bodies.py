@@ -213,9 +213,9 @@ def truncate(text: str, octets_max: int, *, html: bool) -> str:
     """
     if len(text) * 4 <= octets_max:
         return text
-    encoded = text[:octets_max].encode("utf-8", "replace")
+    encoded = text[: octets_max + 1].encode("utf-8", "replace")
     if len(encoded) <= octets_max:
-        return text[:octets_max]
+        return text
     cut = encoded[:octets_max].decode("utf-8", "ignore")
     if html and (opened := cut.rfind("<")) > cut.rfind(">"):
         cut = cut[:opened]

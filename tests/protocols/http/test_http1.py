@@ -1,6 +1,7 @@
 """Our own HTTP/1.1 loop over loopback sockets: order, keep-alive, bodies, deadlines, last words."""
 
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from protocols.http.http1 import BODY_WAIT_S, HEAD_S, KEEP_ALIVE_S, SEND_S, Ends, Http1Connection
