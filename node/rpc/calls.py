@@ -21,7 +21,7 @@ class HelloAnswer(msgspec.Struct, frozen=True, array_like=True, tag="hello-answe
     name: str
     replica: int
     registered: dict[str, int]
-    """Replica ids by node name, as far as they are registered in the replicated state."""
+    """By node name, the disk that the replicated state knows it by (node/identity.py)."""
     formed: bool
     """Whether this node has a cluster: a log with members in it."""
 

@@ -280,7 +280,8 @@ class Peers:
             await link.run(hear)
         finally:
             peer.lose(link.lost or "the node is stopping")
-            self.failures[peer.replica] = link.lost
+            if peer.replica in self._peers:  # not forgotten meanwhile
+                self.failures[peer.replica] = link.lost
             self._on_link(peer.replica, False)
 
 

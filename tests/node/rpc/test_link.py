@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock, memory_stream_pair
 
 from node.rpc.errors import HandshakeFailed, LinkLost

@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 
 from node.network import TrioNetwork
 from node.rpc import peers as peers_module
@@ -179,6 +180,8 @@ async def test_a_forgotten_peer_is_left_alone() -> None:
         await eventually(lambda: peers.is_up(2))
         peers.forget(2)
         assert not peers.is_up(2)
+        await trio.testing.wait_all_tasks_blocked()
+        assert peers.failures == {}
 
 
 async def test_a_wrong_key_gets_no_link() -> None:
