@@ -35,8 +35,6 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
     members: tuple[EmailAddress, ...]
 
 
-Address = EmailAddress
-
 _TOKEN: Final = re.compile(
     r"""
       (\s++)                                            # 1 white space
@@ -200,6 +198,7 @@ class _Reader:
             self.reset()
         elif kind != ">":
             (self.phrase if self.angle is None else self.after).append(token)
+            self.comment = None  # it stood inside an addr-spec or phrase, not after one
 
     def take_in_angle(self, token: _Token) -> None:
         assert self.angle is not None
@@ -214,6 +213,7 @@ class _Reader:
                 self.close_mailbox()  # RFC 7103 7.1.5
             case _:
                 self.angle.append(token)
+                self.comment = None
 
     def close_mailbox(self) -> None:
         if self.angle is not None:

@@ -11,7 +11,6 @@ from typing import Final
 # Comments nested deeper than this are not comments any more; nobody writes three.
 COMMENT_DEPTH_MAX: Final = 64
 
-WSP: Final = " \t"
 QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)  # RFC 5322 3.2.4
 _FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
 _BREAK: Final = re.compile(r"[\r\n]+")

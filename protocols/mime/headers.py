@@ -22,16 +22,15 @@ FIELDS_MAX: Final = 10_000
 HEADER_BYTES_MAX: Final = 512 * 1024
 MESSAGE_IDS_MAX: Final = 1_000
 URLS_MAX: Final = 1_000
-FIELD_CHARS_MAX: Final = 256 * 1024
+# Bytes of one value that its parsed forms are made of.
+FIELD_BYTES_MAX: Final = 256 * 1024
 
 _FIELD: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?", re.MULTILINE)
 _WINDOW_BYTES: Final = 16 * 1024
 
 _MBOX_LINE: Final = re.compile(rb">?From (?![ \t]*:)[^\n]*\n?")
 _PLAIN_IDS: Final = re.compile(r"(?:\s*+<[^<>\s\"()\\]++>)++\s*+")
-_ID: Final = re.compile(r"<([^<>]*+)>")
-_URL: Final = re.compile(r"<([^<>]*+)>")
-_NOT_UTF8: Final = "replace"
+_BRACKETED: Final = re.compile(r"<([^<>]*+)>")
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -140,12 +139,22 @@ def last(fields: list[Header], name: str) -> Header | None:
 
 def as_raw(raw: bytes) -> str:
     """RFC 8621 4.1.2.1: what is not UTF-8 replaced, NULs dropped, nothing else touched."""
-    return raw.decode("utf-8", _NOT_UTF8).replace("\0", "")
+    return raw.decode("utf-8", "replace").replace("\0", "")
+
+
+def _decoded(raw: bytes, fallback: str | None = None) -> str:
+    """The value as text; a longer one is cut at its bound, between characters."""
+    if len(raw) > FIELD_BYTES_MAX:
+        cut = FIELD_BYTES_MAX
+        while raw[cut] & 0xC0 == 0x80 and cut > FIELD_BYTES_MAX - 4:
+            cut -= 1
+        raw = raw[:cut]
+    return charsets.decode_header(raw, fallback)
 
 
 def as_text(raw: bytes, fallback: str | None = None) -> str:
     """RFC 8621 4.1.2.2: unfolded, leading spaces removed, encoded words decoded, NFC."""
-    text = grammar.unfold(charsets.decode_header(raw[:FIELD_CHARS_MAX], fallback)).lstrip(" ")
+    text = grammar.unfold(_decoded(raw, fallback)).lstrip(" ")
     text = words.decode(text)
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
@@ -180,11 +189,11 @@ def as_message_ids(raw: bytes) -> list[str] | None:
     Ids without brackets are taken when they have an @ and no space: threads depend on them. Of too
     many the last are kept, for they are the nearest ancestors (RFC 5322 3.6.4).
     """
-    text = grammar.unfold(charsets.decode_header(raw[:FIELD_CHARS_MAX], None))
+    text = grammar.unfold(_decoded(raw))
     if _PLAIN_IDS.fullmatch(text):
-        return _ID.findall(text)[-MESSAGE_IDS_MAX:]
+        return _BRACKETED.findall(text)[-MESSAGE_IDS_MAX:]
     plain = grammar.strip_comments(text)
-    ids = ["".join(content.split()) for content in _ID.findall(plain)]
+    ids = ["".join(content.split()) for content in _BRACKETED.findall(plain)]
     if not ids and "<" not in plain:
         ids = [word for word in plain.split() if "@" in word]
     return [one for one in ids if one][-MESSAGE_IDS_MAX:] or None
@@ -192,7 +201,7 @@ def as_message_ids(raw: bytes) -> list[str] | None:
 
 def as_moment(raw: bytes) -> datetime | None:
     """The date-time of a field, with its offset."""
-    return parse_date(charsets.decode_header(raw[:FIELD_CHARS_MAX], None))
+    return parse_date(_decoded(raw))
 
 
 def as_date(raw: bytes) -> str | None:
@@ -203,6 +212,8 @@ def as_date(raw: bytes) -> str | None:
 
 def as_urls(raw: bytes) -> list[str] | None:
     """RFC 8621 4.1.2.7 and RFC 2369 2: URLs in angle brackets, white space inside removed."""
-    text = grammar.unfold(charsets.decode_header(raw[:FIELD_CHARS_MAX], None))
-    urls = ["".join(content.split()) for content in _URL.findall(grammar.strip_comments(text))]
+    text = grammar.unfold(_decoded(raw))
+    urls = [
+        "".join(content.split()) for content in _BRACKETED.findall(grammar.strip_comments(text))
+    ]
     return [url for url in urls if url][:URLS_MAX] or None

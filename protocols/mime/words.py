@@ -14,7 +14,6 @@ from protocols.mime import charsets
 # Words decoded in one field; the rest stays as written. More than this is no subject.
 ENCODED_WORDS_MAX: Final = 4096
 WORD_CHARS_MAX: Final = 75  # RFC 2047 2
-LINE_CHARS_MAX: Final = 76  # RFC 2047 2, for lines holding encoded words
 
 _STRICT: Final = re.compile(
     r"(?<![^ \t\r\n])=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?"

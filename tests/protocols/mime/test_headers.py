@@ -82,6 +82,9 @@ def test_urls_are_bounded() -> None:
     assert urls is not None and len(urls) == headers.URLS_MAX
 
 
-def test_a_long_value_is_cut_before_it_is_parsed() -> None:
-    text = headers.as_text(b"x" * (headers.FIELD_CHARS_MAX + 1))
-    assert len(text) == headers.FIELD_CHARS_MAX
+def test_a_long_value_is_cut_before_it_is_parsed_and_between_characters() -> None:
+    text = headers.as_text(b"x" * (headers.FIELD_BYTES_MAX + 1))
+    assert len(text) == headers.FIELD_BYTES_MAX
+    for shift in range(4):
+        text = headers.as_text(b"x" * shift + "€".encode() * headers.FIELD_BYTES_MAX)
+        assert set(text[shift:]) == {"€"}
