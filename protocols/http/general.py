@@ -167,4 +167,3 @@ def _with_body_deadline(app: App) -> App:
         await app(scope, receive_in_time, send)
 
     return bounded
-

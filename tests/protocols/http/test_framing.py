@@ -104,7 +104,7 @@ def test_a_bad_chunk_ends_the_connection() -> None:
 
 
 def test_the_head_may_be_as_large_as_its_limit_and_no_larger() -> None:
-    room = HEAD_OCTETS_MAX - len(b"/") - len(b"host" b"x") - 4 - len(b"x") - 4
+    room = HEAD_OCTETS_MAX - len(b"/") - len(b"hostx") - 4 - len(b"x") - 4
     assert status(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * (room - 40) + b"\r\n\r\n") is None
     assert status(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * (room + 1) + b"\r\n\r\n") == 431
 
@@ -123,7 +123,9 @@ def test_header_fields_and_trailers_are_counted() -> None:
     assert status(b"GET / HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n") == 431
     trailers = POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + fields + b"X: 1\r\n\r\n"
     assert status(trailers) == 431
-    (request,) = framed(POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nHost: evil\r\n\r\n").requests
+    (request,) = framed(
+        POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nHost: evil\r\n\r\n"
+    ).requests
     assert (b"host", b"evil") not in request.headers
 
 

@@ -55,7 +55,9 @@ async def test_the_absolute_form_is_taken() -> None:
 
 async def test_a_chunked_body_is_put_together() -> None:
     async with open_door(echo) as door, await door.dial() as stream:
-        await stream.send_all(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab")
+        await stream.send_all(
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab"
+        )
         await trio.sleep(0.01)
         await stream.send_all(b"c\r\n1;x=y\r\nd\r\n0\r\n\r\n")
         assert await read_until(stream, b"POST / abcd")

@@ -43,9 +43,7 @@ def certificates() -> Certificates:
     return Certificates()
 
 
-async def dial_tls(
-    door: OpenDoor, context: ssl.SSLContext
-) -> trio.SSLStream[trio.SocketStream]:
+async def dial_tls(door: OpenDoor, context: ssl.SSLContext) -> trio.SSLStream[trio.SocketStream]:
     stream = trio.SSLStream(await door.dial(), context, server_hostname="localhost")
     await stream.do_handshake()
     return stream

@@ -1,6 +1,6 @@
 """A desk to write JMAP stories at: a house in memory, its HTTP application, and one user's calls.
 
-    desk = Desk(); email = desk.deliver(message()); got = await desk.call("Email/get", ids=[email])
+desk = Desk(); email = desk.deliver(message()); got = await desk.call("Email/get", ids=[email])
 """
 
 import base64

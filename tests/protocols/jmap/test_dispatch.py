@@ -103,7 +103,7 @@ async def test_references_cannot_make_an_answer_deeper_than_can_be_written() -> 
     for _ in range(100):
         nested = [nested]
     calls: list[Any] = [["Core/echo", {"x": nested}, "c0"]]
-    deeper = '[' * 100 + "1" + "]" * 100
+    deeper = "[" * 100 + "1" + "]" * 100
     for n in range(1, 32):
         calls.append(["Core/echo", {"#x": _of(f"c{n - 1}", "Core/echo", ""), "d": deeper}, f"c{n}"])
     answer = await desk.post({"using": [CORE], "methodCalls": calls})

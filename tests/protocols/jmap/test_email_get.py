@@ -11,7 +11,7 @@ from tests.protocols.jmap.desk import PLAIN, Desk, message
 RICH = (
     b"Received: from a by b; Sun, 1 Nov 2026 09:00:00 +0000\r\n"
     b"Received: from c by d; Sun, 1 Nov 2026 08:00:00 +0000\r\n"
-    b"From: =?utf-8?q?J=C3=B6rg?= <joerg@example.net>, Friends: a@x, \"B. C\" <b@x>;\r\n"
+    b'From: =?utf-8?q?J=C3=B6rg?= <joerg@example.net>, Friends: a@x, "B. C" <b@x>;\r\n'
     b"To: alice@example.org\r\nCc: c@x\r\nReply-To: r@x\r\nSender: s@x\r\n"
     b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
     b"Date: Sun, 1 Nov 2026 10:00:00 +0100\r\nMessage-ID: <rich@example.net>\r\n"
@@ -193,7 +193,13 @@ async def test_body_values_are_those_asked_for() -> None:
 async def test_body_values_are_cut_between_characters() -> None:
     desk = Desk()
     email = desk.deliver(RICH)
-    for octets, value in ((3, "Gr"), (4, "Grü"), (5, "Grü"), (12, "Grüße, Tex"), (13, "Grüße, Text")):
+    for octets, value in (
+        (3, "Gr"),
+        (4, "Grü"),
+        (5, "Grü"),
+        (12, "Grüße, Tex"),
+        (13, "Grüße, Text"),
+    ):
         options = {"fetchTextBodyValues": True, "maxBodyValueBytes": octets}
         told = (await got(desk, email, "bodyValues", **options))["bodyValues"]["1"]
         assert (told["value"], told["isTruncated"]) == (value, octets < 13)

@@ -76,9 +76,7 @@ async def test_threads_are_collapsed_to_their_newest() -> None:
     assert (told["ids"], told["total"]) == ([last, other], 2)
     told = await desk.call("Email/query", calculateTotal=True)
     assert (told["ids"], told["total"]) == ([last, other, first], 3)
-    (thread,) = {
-        e["threadId"] for e in (await desk.call("Email/get", ids=[first, last]))["list"]
-    }
+    (thread,) = {e["threadId"] for e in (await desk.call("Email/get", ids=[first, last]))["list"]}
     told = await desk.call("Thread/get", ids=[thread, "t99", "x"])
     assert told["list"] == [{"id": thread, "emailIds": [first, last]}]
     assert told["notFound"] == ["t99", "x"]

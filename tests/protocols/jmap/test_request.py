@@ -158,7 +158,9 @@ json_values = st.recursive(
     | st.integers(-(2**53) + 1, 2**53 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc~/*"), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text("abc~/*"), inner, max_size=4)
+    ),
 )
 
 
@@ -167,7 +169,7 @@ def test_i_json_comes_through_whole(value: Any) -> None:
     assert decode_ijson(msgspec.json.encode(value)) == value
 
 
-@given(st.binary(max_size=200) | st.text("{}[]\",:\\ud80019eE.-", max_size=60).map(str.encode))
+@given(st.binary(max_size=200) | st.text('{}[]",:\\ud80019eE.-', max_size=60).map(str.encode))
 def test_any_octets_are_a_request_or_refused(body: bytes) -> None:
     try:
         parse(body)
