@@ -1,0 +1,80 @@
+"""Consensus by Raft: a sans-IO core, its durable log, and the Trio task that drives both."""
+
+from raft.config import BadConfig, RaftConfig
+from raft.core import Core
+from raft.disk import Disk, DiskFailed, DiskFile, OsDisk
+from raft.driver import Driver
+from raft.messages import Message
+from raft.model import (
+    CLUSTER_ID_BYTES,
+    Entry,
+    EntryKind,
+    HardState,
+    Index,
+    Membership,
+    ReplicaId,
+    SnapshotMeta,
+    Term,
+)
+from raft.ports import (
+    EntryTooLarge,
+    LogWriter,
+    NoLeader,
+    PeerStatus,
+    ReadTimeout,
+    StateAheadOfLog,
+    StateMachine,
+    Status,
+    TooBusy,
+    Transport,
+)
+from raft.ready import Ready
+from raft.recovery import WalCorrupt, WrongLog
+from raft.stable import DurableLog, LogStorage, MemoryLog, open_log
+from raft.state import Role
+from raft.wire import WireError, decode, encode
+from raft.writer import InlineWriter, ThreadWriter
+
+__all__ = [
+    "CLUSTER_ID_BYTES",
+    "BadConfig",
+    "Core",
+    "Disk",
+    "DiskFailed",
+    "DiskFile",
+    "Driver",
+    "DurableLog",
+    "Entry",
+    "EntryKind",
+    "EntryTooLarge",
+    "HardState",
+    "Index",
+    "InlineWriter",
+    "LogStorage",
+    "LogWriter",
+    "Membership",
+    "MemoryLog",
+    "Message",
+    "NoLeader",
+    "OsDisk",
+    "PeerStatus",
+    "RaftConfig",
+    "ReadTimeout",
+    "Ready",
+    "ReplicaId",
+    "Role",
+    "SnapshotMeta",
+    "StateAheadOfLog",
+    "StateMachine",
+    "Status",
+    "Term",
+    "ThreadWriter",
+    "TooBusy",
+    "Transport",
+    "WalCorrupt",
+    "WireError",
+    "WrongLog",
+    "decode",
+    "encode",
+    "open_log",
+]

@@ -1,0 +1,255 @@
+"""The consensus core: time, messages and finished disk work in; a Ready out. No I/O.
+
+The rule of terms and the table of what handles which message are here; the rest is one file per
+section of the paper. Every call takes the time of its event, in whole milliseconds that never go
+back. A core belongs to one task.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, Final
+
+from raft import election, following, reads, replication
+from raft.config import RaftConfig
+from raft.log import RaftLog
+from raft.messages import (
+    Append,
+    AppendReject,
+    AppendReply,
+    Heartbeat,
+    HeartbeatReply,
+    Message,
+    Propose,
+    ReadReply,
+    ReadRequest,
+    TimeoutNow,
+    VoteReply,
+    VoteRequest,
+)
+from raft.model import (
+    ENTRY_HEADER_BYTES,
+    NOBODY,
+    Entry,
+    EntryKind,
+    HardState,
+    Index,
+    Membership,
+    ReplicaId,
+)
+from raft.ready import Ready
+from raft.state import (
+    Reads,
+    Role,
+    State,
+    become_follower,
+    draw_election_deadline,
+    finish_flushes,
+    send,
+    take_persist,
+)
+
+# Tickets of readers start at random multiples of this, so that an answer meant for an earlier
+# boot of the same replica fits no reader of this one.
+_TICKETS_PER_BOOT: Final = 1 << 32
+
+
+def entry_fits(config: RaftConfig, payload: bytes) -> bool:
+    """Whether a payload makes an entry that every replica can store and read back."""
+    return len(payload) + ENTRY_HEADER_BYTES <= config.entry_bytes_max
+
+
+def _on_propose(state: State, message: Propose) -> None:
+    if state.role is not Role.LEADER or state.handover is not None:
+        return
+    if state.uncommitted_bytes >= state.config.uncommitted_bytes_max:
+        return
+    payloads = [p for p in message.payloads if entry_fits(state.config, p)]
+    if payloads:
+        replication.append_payloads(state, EntryKind.NORMAL, payloads)
+
+
+_HANDLERS: Final[dict[type[Any], Callable[[State, Any], None]]] = {
+    VoteRequest: election.on_vote_request,
+    VoteReply: election.on_vote_reply,
+    Append: following.on_append,
+    AppendReply: replication.on_append_reply,
+    AppendReject: replication.on_append_reject,
+    Heartbeat: following.on_heartbeat,
+    HeartbeatReply: replication.on_heartbeat_reply,
+    Propose: _on_propose,
+    ReadRequest: reads.on_read_request,
+    ReadReply: reads.on_read_reply,
+    TimeoutNow: election.on_timeout_now,
+}
+# These say nothing about an election: their term neither raises ours nor makes them stale.
+_TERMLESS: Final = (Propose, ReadRequest, ReadReply)
+
+
+class Core:
+    """One replica of one group."""
+
+    def __init__(
+        self,
+        *,
+        config: RaftConfig,
+        replica: ReplicaId,
+        membership: Membership,
+        log: RaftLog,
+        hard_state: HardState,
+        applied: Index,
+        random: Random,
+        now_ms: int,
+        group: int = 0,
+    ) -> None:
+        """Start as a follower of what the disk remembers; the first election waits its time."""
+        assert applied <= log.last, (applied, log.last)
+        base = random.getrandbits(30) * _TICKETS_PER_BOOT + 1
+        self.state: Final = State(
+            config=config,
+            replica=replica,
+            group=group,
+            membership=membership,
+            log=log,
+            random=random,
+            reads=Reads(base=base, ticket=base, answered=base),
+            term=hard_state.term,
+            vote=hard_state.vote,
+            commit=applied,  # what was applied had been committed
+            applied=applied,
+            now_ms=now_ms,
+        )
+        draw_election_deadline(self.state)
+
+    def tick(self, now_ms: int) -> None:
+        """Time has passed: heartbeat, campaign, or give up leading."""
+        state = self._at(now_ms)
+        if state.role is Role.LEADER:
+            self._tick_leader(state)
+        elif now_ms >= state.election_due_ms:
+            election.on_election_timeout(state)
+
+    def _tick_leader(self, state: State) -> None:
+        silent_ms = state.now_ms - replication.quorum_heard_ms(state)
+        if silent_ms >= state.config.election_ms_max or state.is_disk_silent:
+            # CheckQuorum: without a majority, or a disk, somebody else must be able to lead.
+            become_follower(state, state.term, NOBODY)
+            return
+        if state.handover is not None and state.now_ms >= state.handover.until_ms:
+            state.handover = None  # it failed; go on leading
+        if state.now_ms >= state.heartbeat_due_ms:
+            replication.send_heartbeats(state)
+
+    def step(self, message: Message, now_ms: int) -> None:
+        """Handle one message. What is not for us, or is out of date, changes nothing."""
+        state = self._at(now_ms)
+        if message.to != state.replica or message.group != state.group:
+            return
+        if message.sender not in state.membership.everyone:
+            return
+        if type(message) in _TERMLESS or self._accept_term(state, message):
+            _HANDLERS[type(message)](state, message)
+
+    def _accept_term(self, state: State, message: Message) -> bool:
+        """Paper 5.1: a newer term makes us follow; an older one is told ours or is ignored."""
+        if isinstance(message, VoteRequest):
+            if message.term < state.term:
+                election.refuse_old_term(state, message)
+                return False
+            if not message.handover and election.is_leader_alive(state):
+                # Thesis 4.2.3; within one term the answer could only be no.
+                return False
+            if message.term > state.term and not message.pre:
+                become_follower(state, message.term, NOBODY)
+            return True
+        if message.term < state.term:
+            if isinstance(message, Append | Heartbeat):
+                # A leader of an older term that never hears of ours would lead on, deaf.
+                hint = AppendReject(state.group, state.replica, message.sender, state.term, 0, 0, 0)
+                send(state, hint)
+            return False
+        if message.term > state.term:
+            if isinstance(message, VoteReply) and message.pre and message.granted:
+                return True  # it speaks of the term we would open
+            is_leader = isinstance(message, Append | Heartbeat)
+            become_follower(state, message.term, message.sender if is_leader else NOBODY)
+        return True
+
+    def propose(self, payloads: Sequence[bytes], now_ms: int) -> bool:
+        """Append payloads as leader, or pass them to the leader. False: nobody takes them."""
+        state = self._at(now_ms)
+        if state.role is Role.LEADER:
+            if state.handover is not None:
+                return False
+            replication.append_payloads(state, EntryKind.NORMAL, list(payloads))
+            return True
+        if state.leader == NOBODY:
+            return False
+        send(
+            state,
+            Propose(state.group, state.replica, state.leader, state.term, tuple(payloads)),
+        )
+        return True
+
+    def take_read_ticket(self, now_ms: int) -> int:
+        """Register readers; a later Ready says from which index their ticket may read."""
+        return reads.take_ticket(self._at(now_ms))
+
+    def hand_over(self, target: ReplicaId, now_ms: int) -> bool:
+        """Begin to transfer leadership; False when the target cannot take it soon."""
+        return replication.start_handover(self._at(now_ms), target)
+
+    def peer_lost(self, replica: ReplicaId, now_ms: int) -> None:
+        """A hint that a replica's process died: if it led, campaign soon instead of waiting.
+
+        Only a hint: pre-vote still needs a majority that lost the leader too.
+        """
+        state = self._at(now_ms)
+        if state.role is Role.FOLLOWER and state.leader == replica:
+            state.heard_leader_ms = now_ms - state.config.election_ms_min
+            soon = state.random.randint(state.config.tick_ms, 2 * state.config.heartbeat_ms)
+            state.election_due_ms = min(state.election_due_ms, now_ms + soon)
+
+    def persisted(self, number: int, now_ms: int) -> None:
+        """The disk has finished every step up to `number`."""
+        state = self._at(now_ms)
+        for answer in finish_flushes(state, number):
+            if answer.to == state.replica:
+                self.step(answer, now_ms)
+            else:
+                send(state, answer)
+        replication.commit_what_is_agreed(state)
+
+    def ready(self, now_ms: int) -> Ready:
+        """Take the work of this turn."""
+        state = self._at(now_ms)
+        reads.advance(state)
+        replication.send_due_appends(state)
+        persist = take_persist(state)
+        send_now, state.outbox = tuple(state.outbox), []
+        confirmed, state.reads.confirmed = state.reads.confirmed, None
+        return Ready(persist, send_now, confirmed)
+
+    @property
+    def applicable(self) -> Index:
+        """The last entry that may be applied: committed, and on our own disk too.
+
+        Applying ahead of our own disk could leave, after a crash, a state machine that knows
+        more than its log.
+        """
+        return min(self.state.commit, self.state.log.durable)
+
+    def take_committed(self) -> Sequence[Entry]:
+        """The next entries to apply, bounded in number and bytes; empty when there are none."""
+        state = self.state
+        config = state.config
+        high = min(self.applicable, state.applied + config.apply_entries_max)
+        entries = state.log.slice(state.applied + 1, high, config.apply_bytes_max)
+        if entries:
+            assert entries[0].index == state.applied + 1, (entries[0].index, state.applied)
+            state.applied = entries[-1].index
+        return entries
+
+    def _at(self, now_ms: int) -> State:
+        assert now_ms >= self.state.now_ms, (now_ms, self.state.now_ms)
+        self.state.now_ms = now_ms
+        return self.state

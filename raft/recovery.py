@@ -1,0 +1,272 @@
+"""Reading a log directory after a stop of any kind: what is there, what was torn, what is broken.
+
+The last segment may end in a torn flush: written, but never synced and so never acknowledged. It
+is cut, whole. Damage is corruption, refused with its place, when anything proves that the damaged
+bytes had been synced: a later flush or seal that says so, or the header of the next segment.
+
+The seal stands in a block of its own, so one damaged place cannot take both a flush and its
+proof. Where both are gone (a file cut short, a power cut between fdatasync and the write-back of
+the seal together with damage of the flush), the tail counts as torn. Holding such a replica back
+from elections, and fetching refused entries from other replicas, are not built yet.
+"""
+
+from array import array
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Final
+
+from raft.disk import Disk
+from raft.model import Entry, HardState, Index, Persist, ReplicaId, Term
+from raft.segment import (
+    BLOCK_BYTES,
+    FLUSH_HEADER_BYTES,
+    BadSegment,
+    FlushHeader,
+    Header,
+    Record,
+    RecordType,
+    body_crc,
+    next_block,
+    unpack_flush_header,
+    unpack_header,
+    unpack_record,
+)
+
+SEGMENT_SUFFIX: Final = ".wal"
+UNFINISHED_SUFFIX: Final = ".tmp"
+_OFFSET_BITS: Final = 32
+
+
+class WalCorrupt(Exception):
+    """Bytes that had been acknowledged do not read back."""
+
+
+class WrongLog(Exception):
+    """The directory holds the log of another replica or cluster."""
+
+
+def segment_name(sequence: int, first_index: Index) -> str:
+    """File name; sorts in the order of sequence."""
+    return f"{sequence:016x}-{first_index:016x}{SEGMENT_SUFFIX}"
+
+
+@dataclass(slots=True)
+class Positions:
+    """Where every entry stands: one u64 each, segment sequence << 32 | offset.
+
+    The writer thread appends and truncates; the loop reads positions of durable entries only,
+    which are not changed meanwhile.
+    """
+
+    places: "array[int]" = field(default_factory=lambda: array("Q"))
+
+    @property
+    def last(self) -> Index:
+        """The last entry that has a place."""
+        return len(self.places)
+
+    def put(self, index: Index, sequence: int, offset: int) -> None:
+        """Entry `index` is the next one, or replaces an equal one that was copied."""
+        assert 0 < index <= len(self.places) + 1, (index, len(self.places))
+        place = sequence << _OFFSET_BITS | offset
+        if index <= len(self.places):
+            self.places[index - 1] = place
+        else:
+            self.places.append(place)
+
+    def truncate(self, first: Index) -> None:
+        """Forget entries from `first` on."""
+        del self.places[first - 1 :]
+
+    def place(self, index: Index) -> tuple[int, int]:
+        """(segment sequence, offset) of an entry."""
+        place = self.places[index - 1]
+        return place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a log directory holds."""
+
+    hard_state: HardState = field(default_factory=HardState)
+    positions: Positions = field(default_factory=Positions)
+    term_runs: list[tuple[Index, Term]] = field(default_factory=list)
+    salts: dict[int, int] = field(default_factory=dict)  # by segment sequence
+    names: dict[int, str] = field(default_factory=dict)
+    next_sequence: int = 1
+    sealed_end: int = 0  # of the last segment: proven to be on the disk
+    sealed_crc: int = 0  # of all flushes up to there
+    tail: list[Persist] = field(default_factory=list)  # valid, but perhaps not on the disk
+    torn_at: int | None = None
+
+
+def recover(disk: Disk, directory: str, *, cluster: bytes, replica: ReplicaId) -> Recovered:
+    """Read all segments in order; raises WalCorrupt, WrongLog, DiskFailed."""
+    recovered = Recovered()
+    sequences = _sequences(disk, directory, recovered)
+    data = disk.read(_path(directory, recovered.names[sequences[0]])) if sequences else b""
+    for sequence in sequences:
+        name = recovered.names[sequence]
+        header = _read_header(name, data, sequence, cluster, replica, recovered)
+        is_last = sequence == sequences[-1]
+        following = b""
+        end: int | None = None
+        if not is_last:
+            following = disk.read(_path(directory, recovered.names[sequence + 1]))
+            end = _read_previous_end(recovered.names[sequence + 1], following)
+        _Segment(name, data, header, recovered).read(end)
+        data = following
+    return recovered
+
+
+def _path(directory: str, name: str) -> str:
+    return f"{directory}/{name}"
+
+
+def _sequences(disk: Disk, directory: str, recovered: Recovered) -> list[int]:
+    for name in disk.list_names(directory):
+        if name.endswith(UNFINISHED_SUFFIX):
+            disk.remove(_path(directory, name))
+        elif name.endswith(SEGMENT_SUFFIX):
+            try:
+                sequence = int(name.split("-")[0], 16)
+            except ValueError:
+                raise WalCorrupt(f"{name}: not the name of a log segment") from None
+            recovered.names[sequence] = name
+    sequences = sorted(recovered.names)
+    if sequences and sequences != list(range(1, sequences[-1] + 1)):
+        present = set(sequences)
+        missing = next(n for n in range(1, sequences[-1] + 1) if n not in present)
+        raise WalCorrupt(f"{directory}: segment {missing} of {sequences[-1]} is missing")
+    recovered.next_sequence = len(sequences) + 1
+    return sequences
+
+
+def _read_previous_end(name: str, data: bytes) -> int:
+    try:
+        return unpack_header(data[:BLOCK_BYTES]).previous_end
+    except BadSegment as error:
+        raise WalCorrupt(f"{name}, offset 0: {error}") from error
+
+
+def _read_header(
+    name: str, data: bytes, sequence: int, cluster: bytes, replica: ReplicaId, found: Recovered
+) -> Header:
+    try:
+        header = unpack_header(data[:BLOCK_BYTES])
+    except BadSegment as error:
+        raise WalCorrupt(f"{name}, offset 0: {error}") from error
+    if header.cluster != cluster or header.replica != replica:
+        raise WrongLog(
+            f"{name} belongs to replica {header.replica:x} of cluster {header.cluster.hex()}, "
+            f"not to replica {replica:x} of cluster {cluster.hex()}"
+        )
+    if header.sequence != sequence or header.previous_crc != found.sealed_crc:
+        raise WalCorrupt(f"{name}, offset 0: it does not continue the segment before it")
+    found.salts[sequence] = header.salt
+    found.hard_state = header.hard_state
+    return header
+
+
+class _Segment:
+    """One pass over one segment, adding what it holds to the findings."""
+
+    def __init__(self, name: str, data: bytes, header: Header, found: Recovered) -> None:
+        self._name = name
+        self._data = data
+        self._header = header
+        self._found = found
+        self._offset = BLOCK_BYTES
+        self._number = 0
+        self._crc = header.previous_crc
+        found.sealed_end, found.tail = BLOCK_BYTES, []
+
+    def read(self, end: int | None) -> None:
+        """Up to `end`, all of which must be whole; without an end, up to a seal or a torn tail."""
+        while end is None or self._offset < end:
+            flush = self._flush()
+            if flush is None:
+                if end is not None:
+                    raise self._corrupt("a flush that was synced does not read back")
+                self._check_torn()
+                return
+            # A flush begins only when the one before is synced, and says so.
+            self._sealed_here()
+            if flush.length == 0:
+                return
+            self._apply(flush)
+        if self._offset != end:
+            raise self._corrupt(f"flushes end here and not at {end}")
+        self._sealed_here()
+
+    def _sealed_here(self) -> None:
+        self._found.sealed_end, self._found.sealed_crc = self._offset, self._crc
+        self._found.tail = []
+
+    def _flush(self) -> FlushHeader | None:
+        """The flush here, when it and all of its body are what was written."""
+        flush = unpack_flush_header(self._data, self._offset, self._header.salt)
+        if flush is None or flush.number != self._number:
+            return None
+        if flush.synced_up_to != self._offset or flush.previous_crc != self._crc:
+            return None
+        body = self._body(flush)
+        if len(body) != flush.length:
+            return None
+        return flush if body_crc(body, flush.previous_crc) == flush.body_crc else None
+
+    def _body(self, flush: FlushHeader) -> bytes:
+        start = self._offset + FLUSH_HEADER_BYTES
+        return self._data[start : start + flush.length]
+
+    def _apply(self, flush: FlushHeader) -> None:
+        body, start = self._body(flush), self._offset + FLUSH_HEADER_BYTES
+        position = 0
+        while position < len(body):
+            try:
+                record, position = unpack_record(body, position, self._header.salt, at=start)
+            except BadSegment as error:
+                raise self._corrupt(str(error)) from error
+            self._take(record)
+        self._crc = flush.body_crc
+        self._offset = next_block(start + flush.length)
+        self._number += 1
+
+    def _take(self, record: Record) -> None:
+        found = self._found
+        match record.type:
+            case RecordType.HARD_STATE:
+                found.hard_state = HardState(record.term, record.index)
+                found.tail.append(Persist(0, found.hard_state, None, ()))
+            case RecordType.TRUNCATE:
+                found.positions.truncate(record.index)
+                _truncate_runs(found.term_runs, record.index)
+                found.tail.append(Persist(0, None, record.index, ()))
+            case RecordType.ENTRY:
+                assert record.entry is not None
+                self._take_entry(record.entry, record.offset)
+
+    def _take_entry(self, entry: Entry, offset: int) -> None:
+        found = self._found
+        if entry.index != found.positions.last + 1:
+            raise self._corrupt(f"entry {entry.index} follows entry {found.positions.last}")
+        found.positions.put(entry.index, self._header.sequence, offset)
+        if not found.term_runs or found.term_runs[-1][1] != entry.term:
+            found.term_runs.append((entry.index, entry.term))
+        found.tail.append(Persist(0, None, None, (entry,)))
+
+    def _check_torn(self) -> None:
+        """The flush here is not whole: make sure that nobody can have relied on it."""
+        for offset in range(self._offset + BLOCK_BYTES, len(self._data), BLOCK_BYTES):
+            later = unpack_flush_header(self._data, offset, self._header.salt)
+            if later is not None and later.synced_up_to > self._offset:
+                raise self._corrupt(f"damaged, though synced before offset {offset} was written")
+        if any(self._data[self._offset : self._offset + BLOCK_BYTES]):
+            self._found.torn_at = self._offset
+
+    def _corrupt(self, why: str) -> WalCorrupt:
+        return WalCorrupt(f"{self._name}, offset {self._offset}: {why}")
+
+
+def _truncate_runs(runs: list[tuple[Index, Term]], first: Index) -> None:
+    del runs[bisect_left(runs, (first, 0)) :]

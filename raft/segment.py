@@ -1,0 +1,241 @@
+"""The bytes of one log segment; pack stands beside unpack, nothing here touches a disk.
+
+    block 0      header, twice (at 0 and at 2048), each with its own crc
+    block n...   a flush, starting on a 4 KiB boundary
+                 flush header | record | record ... each padded to 8 bytes | zeros
+    last block   a seal: a flush header of length 0, written after the fdatasync it tells of
+
+    header   magic 8s | version u16 | 0 u16 | sequence u64 | salt u64 | cluster 16s | replica u64
+             | first index u64 | previous end u64 | previous crc u32 | term u64 | vote u64 | crc u32
+    flush    magic u32 | 0 u32 | number u64 | synced up to u64 | length u32 | previous crc u32
+             | body crc u32 | header crc u32
+    record   crc u32 | length u32 | type u8 | kind u8 | 0 u16 | group u32 | term u64 | index u64
+             | payload
+
+Checksums are zlib.crc32. A record's is seeded with the segment's salt, so a single record can be
+verified when it is read back, and bytes of an older file in the same place never pass. A flush's
+body crc is seeded with that of the flush before, over segments too, so a lost write shows.
+`synced up to` is the proof that everything before it had been acknowledged: damage there is
+corruption and never a torn tail.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+from zlib import crc32
+
+from raft.model import KIB, KINDS_KNOWN, Entry, EntryKind, HardState, Index, Persist, Term
+
+VERSION: Final = 1
+BLOCK_BYTES: Final = 4 * KIB
+
+_MAGIC: Final = b"TRIRWAL\n"
+_FLUSH_MAGIC: Final = 0x54524657
+_COPY_OFFSETS: Final = (0, BLOCK_BYTES // 2)
+_HEADER: Final = struct.Struct(">8sHHQQ16sQQQIQQ")
+_CRC: Final = struct.Struct(">I")
+_FLUSH: Final = struct.Struct(">IIQQIII")
+FLUSH_HEADER_BYTES: Final = _FLUSH.size + _CRC.size
+_RECORD: Final = struct.Struct(">IBBHIQQ")
+RECORD_HEADER_BYTES: Final = _CRC.size + _RECORD.size
+_PADDING: Final = tuple(bytes(-length % 8) for length in range(8))
+
+
+class RecordType(IntEnum):
+    """Numbers on disk, never renumbered. 4 to 6 are kept for snapshots, membership and marks."""
+
+    ENTRY = 1
+    HARD_STATE = 2
+    TRUNCATE = 3
+
+
+class BadSegment(ValueError):
+    """These bytes are not what this version writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a segment says of itself, and of the end of the one before it."""
+
+    sequence: int
+    salt: int
+    cluster: bytes
+    replica: int
+    first_index: Index
+    previous_end: int  # the segment before counts up to here, all of it synced
+    previous_crc: int
+    hard_state: HardState
+
+
+@dataclass(frozen=True, slots=True)
+class FlushHeader:
+    """One write and one fdatasync; length 0 is a seal."""
+
+    number: int
+    synced_up_to: int
+    length: int
+    previous_crc: int
+    body_crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it was read; `offset` is where it stands in the segment."""
+
+    type: RecordType
+    group: int
+    term: Term
+    index: Index
+    entry: Entry | None
+    offset: int
+
+
+def pack_header(header: Header) -> bytes:
+    """The first block of a segment."""
+    body = _HEADER.pack(
+        _MAGIC,
+        VERSION,
+        0,
+        header.sequence,
+        header.salt,
+        header.cluster,
+        header.replica,
+        header.first_index,
+        header.previous_end,
+        header.previous_crc,
+        header.hard_state.term,
+        header.hard_state.vote,
+    )
+    copy = body + _CRC.pack(crc32(body))
+    block = bytearray(BLOCK_BYTES)
+    for offset in _COPY_OFFSETS:
+        block[offset : offset + len(copy)] = copy
+    return bytes(block)
+
+
+def unpack_header(data: bytes) -> Header:
+    """Whichever copy is whole; BadSegment when neither is."""
+    for offset in _COPY_OFFSETS:
+        body = data[offset : offset + _HEADER.size]
+        crc = data[offset + _HEADER.size : offset + _HEADER.size + _CRC.size]
+        if len(crc) < _CRC.size or _CRC.unpack(crc)[0] != crc32(body):
+            continue
+        magic, version, _, sequence, salt, cluster, replica, *rest = _HEADER.unpack(body)
+        first_index, previous_end, previous_crc, term, vote = rest
+        if magic != _MAGIC or version != VERSION:
+            raise BadSegment(f"log format {version}, this version knows {VERSION}")
+        return Header(
+            sequence,
+            salt,
+            cluster,
+            replica,
+            first_index,
+            previous_end,
+            previous_crc,
+            HardState(term, vote),
+        )
+    raise BadSegment("neither copy of the header is whole")
+
+
+def _seed(salt: int) -> int:
+    return salt & 0xFFFFFFFF
+
+
+def pack_flush_header(header: FlushHeader, salt: int) -> bytes:
+    """The header of a flush or of a seal."""
+    body = _FLUSH.pack(
+        _FLUSH_MAGIC,
+        0,
+        header.number,
+        header.synced_up_to,
+        header.length,
+        header.previous_crc,
+        header.body_crc,
+    )
+    return body + _CRC.pack(crc32(body, _seed(salt)))
+
+
+def unpack_flush_header(data: bytes, offset: int, salt: int) -> FlushHeader | None:
+    """The flush header at this place; None when there is no valid one of this segment."""
+    body = data[offset : offset + _FLUSH.size]
+    crc = data[offset + _FLUSH.size : offset + FLUSH_HEADER_BYTES]
+    if len(crc) < _CRC.size or _CRC.unpack(crc)[0] != crc32(body, _seed(salt)):
+        return None
+    magic, _, number, synced_up_to, length, previous_crc, body_crc = _FLUSH.unpack(body)
+    if magic != _FLUSH_MAGIC:
+        return None
+    return FlushHeader(number, synced_up_to, length, previous_crc, body_crc)
+
+
+def pack_steps(
+    steps: Sequence[Persist], group: int, salt: int, entries_at: list[tuple[Index, int]]
+) -> bytes:
+    """Records of these steps in order; notes (index, place in the body) of every entry."""
+    parts: list[bytes] = []
+    size = 0
+    seed = _seed(salt)
+    pack, pack_crc, padding = _RECORD.pack, _CRC.pack, _PADDING
+    for step in steps:
+        if step.hard_state is not None:
+            term, vote = step.hard_state.term, step.hard_state.vote
+            head = pack(0, RecordType.HARD_STATE, 0, 0, group, term, vote)
+            parts += (pack_crc(crc32(head, seed)), head)
+            size += RECORD_HEADER_BYTES
+        if step.truncate_from is not None:
+            head = pack(0, RecordType.TRUNCATE, 0, 0, group, 0, step.truncate_from)
+            parts += (pack_crc(crc32(head, seed)), head)
+            size += RECORD_HEADER_BYTES
+        for index, term, kind, payload in step.entries:
+            length = len(payload)
+            head = pack(length, RecordType.ENTRY, kind, 0, group, term, index)
+            pad = padding[length & 7]
+            parts += (pack_crc(crc32(payload, crc32(head, seed))), head, payload, pad)
+            entries_at.append((index, size))
+            size += RECORD_HEADER_BYTES + length + len(pad)
+    return b"".join(parts)
+
+
+def unpack_record(data: bytes, offset: int, salt: int, *, at: int = 0) -> tuple[Record, int]:
+    """The record at this place of `data` (which starts at byte `at` of the segment), and its end.
+
+    BadSegment when it is damaged, cut short, or of a kind this version does not know.
+    """
+    start = offset + _CRC.size
+    body = offset + RECORD_HEADER_BYTES
+    if body > len(data):
+        raise BadSegment(f"record at {at + offset} is cut short")
+    length, number, kind, _, group, term, index = _RECORD.unpack_from(data, start)
+    payload = data[body : body + length]
+    crc = crc32(payload, crc32(data[start:body], _seed(salt)))
+    if len(payload) != length or _CRC.unpack_from(data, offset)[0] != crc:
+        raise BadSegment(f"record at {at + offset} is damaged")
+    try:
+        record_type = RecordType(number)
+        entry_kind = EntryKind(kind)
+    except ValueError as error:
+        raise BadSegment(f"record at {at + offset}: {error}") from error
+    entry = None
+    if record_type is RecordType.ENTRY:
+        if entry_kind not in KINDS_KNOWN:
+            raise BadSegment(f"record at {at + offset}: {entry_kind.name} is not supported yet")
+        entry = Entry(index, term, entry_kind, payload)
+    end = body + length + (-length % 8)
+    return Record(record_type, group, term, index, entry, at + offset), end
+
+
+def record_bytes(data: bytes, offset: int) -> int:
+    """How long the record at this place claims to be; the caller has its header whole."""
+    (length,) = _CRC.unpack_from(data, offset + _CRC.size)
+    return RECORD_HEADER_BYTES + int(length)
+
+
+def body_crc(body: bytes, previous_crc: int) -> int:
+    """The chained checksum of a flush."""
+    return crc32(body, previous_crc)
+
+
+def next_block(offset: int) -> int:
+    """The first block boundary at or after this place."""
+    return (offset + BLOCK_BYTES - 1) // BLOCK_BYTES * BLOCK_BYTES

@@ -1,0 +1,154 @@
+"""LogStorage: what survives a restart. Durable on a disk, and its twin in memory for tests.
+
+Both pass the same contract tests. Snapshots will be kept beside the log here.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+from raft.disk import Disk
+from raft.model import Entry, HardState, Index, Persist, ReplicaId, Term
+from raft.wal import SEGMENT_BYTES, Wal
+
+
+class LogStorage(Protocol):
+    """The log and the hard state of one replica."""
+
+    @property
+    def cluster(self) -> bytes:
+        """Whose log this is."""
+        ...
+
+    @property
+    def replica(self) -> ReplicaId:
+        """Whose log this is."""
+        ...
+
+    @property
+    def hard_state(self) -> HardState:
+        """Term and vote as last written."""
+        ...
+
+    @property
+    def last(self) -> Index:
+        """The last entry written."""
+        ...
+
+    @property
+    def term_runs(self) -> Sequence[tuple[Index, Term]]:
+        """(first index, term) of each run of equal terms, as found when opened."""
+        ...
+
+    def write(self, steps: Sequence[Persist]) -> None:
+        """Make these steps durable, in order; blocks; raises DiskFailed, which is final."""
+        ...
+
+    def read(self, low: Index, high: Index, bytes_max: int) -> list[Entry]:
+        """Durable entries low..high, cut after bytes_max but never empty."""
+        ...
+
+    @property
+    def needs_spare(self) -> bool:
+        """Whether `prepare` would save a later write from stalling."""
+        ...
+
+    def prepare(self) -> None:
+        """Get the next file ready; may run beside `write`."""
+        ...
+
+    def close(self) -> None:
+        """Release what is open; everything written is durable already."""
+        ...
+
+
+class DurableLog(Wal):
+    """LogStorage on a disk."""
+
+    @property
+    def cluster(self) -> bytes:
+        """As written in every segment."""
+        return self._cluster
+
+    @property
+    def replica(self) -> ReplicaId:
+        """As written in every segment."""
+        return self._replica
+
+
+def open_log(
+    disk: Disk,
+    directory: str,
+    *,
+    cluster: bytes,
+    replica: ReplicaId,
+    random: Random,
+    segment_bytes: int = SEGMENT_BYTES,
+) -> DurableLog:
+    """Recover or create the log in a directory; raises WalCorrupt, WrongLog or DiskFailed."""
+    return DurableLog(
+        disk,
+        directory,
+        cluster=cluster,
+        replica=replica,
+        random=random,
+        segment_bytes=segment_bytes,
+    )
+
+
+class MemoryLog:
+    """LogStorage that forgets when the process ends."""
+
+    def __init__(self, *, cluster: bytes, replica: ReplicaId) -> None:
+        """Start empty."""
+        self.cluster = cluster
+        self.replica = replica
+        self.hard_state = HardState()
+        self._entries: list[Entry] = []
+
+    @property
+    def last(self) -> Index:
+        """The last entry written."""
+        return len(self._entries)
+
+    @property
+    def term_runs(self) -> Sequence[tuple[Index, Term]]:
+        """(first index, term) of each run of equal terms."""
+        runs: list[tuple[Index, Term]] = []
+        for entry in self._entries:
+            if not runs or runs[-1][1] != entry.term:
+                runs.append((entry.index, entry.term))
+        return runs
+
+    def write(self, steps: Sequence[Persist]) -> None:
+        """Keep them."""
+        for step in steps:
+            if step.hard_state is not None:
+                self.hard_state = step.hard_state
+            if step.truncate_from is not None:
+                del self._entries[step.truncate_from - 1 :]
+            if step.entries:
+                assert step.entries[0].index == self.last + 1, (step.entries[0], self.last)
+                self._entries.extend(step.entries)
+
+    def read(self, low: Index, high: Index, bytes_max: int) -> list[Entry]:
+        """Entries low..high, cut after bytes_max but never empty."""
+        found: list[Entry] = []
+        size = 0
+        for entry in self._entries[low - 1 : high]:
+            size += len(entry.payload)
+            if found and size > bytes_max:
+                break
+            found.append(entry)
+        return found
+
+    @property
+    def needs_spare(self) -> bool:
+        """Memory needs no preparing."""
+        return False
+
+    def prepare(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,311 @@
+"""The write-ahead log: segments written by one thread, one write and one fdatasync a flush.
+
+    open     recover what is there, then begin a new segment: never append to a file of an earlier
+             boot, whose pages may be called clean and not be on the disk (consensus 3, fsyncgate)
+    write    steps -> records -> one flush; when it returns they are durable
+    seal     after the fdatasync, an unsynced note that it happened; the next flush replaces it
+    rotate   when a flush does not fit: a prepared file gets its header and its name
+
+`write` and `prepare` may run in a thread of their own; `read` serves durable entries to the loop
+meanwhile. After DiskFailed nothing more is written.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Final
+
+from raft.disk import Disk, DiskFailed, DiskFile
+from raft.model import KIB, MIB, Entry, HardState, Index, Persist, ReplicaId
+from raft.recovery import UNFINISHED_SUFFIX, WalCorrupt, recover, segment_name
+from raft.segment import (
+    BLOCK_BYTES,
+    FLUSH_HEADER_BYTES,
+    RECORD_HEADER_BYTES,
+    BadSegment,
+    FlushHeader,
+    Header,
+    body_crc,
+    next_block,
+    pack_flush_header,
+    pack_header,
+    pack_steps,
+    record_bytes,
+    unpack_record,
+)
+
+SEGMENT_BYTES: Final = 16 * MIB
+# Entries of one flush; more wait for the next, so that one write does not hold up the answers.
+FLUSH_BYTES_MAX: Final = 4 * MIB
+READ_CHUNK_BYTES: Final = 256 * KIB
+OPEN_FILES_MAX: Final = 8  # of older segments, for reading back
+GROUP: Final = 0  # one group until accounts are spread over several
+
+
+class Wal:
+    """The log of one replica in one directory."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        directory: str,
+        *,
+        cluster: bytes,
+        replica: ReplicaId,
+        random: Random,
+        segment_bytes: int = SEGMENT_BYTES,
+        flush_bytes_max: int = FLUSH_BYTES_MAX,
+    ) -> None:
+        """Recover, and begin the segment of this boot; raises WalCorrupt, WrongLog, DiskFailed."""
+        self._disk = disk
+        self._directory = directory
+        self._cluster = cluster
+        self._replica = replica
+        self._random = random
+        self._segment_bytes = segment_bytes
+        self._flush_bytes_max = flush_bytes_max
+        self._readers: OrderedDict[int, DiskFile] = OrderedDict()
+        self._spare: tuple[str, DiskFile] | None = None
+        self._spares_made = 0
+        self._is_failed = False
+        disk.make_directory(directory)
+        found = recover(disk, directory, cluster=cluster, replica=replica)
+        self.torn_at: Final = found.torn_at
+        self.term_runs: Final = tuple(found.term_runs)
+        self.hard_state: HardState = found.hard_state
+        self._positions = found.positions
+        self._salts = found.salts
+        self._names = found.names
+        self._sequence = found.next_sequence - 1
+        self._offset = found.sealed_end  # where the next flush goes
+        self._crc = found.sealed_crc  # of all flushes before it
+        self._number = 0  # of the next flush, in its segment
+        self._salt = 0
+        self._file = self._begin_segment(found.tail)
+        self._seal()
+
+    @property
+    def last(self) -> Index:
+        """The last entry written."""
+        return self._positions.last
+
+    # --- writing ---
+
+    def write(self, steps: Sequence[Persist]) -> None:
+        """Make these steps durable, in order; raises DiskFailed, after which all is over."""
+        if self._is_failed:
+            raise DiskFailed("the log stopped at an earlier error")
+        try:
+            for batch in self._batches(steps):
+                self._flush(batch)
+        except DiskFailed:
+            self._is_failed = True
+            raise
+
+    def _batches(self, steps: Sequence[Persist]) -> Iterator[list[Persist]]:
+        """Steps in portions of one flush each; a large step is cut between entries."""
+        batch: list[Persist] = []
+        room = self._flush_bytes_max
+        for step in steps:
+            head, entries = step, step.entries
+            while True:
+                count, size = _fitting(entries, room)
+                if count == len(entries):
+                    break
+                if count or batch:
+                    part = Persist(
+                        step.number, head.hard_state, head.truncate_from, entries[:count]
+                    )
+                    yield [*batch, part]
+                    head, entries = Persist(step.number, None, None, ()), entries[count:]
+                    batch, room = [], self._flush_bytes_max
+                else:
+                    room = size  # one entry alone may be larger than a flush should be
+            batch.append(Persist(step.number, head.hard_state, head.truncate_from, entries))
+            room -= size
+        if batch:
+            yield batch
+
+    def _flush(self, steps: list[Persist]) -> None:
+        entries_at: list[tuple[Index, int]] = []
+        body = pack_steps(steps, GROUP, self._salt, entries_at)
+        if self._offset + FLUSH_HEADER_BYTES + len(body) > self._segment_bytes:
+            self._rotate()
+            entries_at.clear()
+            body = pack_steps(steps, GROUP, self._salt, entries_at)
+        self._put_flush(self._file, body)
+        self._file.sync_data()
+        self._note(steps, entries_at, body)
+        self._seal()
+
+    def _seal(self) -> None:
+        """Say that all before this place is synced; the next flush overwrites it."""
+        if self._offset + FLUSH_HEADER_BYTES <= self._segment_bytes:
+            self._file.write_at(self._offset, [self._flush_header(b"")])
+
+    def _put_flush(self, file: DiskFile, body: bytes) -> None:
+        size = FLUSH_HEADER_BYTES + len(body)
+        if self._offset + size > self._segment_bytes:
+            raise DiskFailed(f"a flush of {size} bytes does not fit in a segment")
+        file.write_at(self._offset, [self._flush_header(body), body])
+
+    def _flush_header(self, body: bytes) -> bytes:
+        crc = body_crc(body, self._crc)
+        header = FlushHeader(self._number, self._offset, len(body), self._crc, crc)
+        return pack_flush_header(header, self._salt)
+
+    def _note(
+        self, steps: Sequence[Persist], entries_at: list[tuple[Index, int]], body: bytes
+    ) -> None:
+        """The flush is durable: remember where its entries stand, and what it said."""
+        start = self._offset + FLUSH_HEADER_BYTES
+        places = iter(entries_at)
+        for step in steps:
+            if step.hard_state is not None:
+                self.hard_state = step.hard_state
+            if step.truncate_from is not None:
+                self._positions.truncate(step.truncate_from)
+            for _ in step.entries:
+                index, place = next(places)
+                self._positions.put(index, self._sequence, start + place)
+        self._crc = body_crc(body, self._crc)
+        self._offset = next_block(start + len(body))
+        self._number += 1
+
+    # --- segments ---
+
+    def _rotate(self) -> None:
+        old = self._file
+        self._file = self._begin_segment([])
+        old.close()
+
+    def _begin_segment(self, tail: list[Persist]) -> DiskFile:
+        """Header and copied tail are on the disk before the file gets its name."""
+        unfinished, file = self._take_spare()
+        self._sequence += 1
+        header = Header(
+            sequence=self._sequence,
+            salt=self._random.getrandbits(64),
+            cluster=self._cluster,
+            replica=self._replica,
+            first_index=self._positions.last + 1,
+            previous_end=self._offset,
+            previous_crc=self._crc,
+            hard_state=self.hard_state,
+        )
+        self._salt = header.salt
+        self._salts[self._sequence] = header.salt
+        self._number, self._offset = 0, BLOCK_BYTES
+        file.write_at(0, [pack_header(header)])
+        entries_at: list[tuple[Index, int]] = []
+        body = pack_steps(tail, GROUP, self._salt, entries_at)
+        if tail:
+            self._put_flush(file, body)
+        file.sync_data()
+        name = segment_name(self._sequence, header.first_index)
+        self._disk.rename(unfinished, f"{self._directory}/{name}")
+        self._disk.sync_directory(self._directory)
+        self._names[self._sequence] = name
+        if tail:
+            self._note(tail, entries_at, body)
+        return file
+
+    @property
+    def needs_spare(self) -> bool:
+        """Whether the next segment should be prepared now, while this one has room."""
+        return self._spare is None and self._offset > self._segment_bytes // 2
+
+    def prepare(self) -> None:
+        """Make the file of the next segment, zeroed and synced; may run beside `write`."""
+        self._spares_made += 1
+        path = f"{self._directory}/spare-{self._spares_made}{UNFINISHED_SUFFIX}"
+        self._spare = (path, self._disk.create_zeroed(path, self._segment_bytes))
+
+    def _take_spare(self) -> tuple[str, DiskFile]:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            return spare
+        path = f"{self._directory}/segment{UNFINISHED_SUFFIX}"
+        return path, self._disk.create_zeroed(path, self._segment_bytes)
+
+    # --- reading ---
+
+    def read(self, low: Index, high: Index, bytes_max: int) -> list[Entry]:
+        """Durable entries low..high, cut after bytes_max but never empty; all verified."""
+        entries: list[Entry] = []
+        size = 0
+        chunk, chunk_sequence, chunk_at = b"", 0, 0
+        for index in range(low, high + 1):
+            sequence, offset = self._positions.place(index)
+            start = offset - chunk_at
+            if sequence != chunk_sequence or not _holds_record(chunk, start):
+                chunk, chunk_sequence, chunk_at = self._chunk(sequence, offset), sequence, offset
+                start = 0
+            entry = self._entry(chunk, start, sequence, index, chunk_at)
+            size += len(entry.payload)
+            if entries and size > bytes_max:
+                break
+            entries.append(entry)
+        return entries
+
+    def _chunk(self, sequence: int, offset: int) -> bytes:
+        """Bytes from a record on: a good piece, and never less than the record."""
+        file = self._reader(sequence)
+        chunk = file.read_at(offset, READ_CHUNK_BYTES)
+        if len(chunk) >= RECORD_HEADER_BYTES and not _holds_record(chunk, 0):
+            wanted = min(record_bytes(chunk, 0), self._segment_bytes)
+            chunk = file.read_at(offset, wanted)
+        return chunk
+
+    def _entry(self, chunk: bytes, start: int, sequence: int, index: Index, at: int) -> Entry:
+        try:
+            record, _ = unpack_record(chunk, start, self._salts[sequence], at=at)
+        except BadSegment as error:
+            raise WalCorrupt(f"{self._names[sequence]}: {error}") from error
+        if record.entry is None or record.index != index:
+            raise WalCorrupt(
+                f"{self._names[sequence]}, offset {at + start}: holds record {record.index} "
+                f"where entry {index} was written"
+            )
+        return record.entry
+
+    def _reader(self, sequence: int) -> DiskFile:
+        file = self._readers.pop(sequence, None)
+        if file is None:
+            file = self._disk.open(f"{self._directory}/{self._names[sequence]}")
+            while len(self._readers) >= OPEN_FILES_MAX:
+                self._readers.popitem(last=False)[1].close()
+        self._readers[sequence] = file
+        return file
+
+    def close(self) -> None:
+        """Release all files; what was written is durable already."""
+        self._file.close()
+        if self._spare is not None:
+            self._spare[1].close()
+        for file in self._readers.values():
+            file.close()
+        self._readers.clear()
+
+
+def _fitting(entries: Sequence[Entry], room: int) -> tuple[int, int]:
+    """How many entries fit in `room` bytes, and how many bytes they (or the first) take."""
+    size = 0
+    for count, entry in enumerate(entries):
+        taken = _record_size(len(entry.payload))
+        if size + taken > room:
+            return count, size or taken
+        size += taken
+    return len(entries), size
+
+
+def _record_size(payload: int) -> int:
+    """What a record with a payload of this length takes in a segment."""
+    return RECORD_HEADER_BYTES + (payload + 7) // 8 * 8
+
+
+def _holds_record(chunk: bytes, start: int) -> bool:
+    """Whether a whole record stands at this place of the chunk."""
+    if start < 0 or start + RECORD_HEADER_BYTES > len(chunk):
+        return False
+    return start + record_bytes(chunk, start) <= len(chunk)
