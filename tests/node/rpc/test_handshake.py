@@ -121,6 +121,38 @@ def test_no_bit_of_an_identity_may_change() -> None:
             acceptor.hear_identity(bytes(sealed))
 
 
+def test_what_we_say_does_not_open_when_it_comes_back() -> None:
+    dialer, acceptor = meet(credentials(1), credentials(2))
+    for end in (dialer, acceptor):
+        with pytest.raises(LinkLost):
+            end.receiving.open(end.sending.seal(b"mirror"))
+
+
+def test_keys_hang_on_everything_both_sides_said_and_know() -> None:
+    def first_frame(
+        *,
+        secret: bytes = SECRET,
+        cluster: bytes = b"c1",
+        hello: bytes = b"theirs",
+        dh: bytes = b"d",
+    ) -> bytes:
+        own = credentials(1, secret=secret, cluster_id=cluster)
+        end = Handshake(own, dialer=True, draw=Random(1).randbytes)
+        object.__setattr__(end, "hello", b"ours")  # without the cluster's tag
+        end._derive(dh, hello)
+        return end.identity()
+
+    frames = {
+        first_frame(),
+        first_frame(secret=b"another" * 8),
+        first_frame(cluster=b"c2"),
+        first_frame(hello=b"changed on the way"),
+        first_frame(dh=b"e"),
+    }
+    assert len(frames) == 5
+    assert first_frame() in frames
+
+
 def test_frames_open_once_and_in_order() -> None:
     sending, receiving = FrameCipher(SECRET), FrameCipher(SECRET)
     first, second = sending.seal(b"1"), sending.seal(b"2")

@@ -80,6 +80,7 @@ async def test_a_slow_answer_is_given_up_and_does_not_disturb_the_next() -> None
         await peers.call(2, GossipExchange(b"first"), timeout_s=5)
         with pytest.raises(CallLost, match="no answer within"):
             await peers.call(2, GossipExchange(b"slow"), timeout_s=0.05)
+        assert peers._peers[2].waiting == {}
         release.set()
         answer = await peers.call(2, GossipExchange(b"next"), timeout_s=5)
         assert answer == GossipAnswer(b"next")
@@ -175,13 +176,15 @@ async def test_a_nudge_dials_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_forgotten_peer_is_left_alone() -> None:
-    async with two_ends() as (peers, _, _nursery):
+    async with two_ends() as (peers, house, _):
         peers.keep(2)
         await eventually(lambda: peers.is_up(2))
+        assert house.server._links == 1
         peers.forget(2)
         assert not peers.is_up(2)
         await trio.testing.wait_all_tasks_blocked()
         assert peers.failures == {}
+        await eventually(lambda: house.server._links == 0)
 
 
 async def test_a_wrong_key_gets_no_link() -> None:
