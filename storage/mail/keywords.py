@@ -16,7 +16,7 @@ from storage.ids import AccountId, EmailId, MailboxId
 from storage.mail.errors import EmailNotFound, KeywordInvalid, TooManyEmails, TooManyKeywords
 from storage.mail.ledger import COMMAND_EMAILS_MAX, Ledger
 from storage.mail.mailbox_rows import check_mailbox
-from storage.mail.messages import meta, meta_at
+from storage.mail.messages import meta, metas_at
 from storage.mail.records import EmailMeta
 from storage.plan import Plan
 
@@ -101,14 +101,15 @@ def plan_store(
     stored: list[tuple[int, EmailMeta]] = []
     modified: list[int] = []
     ledger: Ledger | None = None
-    for uid in sorted(set(uids)):
-        old = meta_at(plan, account, mailbox, uid)
-        if old is None:
-            continue
+    after: dict[tuple[str, ...], tuple[str, ...]] = {}  # mail has few combinations of keywords
+    for uid, old in metas_at(plan, account, mailbox, uids):
         if unchanged_since is not None and old.modseq > unchanged_since:
             modified.append(uid)
             continue
-        keywords = changed_keywords(old.keywords, add=add, remove=remove, replace=replace)
+        keywords = after.get(old.keywords)
+        if keywords is None:
+            keywords = changed_keywords(old.keywords, add=add, remove=remove, replace=replace)
+            after[old.keywords] = keywords
         if keywords == old.keywords:
             stored.append((uid, old))
             continue

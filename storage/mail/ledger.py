@@ -28,6 +28,9 @@ from storage.mail.counts import (
 from storage.mail.errors import MailboxLimit, MailboxNotFound, TooManyEmails
 from storage.mail.mailbox_rows import trash_of
 from storage.mail.records import (
+    DELETED,
+    DRAFT,
+    SEEN,
     EmailMeta,
     ThreadMember,
     ThreadRecord,
@@ -47,6 +50,9 @@ COMMAND_EMAILS_MAX: Final = 500
 # What a command on several emails may write, for the unusual ones: long threads, large views.
 # The rest of the batch is for its neighbours and for the keys.
 COMMAND_OCTETS_MAX: Final = 512 * KIB
+
+# The keywords that something counts by.
+COUNTED_MARKS: Final = (SEEN, DRAFT, DELETED)
 
 # The `d` rows of this mailbox, which does not exist, put all emails of the account in order.
 ALL_MAIL: Final = MailboxId(0)
@@ -130,11 +136,15 @@ class Ledger:
         assert email is not None
         assert old is None or new is None or (old.id, old.thread) == (new.id, new.thread)
         self._emails += 1
-        self._count(old, -1)
-        self._count(new, +1)
+        if old is not None and new is not None and _counts_alike(old, new):
+            for mailbox, _ in new.mailboxes:
+                self._tally(mailbox).messages_changed = True
+        else:
+            self._count(old, -1)
+            self._count(new, +1)
+            self._date(old, new)
+            self._join(old, new)
         self._number(old, new)
-        self._date(old, new)
-        self._join(old, new)
         self._log_email(old, new)
         key = keys.email_meta_key(self.account, email.id)
         if new is None:
@@ -305,6 +315,13 @@ class Ledger:
 
     def _log(self, kind: TypeCode) -> tuple[list[int], list[int], list[int]]:
         return self._logged.setdefault(kind, ([], [], []))
+
+
+def _counts_alike(old: EmailMeta, new: EmailMeta) -> bool:
+    """Whether no count, order or thread can tell the two apart: only other keywords changed."""
+    return old.mailboxes == new.mailboxes and all(
+        (mark in old.keywords) == (mark in new.keywords) for mark in COUNTED_MARKS
+    )
 
 
 def _dated(meta: EmailMeta | None) -> tuple[MailboxId, ...]:

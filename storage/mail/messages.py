@@ -1,5 +1,8 @@
 """Reading emails: by id, by UID, by date, by thread."""
 
+from collections.abc import Iterable, Iterator
+from typing import Final
+
 from storage import blob_links, keys
 from storage.engine import Rows
 from storage.ids import AccountId, BlobId, EmailId, MailboxId, ThreadId
@@ -8,6 +11,7 @@ from storage.mail.records import (
     EmailMeta,
     EmailView,
     ThreadRecord,
+    UidRow,
     is_visible,
     unpack_meta,
     unpack_thread,
@@ -24,13 +28,16 @@ __all__ = [
     "email_view",
     "holds_blob",
     "meta",
-    "meta_at",
+    "metas_at",
     "parts",
     "thread",
     "uid_row",
     "uid_rows",
     "visible_meta",
 ]
+
+# Rows in a range for each one wanted, up to which one range read is cheaper than many point reads.
+SPARSE_MAX: Final = 4
 
 DateRow = tuple[int, EmailId, ThreadId]
 """Milliseconds received, email, thread; the first two name a place in an order by date."""
@@ -48,14 +55,34 @@ def visible_meta(rows: Rows, account: AccountId, email: EmailId) -> EmailMeta | 
     return found if found is not None and is_visible(found) else None
 
 
-def meta_at(rows: Rows, account: AccountId, mailbox: MailboxId, uid: int) -> EmailMeta | None:
-    """The email that is the mailbox's message with this UID."""
-    row = uid_row(rows, account, mailbox, uid)
-    if row is None:
-        return None
-    found = meta(rows, account, row.email)
-    assert found is not None, (account, mailbox, uid)
+def metas_at(
+    rows: Rows, account: AccountId, mailbox: MailboxId, uids: Iterable[int]
+) -> list[tuple[int, EmailMeta]]:
+    """The emails that are the mailbox's messages with these UIDs, ascending; UIDs that name
+    nothing are passed over."""
+    wanted = sorted(set(uids))
+    found: list[tuple[int, EmailMeta]] = []
+    for uid, row in _rows_at(rows, account, mailbox, wanted):
+        held = meta(rows, account, row.email)
+        assert held is not None, (account, mailbox, uid)
+        found.append((uid, held))
     return found
+
+
+def _rows_at(
+    rows: Rows, account: AccountId, mailbox: MailboxId, uids: list[int]
+) -> Iterator[tuple[int, UidRow]]:
+    """The rows of ascending UIDs: one range read where they are close together."""
+    if len(uids) > 1 and uids[-1] - uids[0] < SPARSE_MAX * len(uids):
+        wanted = set(uids)
+        for uid, row in uid_rows(rows, account, mailbox, uids[0], uids[-1]):
+            if uid in wanted:
+                yield uid, row
+        return
+    for uid in uids:
+        found = uid_row(rows, account, mailbox, uid)
+        if found is not None:
+            yield uid, found
 
 
 def email_view(rows: Rows, account: AccountId, email: EmailId) -> EmailView | None:

@@ -21,7 +21,7 @@ from storage.mail.errors import EmailNotFound, MailboxNotFound, TooManyEmails
 from storage.mail.ingest import check_mailboxes
 from storage.mail.ledger import COMMAND_EMAILS_MAX, Ledger
 from storage.mail.mailbox_rows import check_mailbox
-from storage.mail.messages import email_view, meta, meta_at, uid_rows
+from storage.mail.messages import email_view, meta, metas_at, uid_rows
 from storage.mail.records import DELETED, EmailMeta
 from storage.mail.threads import join_thread, leave_thread, unpack_hints
 from storage.plan import Plan
@@ -159,11 +159,10 @@ def _messages(
     """The messages that the UIDs name, ascending; raises MailboxNotFound, TooManyEmails."""
     check_mailbox(plan, account, source)
     check_mailbox(plan, account, target)
-    wanted = sorted(set(uids))
+    wanted = set(uids)
     if len(wanted) > COMMAND_EMAILS_MAX:
         raise TooManyEmails(f"{len(wanted)} messages are over {COMMAND_EMAILS_MAX}")
-    metas = [(uid, meta_at(plan, account, source, uid)) for uid in wanted]
-    return [(uid, found) for uid, found in metas if found is not None]
+    return metas_at(plan, account, source, wanted)
 
 
 def _moved(ledger: Ledger, old: EmailMeta, wanted: dict[MailboxId, int | None]) -> EmailMeta:
