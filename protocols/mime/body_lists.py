@@ -60,12 +60,15 @@ class _Frame:
         return index == 0 or (self.subtype != "related" and (media or not part.filename))
 
     def show(self, part: Part, attachments: list[Part]) -> None:
-        """Put a part of the body into the lists it belongs to."""
+        """Put a part of the body into the lists it belongs to.
+
+        What neither list takes is attached, as the definition of attachments has it; the RFC's
+        algorithm would lose it.
+        """
         if self.subtype == "alternative":
             kind = {"text/plain": self.text, "text/html": self.html}
-            target = kind.get(part.content_type, attachments)
-            if target is not None:
-                target.append(part)
+            target = kind.get(part.content_type)
+            (attachments if target is None else target).append(part)
             return
         if self.in_alternative:
             if part.content_type == "text/plain":
@@ -76,7 +79,8 @@ class _Frame:
             self.text.append(part)
         if self.html is not None:
             self.html.append(part)
-        if (self.text is None or self.html is None) and part.type in _MEDIA:
+        nowhere = self.text is None and self.html is None
+        if nowhere or (part.type in _MEDIA and (self.text is None or self.html is None)):
             attachments.append(part)
 
     def close(self) -> None:

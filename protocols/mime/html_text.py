@@ -1,8 +1,8 @@
 """HTML to plain text in one pass, good enough for previews and search.
 
-No tree is built, so nesting costs nothing. Each search for something that closes a construct either
-consumes what it skips or finds nothing, and what was once found missing is not searched for again:
-the work is linear in the input, which is cut at HTML_CHARS_MAX.
+No tree is built, so nesting costs nothing. Each search for what closes a construct either consumes
+what it skips, or finds nothing and then is never made again: the work is linear in the input, which
+is cut at HTML_CHARS_MAX.
 """
 
 import html
@@ -39,7 +39,6 @@ def html_to_text(source: str, *, chars_max: int | None = None) -> str:
     source = source[:HTML_CHARS_MAX]
     pieces: list[str] = []
     length = position = 0
-    dead_quotes: set[str] = set()
     while position < len(source):
         at = source.find("<", position)
         text = source[position : at if at >= 0 else len(source)]
@@ -49,7 +48,7 @@ def html_to_text(source: str, *, chars_max: int | None = None) -> str:
             length += len(text)
         if at < 0 or (chars_max is not None and length >= chars_max):
             break
-        position, shown = _after_markup(source, at, dead_quotes)
+        position, shown = _after_markup(source, at)
         if shown:
             pieces.append(shown)
     text = _LINE_EDGES.sub("\n", _SPACES_RUN.sub(" ", "".join(pieces))).strip()
@@ -61,7 +60,7 @@ def _unescape(entity: re.Match[str]) -> str:
     return html.unescape(entity.group())
 
 
-def _after_markup(source: str, at: int, dead_quotes: set[str]) -> tuple[int, str]:
+def _after_markup(source: str, at: int) -> tuple[int, str]:
     """Where reading goes on after the `<` at `at`, and what stands for it in the text."""
     if source.startswith("<!--", at):
         end = source.find("-->", at + 2)
@@ -75,7 +74,7 @@ def _after_markup(source: str, at: int, dead_quotes: set[str]) -> tuple[int, str
         assert signs is not None
         return signs.end(), signs[0]  # not markup, but what it looks like
     name = named[1].lower()
-    end = _tag_end(source, named.end(), dead_quotes)
+    end = _tag_end(source, named.end())
     if name in _SKIPPED and source[at + 1] != "/" and end < len(source):
         closing = _SKIPPED[name].search(source, end)
         return (closing.start() if closing else len(source)), ""
@@ -84,17 +83,15 @@ def _after_markup(source: str, at: int, dead_quotes: set[str]) -> tuple[int, str
     return end, " " if name in _SPACING else ""
 
 
-def _tag_end(source: str, position: int, dead_quotes: set[str]) -> int:
+def _tag_end(source: str, position: int) -> int:
     """Index after the `>` of a tag; `>` inside quoted attribute values does not count."""
     while stop := _TAG_STOP.search(source, position):
         quote = stop[1]
         if quote is None:
             return stop.end()
         position = stop.end()
-        if quote not in dead_quotes:
-            closing = source.find(quote, position)
-            if closing < 0:
-                dead_quotes.add(quote)
-            else:
-                position = closing + 1
+        # Where none closes, none follows: each kind of quote is looked for in vain but once.
+        closing = source.find(quote, position)
+        if closing >= 0:
+            position = closing + 1
     return len(source)

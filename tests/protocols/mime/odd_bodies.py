@@ -111,6 +111,7 @@ PREVIEWS: list[Odd] = [
     _preview("plain", "Hello,\n\nhow are you?\n", "Hello, how are you?"),
     _preview("quoted", "Yes.\n\nOn Monday Bob wrote:\n> Really?\n", "Yes."),
     _preview("quoted-first", "On Monday Bob wrote:\n> Really?\n\nYes.\n", "Yes."),
+    _preview("quoted-after-blank", "On Monday Bob wrote:\n\n> Really?\n\nYes.\n", "Yes."),
     _preview("only-quoted", "> Really?\n> Sure?\n", "Really? Sure?"),
     _preview("signature", "Yes.\n-- \nBob\nPhone 123\n", "Yes."),
     _preview("original", "Yes.\n-----Original Message-----\nFrom: x\n", "Yes."),

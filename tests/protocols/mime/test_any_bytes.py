@@ -17,6 +17,10 @@ from tests.protocols.mime.tree import check_tree
 
 # Pieces that mail is made of, so that random joins of them look like mail gone wrong.
 _PIECES = [
+    b"--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n",
+    b"--c\r\nContent-Type: multipart/related; boundary=d\r\n\r\n", b"--d\r\n",
+    b"--c\r\nContent-Type: text/html\r\n\r\n", b"--c\r\nContent-Type: image/png\r\n\r\n",
+    b"--d\r\nContent-Type: text/html\r\n\r\n",
     b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"\0", b"\xff", b"\xc3\xa9", b":", b";", b"=",
     b"Subject: ", b"From: ", b"To: ", b"Date: ", b"References: ", b"From bob\n", b"Content-Type: ",
     b"Content-Type: multipart/mixed; boundary=b\r\n\r\n", b"Content-Type: message/rfc822\r\n\r\n",
@@ -51,6 +55,9 @@ def test_any_bytes_have_a_sound_summary(data: bytes) -> None:
     assert structure.unpack(summary.structure_bytes) == summary.root
     assert len(summary.preview) <= 256
     summary.preview.encode("utf-8")  # no lone surrogates
+    lists = summary.lists
+    placed = {part.part_id for part in (*lists.text, *lists.html, *lists.attachments)}
+    assert placed == {p.part_id for p in structure.walk(summary.root) if not p.is_multipart}
     for part in structure.walk(summary.root):
         bodies.body_text(data, part)[0].encode("utf-8")
         assert structure.find_part(summary.root, part.part_id) is not None

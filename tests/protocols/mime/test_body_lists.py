@@ -41,6 +41,7 @@ def _related(*parts: str) -> str:
         (mixed(_TEXT, _PDF), (["1"], ["1"], ["2"], True)),
         (mixed(_TEXT, _PNG, _TEXT), (["1", "2", "3"], ["1", "2", "3"], [], False)),
         (mixed(_alternative(_TEXT, _HTML), _TEXT), (["1.1", "2"], ["1.2", "2"], [], False)),
+        (_alternative(mixed(_TEXT, _HTML, _PNG)), (["1.1"], ["1.1"], ["1.2", "1.3"], True)),
         (_alternative(mixed(_TEXT, _PNG), _HTML), (["1.1", "1.2"], ["2"], ["1.2"], True)),
     ],
 )

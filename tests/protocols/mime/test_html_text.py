@@ -17,6 +17,7 @@ def test_what_no_reader_sees_is_skipped() -> None:
 def test_the_end_of_a_tag_is_found_through_quoted_values() -> None:
     assert html_to_text("<a x='>' y=\">\" z=don't>text") == "text"
     assert html_to_text("<a x='>text") == "text"
+    assert html_to_text("<a x='>one <a x='>two") == "two"
 
 
 def test_reading_stops_when_enough_is_read() -> None:

@@ -9,6 +9,7 @@ from protocols.mime.envelope import Summary, summarise
 from protocols.mime.parts import Part
 from tests.protocols.mime.odd import Odd
 from tests.protocols.mime.odd_messages import ODD, ODD_MESSAGES
+from tests.protocols.mime.tree import check_tree
 
 
 def test_there_are_over_two_hundred_and_none_twice() -> None:
@@ -22,6 +23,18 @@ def test_odd_message(one: Odd) -> None:
     summary = summarise(one.data)
     for name, expected in one.expected.items():
         assert ASKED[name](one.data, summary) == expected, name
+
+
+_TRACE = b"Return-Path: <a@b.c>\r\nReceived: from x by y with LMTP;\r\n Mon, 2 Mar 2026 1:2 Z\r\n"
+
+
+@pytest.mark.parametrize("one", ODD, ids=lambda one: one.name)
+def test_trace_lines_before_a_header_change_nothing_behind_it(one: Odd) -> None:
+    alone, traced = summarise(one.data), summarise(_TRACE + one.data)
+    check_tree(_TRACE + one.data, traced.root)
+    if alone.headers and alone.headers[0].start < 80:
+        assert traced.subject == alone.subject
+        assert traced.from_ == alone.from_
 
 
 def _pairs(people: tuple[EmailAddress, ...] | None) -> list[tuple[str | None, str]] | None:

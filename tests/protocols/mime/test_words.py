@@ -18,6 +18,7 @@ def test_what_is_encoded_is_decoded(text: str) -> None:
 
 def test_mostly_plain_text_stays_readable() -> None:
     assert words.encode("Grüße an alle") == ["=?utf-8?q?Gr=C3=BC=C3=9Fe_an_alle?="]
+    assert words.encode("") == []
     assert words.encode("日本") == ["=?utf-8?b?5pel5pys?="]
 
 
