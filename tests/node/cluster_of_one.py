@@ -39,7 +39,8 @@ class ClusterOfOne:
     """One node's machine under a log in memory."""
 
     def __init__(self, engine: Engine | None = None) -> None:
-        self.engine = MemoryEngine() if engine is None else engine
+        self.memory = MemoryEngine()
+        self.engine: Engine = self.memory if engine is None else engine
         self.blobs = BlobStore(self.engine, MemoryFiles())
         self.applier = Applier(self.engine, self.blobs)
         checkpointer = Checkpointer(self.engine, self.blobs, self.applier)

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from storage import keys
 from storage.apply import Applied, Applier, Entry, Outcome
 from storage.batch import (
     Batch,
@@ -16,6 +17,7 @@ from storage.batch import (
 )
 from storage.blobs import BlobStore, cut_blob
 from storage.checkpoint import Checkpointer, verify_groups
+from storage.dump import state_hash
 from storage.ids import blob_id
 from storage.memory import MemoryEngine
 from storage.segments import MemoryFiles
@@ -124,3 +126,21 @@ def bytes_of(size: int, seed: int = 1) -> bytes:
 def whole(data: bytes) -> list[BlobPart]:
     """A blob in all its parts."""
     return list(cut_blob(blob_id(data), data))
+
+
+def deliveries(count: int, size: int = 3_000) -> Log:
+    """A log of rows and blobs."""
+    log = Log()
+    log.register(N1)
+    for number in range(count):
+        key = keys.REPLICATED + b"mail%04d" % number
+        data = bytes_of(size, number)
+        log.batch(ack_below=number + 1, put=[(key, blob_id(data))], blobs=whole(data))
+    return log
+
+
+def reference(log: Log) -> bytes:
+    """The state all nodes end in."""
+    store = Store()
+    store.catch_up(log)
+    return state_hash(store.engine)

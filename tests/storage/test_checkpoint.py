@@ -13,18 +13,7 @@ from storage.dump import state_hash
 from storage.engine import EngineRefused
 from storage.ids import blob_id
 from storage.memory import MemoryEngine
-from tests.storage.story import N1, Log, Store, bytes_of, whole
-
-
-def deliveries(count: int, size: int = 3_000) -> Log:
-    """A log of rows and blobs."""
-    log = Log()
-    log.register(N1)
-    for number in range(count):
-        key = keys.REPLICATED + b"mail%04d" % number
-        data = bytes_of(size, number)
-        log.batch(ack_below=number + 1, put=[(key, blob_id(data))], blobs=whole(data))
-    return log
+from tests.storage.story import Log, Store, bytes_of, deliveries, reference
 
 
 def blobs_are_whole(store: Store, log: Log) -> bool:
@@ -37,12 +26,6 @@ def blobs_are_whole(store: Store, log: Log) -> bool:
 @pytest.fixture
 def log() -> Log:
     return deliveries(20)
-
-
-def reference(log: Log) -> bytes:
-    store = Store()
-    store.catch_up(log)
-    return state_hash(store.engine)
 
 
 def test_without_a_checkpoint_everything_is_replayed(log: Log) -> None:

@@ -50,6 +50,13 @@ def test_a_scan_is_in_order_half_open_and_limited(engine: Engine) -> None:
     assert engine.scan(b"c", b"d") == []
 
 
+def test_the_only_row_of_a_range_is_found_from_both_ends(engine: Engine) -> None:
+    engine.write([(b"a", b"1"), (b"b", b"2")])
+    for reverse in (False, True):
+        assert engine.scan(b"a", b"b", reverse=reverse) == [(b"a", b"1")]
+        assert engine.scan(b"a", b"aa", reverse=reverse, limit=1) == [(b"a", b"1")]
+
+
 def test_nothing_is_asked_of_a_closed_engine(engine: Engine) -> None:
     engine.close()
     with pytest.raises(RuntimeError):
@@ -133,7 +140,7 @@ class LevelModel(EngineModel):
 TestMemoryModel: Any = MemoryModel.TestCase
 TestMemoryModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestLevelModel: Any = LevelModel.TestCase
-TestLevelModel.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestLevelModel.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
 
 
 def test_memory_survives_a_power_cut_up_to_the_last_sync() -> None:

@@ -9,8 +9,7 @@ from storage import keys
 from storage.dump import state_hash
 from storage.leveldb import EngineBusy
 from storage.opening import REFUSED, STATE, State, open_state
-from tests.storage.story import Log
-from tests.storage.test_checkpoint import deliveries, reference
+from tests.storage.story import Log, deliveries, reference
 
 
 @pytest.fixture
