@@ -10,11 +10,9 @@ from storage.mail.errors import (
     KeywordInvalid,
     MailboxNotFound,
     NoMailbox,
-    OverQuota,
     TooManyMailboxes,
 )
 from storage.mail.ingest import EMAIL_MAILBOXES_MAX, plan_ingest
-from storage.mail.quota import plan_limit, room
 from storage.mail.records import LIST_PROPERTIES, EmailView
 from storage.mail.state import state
 from tests.storage.mail.story import ALICE, PID, House, new_email
@@ -107,21 +105,6 @@ def test_too_many_mailboxes(house: House) -> None:
 def test_a_bad_keyword_refuses_it(house: House) -> None:
     with pytest.raises(KeywordInvalid):
         house.deliver(keywords=["two words"])
-
-
-def test_quota_bounds_what_comes_in(house: House) -> None:
-    with house.command() as plan:
-        plan_limit(plan, ALICE, 1_500)
-    assert house.changes(TypeCode.QUOTA, house.version - 1).updated == [1]
-    house.deliver(size=1_000)
-    assert room(house.engine, ALICE) == 500
-    with pytest.raises(OverQuota):
-        house.deliver(size=501)
-    house.deliver(size=500)
-    with house.command() as plan:
-        plan_limit(plan, ALICE, 0)
-    house.deliver(size=10_000)
-    assert room(house.engine, ALICE) is None
 
 
 def test_cost_does_not_grow_with_the_mailbox() -> None:
