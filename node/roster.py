@@ -72,6 +72,9 @@ class Entry:
 class Links(Protocol):
     """What the roster tells the peers' links."""
 
+    def keep(self, replica: int) -> None:
+        """Have a link to this peer from now on; to ourselves there is none."""
+
     def nudge(self, replica: int) -> None:
         """The peer was heard of: dial now."""
 
@@ -97,8 +100,14 @@ class Roster:
         self._links: Links | None = None
 
     def attach(self, links: Links) -> None:
-        """Tell these links of peers that come and go from now on."""
+        """Tell these links of peers that come and go from now on.
+
+        The configuration's nodes are dialed at once, so that the first election finds the links
+        made, and those who had lost us hear by our call that we are back.
+        """
         self._links = links
+        for replica in self._places:
+            links.keep(replica)
 
     def locate(self, replica: int) -> Address | None:
         """Where a replica is reached, as far as is known now; the port that `Peers` asks."""

@@ -26,8 +26,8 @@ from node.rpc.frames import PAYLOAD_BYTES_MAX, Kind
 from node.rpc.handshake import Credentials, Draw, Remote
 from node.rpc.link import Link, open_link
 
-# Peers that links are kept to; the largest cluster has 64 nodes.
-PEERS_MAX: Final = 64
+# Peers that links are kept to: the largest cluster has 64 nodes, and as many more may be joining.
+PEERS_MAX: Final = 128
 
 # Calls waiting for their answers, per peer.
 CALLS_MAX: Final = 1_024
@@ -129,7 +129,8 @@ class Peers:
 
     def keep(self, replica: int) -> None:
         """Keep a link to this peer from now on; sending or calling does so by itself."""
-        self._peer(replica)
+        if replica != self._credentials.replica:
+            self._peer(replica)
 
     def forget(self, replica: int) -> None:
         """Close the link to a peer that is no more."""

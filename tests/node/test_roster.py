@@ -15,6 +15,7 @@ class Story:
     def __init__(self) -> None:
         self.unreachable: list[int] = []
         self.conflicts: list[str] = []
+        self.kept: list[int] = []
         self.nudged: list[int] = []
         self.forgotten: list[int] = []
         self.roster = Roster(
@@ -23,6 +24,9 @@ class Story:
             on_conflict=lambda member: self.conflicts.append(member.name),
         )
         self.roster.attach(self)
+
+    def keep(self, replica: int) -> None:
+        self.kept.append(replica)
 
     def nudge(self, replica: int) -> None:
         self.nudged.append(replica)
@@ -46,6 +50,10 @@ def test_the_file_is_where_it_begins() -> None:
     assert (roster.name(2), roster.name(255)) == ("n2", "ff")
     assert roster.seeds(own=1) == [N2.address]
     assert roster.seems_up(2)
+
+
+def test_the_files_nodes_are_dialed_at_once() -> None:
+    assert Story().kept == [1, 2]
 
 
 def test_gossip_knows_better_where_a_node_is() -> None:

@@ -187,6 +187,12 @@ async def test_a_forgotten_peer_is_left_alone() -> None:
         await eventually(lambda: house.server._links == 0)
 
 
+async def test_nobody_keeps_a_link_to_itself() -> None:
+    peers = peers_of(credentials(1), {1: ("127.0.0.1", 1)})
+    peers.keep(1)
+    assert peers._peers == {}
+
+
 async def test_a_wrong_key_gets_no_link() -> None:
     async with trio.open_nursery() as nursery:
         house = House(2)
