@@ -67,8 +67,13 @@ async def test_a_client_that_left_is_answered_nothing() -> None:
     desk = Desk()
     headers = [(b"authorization", b"Basic YWxpY2VAZXhhbXBsZS5vcmc6Y29ycmVjdCBob3JzZQ==")]
     scope = {
-        **{"type": "http", "method": "POST", "scheme": "http", "path": "/jmap/api"},
-        **{"raw_path": b"/jmap/api", "query_string": b"", "client": None},
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/jmap/api",
+        "raw_path": b"/jmap/api",
+        "query_string": b"",
+        "client": None,
         "headers": [*headers, (b"content-type", b"application/json")],
         "server": ("127.0.0.1", 1),
     }

@@ -138,10 +138,10 @@ async def test_a_part_comes_down_decoded() -> None:
 async def test_blobs_of_others_are_not_found() -> None:
     desk = Desk()
     blob = (await upload(desk, b"mine")).json["blobId"]
-    bob = {"auth": (BOB, "other")}
-    assert (await download(desk, blob, **bob)).status == 404
+    bob = (BOB, "other")
+    assert (await download(desk, blob, auth=bob)).status == 404
     own = f"/jmap/download/{desk.bob}/{blob}/x"
-    assert (await desk.http("GET", own, **bob)).status == 404
+    assert (await desk.http("GET", own, auth=bob)).status == 404
     for path in ("b" + "0" * 64, "junk", "B" + blob[1:]):
         assert (await download(desk, path)).status == 404
     for account in (desk.bob, "a99", "x", ""):

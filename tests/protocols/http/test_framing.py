@@ -47,9 +47,10 @@ def test_pipelined_requests_wait_in_order() -> None:
 def test_a_body_may_be_announced_and_come_later() -> None:
     framer = framed(POST + b"Content-Length: 4\r\n\r\nab")
     (request,) = framer.requests
-    assert not request.complete
+    before = request.complete
     framer.feed(b"cd")
-    assert request.complete and b"".join(request.body) == b"abcd"
+    assert (before, request.complete) == (False, True)
+    assert b"".join(request.body) == b"abcd"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The door on real sockets: both servers behind it, TLS, bounds, shutdown, and hypercorn's faults."""
+"""The door on real sockets: both servers, TLS, bounds, shutdown, and hypercorn's known faults."""
 
 import ssl
 
@@ -65,7 +65,8 @@ async def ask_http2(stream: trio.abc.Stream, body: bytes = b"") -> tuple[int, by
             assert data, "the door hung up"
             for event in http2.receive_data(bytes(data)):
                 if isinstance(event, h2.events.ResponseReceived):
-                    status = int(dict(event.headers)[":status"])
+                    heads = {str(name): value for name, value in event.headers}
+                    status = int(heads[":status"])
                 elif isinstance(event, h2.events.DataReceived):
                     told += event.data
                 elif isinstance(event, h2.events.StreamEnded):

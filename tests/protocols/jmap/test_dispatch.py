@@ -36,15 +36,16 @@ async def test_calls_are_answered_in_order_and_failures_stand_alone() -> None:
 
 async def test_methods_of_capabilities_not_used_are_unknown() -> None:
     desk = Desk()
-    get = ["Mailbox/get", {"accountId": desk.account}]
-    for using, known in (([], 0), ([CORE], 1), ([MAIL], 1), ([CORE, MAIL], 2)):
-        told = await desk.request(["Core/echo", {}], get, using=using)
+    get: tuple[Any, ...] = ("Mailbox/get", {"accountId": desk.account})
+    uses: list[tuple[list[str], int]] = [([], 0), ([CORE], 1), ([MAIL], 1), ([CORE, MAIL], 2)]
+    for using, known in uses:
+        told = await desk.request(("Core/echo", {}), get, using=using)
         assert [name for name, _, _ in told].count("error") == 2 - known
 
 
 async def test_the_account_is_named_and_ones_own() -> None:
     desk = Desk()
-    cases = {
+    cases: dict[str, list[Any]] = {
         "accountNotFound": [desk.bob, "a99", "nobody", "A1"],
         "invalidArguments": [None, 1, "", "a b"],
     }
@@ -157,7 +158,7 @@ async def test_a_leader_lost_on_the_way_is_told_by_the_calls_that_write(
         desk.house.unavailable = True
         return {}
 
-    monkeypatch.setitem(METHODS, "Core/echo", Method(CORE, cut))  # type: ignore[arg-type]
+    monkeypatch.setitem(METHODS, "Core/echo", Method(CORE, cut))
     account = {"accountId": desk.account}
     told = await desk.request(
         ["Core/echo", {}],
@@ -174,7 +175,7 @@ async def test_a_bug_is_told_and_logged_and_the_next_call_runs(
     async def broken(_: Context, __: Any) -> dict[str, Any]:
         raise KeyError("ours")
 
-    monkeypatch.setitem(METHODS, "Thread/get", Method(MAIL, broken))  # type: ignore[arg-type]
+    monkeypatch.setitem(METHODS, "Thread/get", Method(MAIL, broken))
     with caplog.at_level(logging.ERROR, "trireme.jmap"):
         told = await Desk().request(["Thread/get", {}], ["Core/echo", {"n": 1}])
     assert told[0][1]["type"] == "serverFail" and "ours" not in str(told)

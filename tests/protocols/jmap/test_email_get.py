@@ -215,7 +215,10 @@ def test_html_is_not_cut_inside_a_tag() -> None:
 
 async def test_what_cannot_be_decoded_is_said() -> None:
     desk = Desk()
-    head = b"From: a@x\r\nContent-Type: text/plain; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n"
+    head = (
+        b"From: a@x\r\nContent-Type: text/plain; charset=%s\r\n"
+        b"Content-Transfer-Encoding: %s\r\n\r\n"
+    )
     for charset, encoding, problem in (
         (b"utf-8", b"8bit", True),
         (b"x-unheard-of", b"8bit", True),

@@ -122,7 +122,7 @@ def test_patches_that_cannot_be(patch: dict[str, Any]) -> None:
 
 
 def test_sets_are_replaced_or_patched() -> None:
-    assert patched_set("k", {"": {"a": True}}) == ({"a"}, [], [])
+    assert patched_set("k", {"": {"a": True}}) == (frozenset("a"), [], [])
     assert patched_set("k", {"": None}) == (frozenset(), [], [])
     assert patched_set("k", {"a": True, "b": None}) == (None, ["a"], ["b"])
     for wrong in ({"": {"a": False}}, {"": ["a"]}, {"a": False}, {"a": 1}):

@@ -17,7 +17,8 @@ def rendered(data: bytes) -> dict[str, object]:
 
 def test_what_is_there() -> None:
     found = rendered(
-        b"From: =?utf-8?q?J=C3=B6rg?= <j@x>\r\nTo: a@x, b@x\r\nCc:\r\nSubject: =?utf-8?q?=C3=A9?=\r\n"
+        b"From: =?utf-8?q?J=C3=B6rg?= <j@x>\r\nTo: a@x, b@x\r\nCc:\r\n"
+        b"Subject: =?utf-8?q?=C3=A9?=\r\n"
         b"Message-ID: <1@x>\r\nReferences: <a@x> <b@x>\r\nDate: Sun, 1 Nov 2026 10:00:00 -0500\r\n"
         b"\r\nHello\r\n"
     )
