@@ -101,7 +101,8 @@ class Selected:
             return self._of_uids(numbers.resolve(self.uids[-1] if count else 1))
         ranges = numbers.resolve(count)
         if not strict:
-            return [(max(low, 1) - 1, min(high, count)) for low, high in ranges if low <= count]
+            clipped = ((max(low, 1) - 1, min(high, count)) for low, high in ranges)
+            return [(first, end) for first, end in clipped if first < end]
         # A star in an empty mailbox resolves to 0, which is no message either.
         if ranges and (ranges[-1][1] > count or ranges[0][0] < 1):
             raise RemoteProtocolError("no such message")

@@ -182,8 +182,9 @@ class Tokens:
 
     def mailbox(self) -> str:
         """RFC 9051 9 mailbox, decoded; INBOX in any case is `INBOX`."""
-        name = self.mailbox_text(self.astring())
-        return "INBOX" if name.upper() == "INBOX" else name
+        octets = self.astring()
+        # bytes.upper knows ASCII only: other letters just look like those of INBOX
+        return "INBOX" if octets.upper() == b"INBOX" else self.mailbox_text(octets)
 
     def list_mailbox(self) -> str:
         """RFC 9051 9 list-mailbox: a name that may hold wildcards."""

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
-from trio.testing import memory_stream_pair
+from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from protocols.delivery import prepare
 from protocols.imap import ImapDoor
@@ -95,10 +95,10 @@ class Stage:
         """Whose mail most tests are about."""
         return self.house.accounts[ALICE]
 
-    def connect(self, *, peer_ip: str = "127.0.0.1", secure: bool = False) -> Client:
-        """A new connection."""
-        ours, theirs = memory_stream_pair()
-        self._nursery.start_soon(self.door.converse, theirs, peer_ip, secure)
+    def connect(self, *, peer_ip: str = "127.0.0.1", lockstep: bool = False) -> Client:
+        """A new connection; `lockstep`: nothing is on its way, a send waits for its reader."""
+        ours, theirs = lockstep_stream_pair() if lockstep else memory_stream_pair()
+        self._nursery.start_soon(self.door.converse, theirs, peer_ip, False)
         self._clients.append(Client(ours))
         return self._clients[-1]
 
@@ -107,9 +107,9 @@ class Stage:
         for client in self._clients:
             await client.stream.aclose()
 
-    async def reader(self, mailbox: str = "INBOX") -> Client:
+    async def reader(self, mailbox: str = "INBOX", *, lockstep: bool = False) -> Client:
         """A client that has logged in and selected."""
-        client = self.connect()
+        client = self.connect(lockstep=lockstep)
         await client.login()
         await client.select(mailbox)
         return client

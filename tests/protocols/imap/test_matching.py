@@ -1,0 +1,100 @@
+"""Search keys as tests: dear facts are asked for only when cheap ones leave it open."""
+
+import pytest
+
+from protocols.imap.commands import Numbers, Search
+from protocols.imap.matching import Facts, compile_key
+from protocols.imap.parse import parse_command
+from protocols.imap.selected import Positions
+from protocols.imap.tokens import Tokens
+from storage.ids import EmailId, Version
+from storage.mail.records import UidRow
+
+ROW = UidRow(EmailId(1), ("$flagged", "$seen"), Version(1), 5000, 1_793_534_400_000)
+SUBJECT = "grüße".casefold()
+VIEW = {b"from": "bob <bob@x>", b"to": None, b"cc": None, b"bcc": None, b"subject": SUBJECT}
+    b"from": "bob <bob@x>",
+    b"to": None,
+    b"cc": None,
+    b"bcc": None,
+    b"subject": "grüße".casefold(),
+}
+
+
+def ask(text: str, facts: Facts) -> bool | None:
+    command = parse_command(Tokens(f"SEARCH {text}".encode()))
+    assert isinstance(command, Search)
+
+    def positions(numbers: Numbers) -> list[Positions]:
+        return [(low - 1, high) for low, high in numbers.numbers.resolve(10)]
+
+    return compile_key(command.key, positions)(facts)
+
+
+def message(**known: object) -> Facts:
+    facts = Facts(6, 70, ROW)
+    for name, value in known.items():
+        setattr(facts, name, value)
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ALL", True),
+        ("SEEN FLAGGED", True),
+        ("UNSEEN", False),
+        ("7", True),
+        ("1:6,8:*", False),
+        ("1,7,9", True),
+        ("LARGER 4999 SMALLER 5001", True),
+        ("LARGER 5000", False),
+        ("SMALLER 5000", False),
+        ("ON 1-Nov-2026", True),
+        ("BEFORE 1-Nov-2026", False),
+        ("SINCE 1-Nov-2026", True),
+        ("OR UNSEEN NOT DRAFT", True),
+        # what a cheap key decides needs nothing dear
+        ("UNSEEN BODY x", False),
+        ("OR SEEN BODY x", True),
+        # and what it does not, does
+        ("SEEN BODY x", None),
+        ("OR UNSEEN FROM x", None),
+        ("NOT TEXT x", None),
+        ("SENTON 1-Nov-2026", None),
+        ("HEADER X-A b", None),
+    ],
+)
+def test_from_the_row_alone(text: str, found: bool | None) -> None:
+    assert ask(text, message()) is found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("FROM BOB@X", True),
+        ('TO ""', False),
+        ('FROM ""', True),
+        ('SUBJECT "GRÜSSE"', True),
+        ("SENTON 1-Nov-2026", True),
+        ("SENTBEFORE 1-Nov-2026", False),
+        ("HEADER From bob NOT CC x", True),
+        ("FROM bob HEADER X-A b", None),
+    ],
+)
+def test_with_the_view(text: str, found: bool | None) -> None:
+    assert ask(text, message(view=VIEW, sent_day=20758)) is found
+
+
+def test_without_a_date_nothing_was_sent_on_any_day() -> None:
+    assert ask("SENTSINCE 1-Jan-1970", message(view=VIEW)) is False
+    assert ask("NOT SENTSINCE 1-Jan-1970", message(view=VIEW)) is True
+
+
+def test_with_header_and_text() -> None:
+    known = {"view": VIEW, "header": ((b"x-a", "b c"),), "text": "hello\0world"}
+    assert ask("HEADER x-A B HEADER X-A C", message(**known)) is True
+    assert ask('HEADER X-B ""', message(**known)) is False
+    assert ask("BODY HELLO", message(**known)) is True
+    assert ask("BODY c", message(**known)) is False
+    assert ask('TEXT "b c" TEXT World TEXT x-a', message(**known)) is True

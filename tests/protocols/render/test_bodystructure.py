@@ -1,0 +1,96 @@
+"""BODYSTRUCTURE (RFC 9051 7.5.2) and the BODY cut out of it."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.mime.structure import parse
+from protocols.render.bodystructure import (
+    OPTIONAL_BYTES_MAX,
+    VALUE_BYTES_MAX,
+    render_body,
+    render_bodystructure,
+)
+from tests.protocols.render.test_envelope import CORPORA, assert_balanced
+
+TEXT = b'("TEXT" "PLAIN" ("CHARSET" "us-ascii") NIL NIL "7BIT" %d %d%b)'
+
+
+def structure(data: bytes) -> bytes:
+    return render_bodystructure(parse(data), data)
+
+
+def test_a_message_without_mime_is_plain_text() -> None:
+    found = structure(b"Subject: x\r\n\r\none\r\ntwo\r\n")
+    assert found == TEXT % (10, 2, b" NIL NIL NIL NIL")
+    assert render_body(found) == TEXT % (10, 2, b"")
+
+
+def test_all_extension_data() -> None:
+    found = structure(
+        b'Content-Type: text/html; charset="utf-8"; format=flowed\r\n'
+        b"Content-Transfer-Encoding: Base64\r\nContent-ID: <i@x>\r\nContent-Description: what\r\n"
+        b"Content-MD5: Q2hlY2s=\r\nContent-Language: de, en-GB\r\nContent-Location: http://x/y\r\n"
+        b'Content-Disposition: inline; filename="a \\" b"\r\n\r\nAAAA\r\n'
+    )
+    fields = b'"TEXT" "HTML" ("CHARSET" "utf-8" "FORMAT" "flowed") "<i@x>" "what" "BASE64" 6 1'
+    assert found == (
+        b'(%b "Q2hlY2s=" ("INLINE" ("FILENAME" "a \\" b")) ("de" "en-GB") "http://x/y")' % fields
+    )
+    assert render_body(found) == b"(%b)" % fields
+
+
+def test_a_multipart_ends_in_its_subtype_parameters_and_tail() -> None:
+    found = structure(
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\n"
+        b"Content-Type: image/png\r\n\r\nx\r\n--b--\r\n"
+    )
+    text, image = TEXT % (3, 0, b"%b"), b'("IMAGE" "PNG" NIL NIL NIL "7BIT" 1%b)'
+    tail = b" NIL NIL NIL NIL"
+    assert found == b'(%b%b "MIXED" ("BOUNDARY" "b") NIL NIL NIL)' % (text % tail, image % tail)
+    assert render_body(found) == b'(%b%b "MIXED")' % (text % b"", image % b"")
+
+
+def test_an_embedded_message_shows_its_envelope_its_body_and_its_lines() -> None:
+    found = structure(b"Content-Type: message/rfc822\r\n\r\nSubject: in (side)\r\n\r\nbody\r\n")
+    envelope = b'(NIL "in (side)" NIL NIL NIL NIL NIL NIL NIL NIL)'
+    body = b'("MESSAGE" "RFC822" NIL NIL NIL "7BIT" 28 %b %b 3' % (
+        envelope,
+        TEXT % (6, 1, b"%b"),
+    )
+    assert found == body % b" NIL NIL NIL NIL" + b" NIL NIL NIL NIL)"
+    assert render_body(found) == body % b"" + b")"
+
+
+def test_parameters_that_are_not_ascii_go_out_as_rfc_2231() -> None:
+    found = structure(b"Content-Type: a/b; name*=utf-8''Gr%C3%BC%C3%9Fe\r\n\r\n")
+    assert b'("NAME*" "utf-8\'\'Gr%C3%BC%C3%9Fe")' in found
+
+
+def test_thousands_of_parts_and_endless_parameters_are_bounded() -> None:
+    part = b'--b\r\nContent-Type: a/b; name="%b"\r\n\r\nx\r\n' % (b"n" * 2 * VALUE_BYTES_MAX)
+    found = structure(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 2000)
+    assert len(found) < 2 * OPTIONAL_BYTES_MAX
+    assert_balanced(found)
+
+
+def test_ten_thousand_nested_parts_are_shown_as_deep_as_they_are_read() -> None:
+    data = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n)
+                    for n in range(10_000))  # fmt: skip
+    assert_balanced(structure(data))
+
+
+@given(st.binary(max_size=300))
+def test_any_octets_have_a_structure(data: bytes) -> None:
+    found = structure(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + data)
+    assert_balanced(found)
+    assert_balanced(render_body(found))
+
+
+@pytest.mark.parametrize("path", CORPORA, ids=lambda path: path.name)
+def test_the_corpora(path: Path) -> None:
+    found = structure(path.read_bytes())
+    assert_balanced(found)
+    assert_balanced(render_body(found))
