@@ -5,6 +5,7 @@ replayed. Blob bytes that a power cut took are written again from the log's entr
 checkpoint, before the first new entry is applied.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,17 +14,18 @@ from gossip import GossipConfig
 from node import logs
 from node.config import Config, NodeSection
 from node.env import Env
-from node.identity import MARK_BYTES, cluster_id, read_mark, replica_id, write_mark
+from node.identity import MARK_BYTES, cluster_id, mark_number, read_mark, replica_id, write_mark
 from node.machine import Machine
 from node.raft_transport import RaftTransport
 from node.secret import read_secret
 from raft import Driver, LogStorage, RaftConfig, open_log
 from raft.disk import OsDisk
+from storage.apply import registered_identity
 from storage.opening import State, open_state
 
 INCARNATION_NAME: Final = "incarnation"
-# Entries handed over at a time when blobs are redone.
-REDO_ENTRIES: Final = 256
+# Octets of entries handed over at a time when blobs are redone.
+REDO_OCTETS: Final = 4 * 1024 * 1024
 
 log = logs.named("node.foundation")
 
@@ -47,6 +49,11 @@ class Foundation:
         return replica_id(self.cluster, name)
 
     @property
+    def fresh(self) -> bool:
+        """This disk has no log yet: it remembers nothing."""
+        return self.raft_log.last == 0
+
+    @property
     def drain_s(self) -> float:
         """How long doors may drain at a stop."""
         return self.config.limits.shutdown_ms / 1000
@@ -57,7 +64,13 @@ class Foundation:
         interval = self.config.gossip.probe_interval_ms
         return GossipConfig(probe_interval_ms=interval, probe_timeout_ms=max(1, interval // 2))
 
-    def build_driver(self, transport: RaftTransport, machine: Machine, env: Env) -> Driver:
+    def build_driver(
+        self,
+        transport: RaftTransport,
+        machine: Machine,
+        env: Env,
+        on_leader: Callable[[int], None],
+    ) -> Driver:
         """Raft over this node's log."""
         section = self.config.raft
         return Driver(
@@ -75,6 +88,7 @@ class Foundation:
             transport=transport,
             machine=machine,
             random=env.chance,
+            on_leader=on_leader,
         )
 
     def read_incarnation(self) -> int:
@@ -89,6 +103,14 @@ class Foundation:
         fresh = self.directory / f"{INCARNATION_NAME}.new"
         fresh.write_text(f"{incarnation}\n")
         fresh.rename(self.directory / INCARNATION_NAME)
+
+    def registered(self) -> dict[str, int]:
+        """By node name, the disk that the replicated state knows for it (see node/identity)."""
+        known = {
+            node.name: registered_identity(self.state.engine, self.replica_of(node.name))
+            for node in self.config.node
+        }
+        return {name: mark_number(mark) for name, mark in known.items() if mark}
 
     def close(self) -> None:
         """Take a last checkpoint and close all files."""
@@ -109,9 +131,9 @@ def lay_foundation(config: Config, name: str, env: Env) -> Foundation:
         write_mark(env.data, mark)
     replica = replica_id(cluster, name)
     raft_log = open_log(
-        OsDisk(), env.data / "log", cluster=cluster, replica=replica, random=env.chance
+        OsDisk(), str(env.data / "raft"), cluster=cluster, replica=replica, random=env.chance
     )
-    state = open_state(env.data)
+    state = open_state(env.data, log_end=raft_log.last)
     if state.refused is not None:
         log.warning("rows moved aside, to be rebuilt from the log", reason=state.refused)
     foundation = Foundation(config, own, secret, cluster, replica, mark, env.data, state, raft_log)
@@ -123,9 +145,7 @@ def _redo_blobs(foundation: Foundation) -> None:
     state, first = foundation.state, foundation.state.checkpointer.index + 1
     restored = 0
     while first <= state.applier.index:
-        entries = foundation.raft_log.entries(
-            first, min(first + REDO_ENTRIES, state.applier.index + 1)
-        )
+        entries = foundation.raft_log.read(first, state.applier.index, REDO_OCTETS)
         restored += state.applier.redo_blobs(
             (entry.index, entry.term, entry.payload) for entry in entries
         )

@@ -29,6 +29,7 @@ from node.consensus_port import Consensus
 from node.doors import Doors, build_doors
 from node.env import Env
 from node.foundation import Foundation
+from node.identity import IdentityError, mark_number
 from node.listeners import Listeners
 from node.machine import Machine
 from node.news import Bells
@@ -60,16 +61,26 @@ from node.status import StatusRow, gather
 from node.supervise import keep_trying
 from node.tree import render, snapshot
 from protocols.ports import AuthBusy, Unavailable
-from raft import Driver
+from raft import Driver, Role
 
 # At a stop: for the leader to hand over, and for all of it.
 STEP_DOWN_S: Final = 2.0
 # A peer asked over a fresh connection (gossip, before links are there) answers in this time.
 EXCHANGE_S: Final = 5.0
+# At a first start, for peers to say whether they know us.
+HELLO_S: Final = 1.0
 # How many entries behind the known commit a node may be and still call itself ready.
 READY_LAG_MAX: Final = 1_000
 # Until a majority is there the first accounts cannot be made; we look again after this.
 BOOTSTRAP_PAUSE_S: Final = 0.5
+
+NOBODY: Final = 0
+_ROLES: Final = {
+    Role.FOLLOWER: "follower",
+    Role.PRE_CANDIDATE: "candidate",
+    Role.CANDIDATE: "candidate",
+    Role.LEADER: "leader",
+}
 
 log = logs.named("node.house")
 
@@ -113,8 +124,9 @@ class House:
         )
         self._bells = Bells()
         self._machine = Machine(foundation.state, self._bells)
+        self._transport = RaftTransport(self._peers)
         self._driver: Driver = foundation.build_driver(
-            RaftTransport(self._peers), self._machine, env
+            self._transport, self._machine, env, self._leader_changed
         )
         consensus = Consensus(self._driver)
         origin = Origin(foundation.replica, own.name, foundation.mark, env.draw(8))
@@ -154,6 +166,8 @@ class House:
         Raises what stops a node: DiskFailed, Fenced, OSError for a port that cannot be opened.
         """
         own = self._base.own
+        if self._base.fresh:
+            await self._ask_who_we_are()
         peer_listeners = await self._env.network.listen_tcp(own.address, own.peer)
         datagrams = await self._env.network.open_udp(own.address, own.peer)
         self._gossip = self._build_gossip(datagrams)
@@ -178,6 +192,30 @@ class House:
             await self._leave()
             inner.cancel_scope.cancel()
         self._base.close()
+
+    async def _ask_who_we_are(self) -> None:
+        """Our disk is empty: a peer that knows this node by another disk knows that we have
+        forgotten what we acknowledged, and we must not vote as if we had not.
+
+        Raises IdentityError. Peers that are not there yet cannot say; a first start has none.
+        """
+        own, known_as = self._base.own, mark_number(self._base.mark)
+
+        async def ask(address: tuple[str, int]) -> None:
+            try:
+                remote, answer = await self._peers.call_at(address, Hello(), timeout_s=HELLO_S)
+            except RpcError:
+                return
+            held = answer.registered.get(own.name) if isinstance(answer, HelloAnswer) else None
+            if held not in (None, known_as):
+                raise IdentityError(
+                    f"{remote.name} knows {own.name} by another disk than {self._env.data}: "
+                    "bring that one back; to go on with an empty one, remove the node and add it."
+                )
+
+        async with trio.open_nursery() as nursery:
+            for address in self._roster.seeds(self._base.replica):
+                nursery.start_soon(ask, address)
 
     async def _serve_doors(
         self,
@@ -253,8 +291,7 @@ class House:
     def _on_message(self, remote: Remote, kind: int, payload: bytes) -> None:
         if kind != Kind.RAFT:
             raise LinkLost(f"a message of unknown kind {kind}")
-        for message in self._base.decode_raft(remote.replica, payload):
-            self._driver.receive(message)
+        self._driver.receive(self._transport.read(remote, payload))
 
     async def _on_call(self, remote: Remote, call: Call) -> Answer:
         match call:
@@ -276,6 +313,10 @@ class House:
             case _:
                 raise CallRefused("this node does not know that call")
 
+    def _leader_changed(self, leader: int) -> None:
+        log.info("leader known", leader=self._roster.name(leader))
+        self._proposer.leader_changed()
+
     def _unreachable(self, replica: int) -> None:
         self._driver.peer_lost(replica)
 
@@ -294,17 +335,17 @@ class House:
         """There is a leader, and we have applied nearly all that we know to be committed."""
         status = self._driver.status()
         caught_up = status.commit - self._machine.applied_index <= READY_LAG_MAX
-        return status.leader is not None and caught_up and self._proposer.registered
+        return status.leader != NOBODY and caught_up and self._proposer.registered
 
     def status_row(self) -> StatusRow:
         """This node's own row."""
         status = self._driver.status()
-        leader = None if status.leader is None else self._roster.name(status.leader)
+        leader = None if status.leader == NOBODY else self._roster.name(status.leader)
         return StatusRow(
             name=self._base.own.name,
             up=True,
             pid=os.getpid(),
-            role=status.role.name.lower(),
+            role=_ROLES[status.role],
             term=status.term,
             commit=status.commit,
             applied=self._machine.applied_index,

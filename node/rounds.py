@@ -25,8 +25,8 @@ MIB: Final = 1024 * 1024
 
 # A proposal without an outcome is sent again after this, and each time later.
 RESEND_S: Final = 0.4
-RESEND_S_MAX: Final = 2.0
-RESEND_GROWTH: Final = 1.5
+RESEND_S_MAX: Final = 1.0
+RESEND_GROWTH: Final = 1.3
 # What is sent again in one sweep; a healed cluster is not drowned by what waited for it.
 RESEND_OCTETS_MAX: Final = 4 * MIB
 # After a new leader is known, proposals are sent again spread over this.

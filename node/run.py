@@ -23,7 +23,7 @@ from node.identity import IdentityError
 from node.rounds import Fenced
 from node.secret import ensure_secret
 from node.tls import TlsError
-from raft import DiskFailed, WalCorrupt
+from raft import DiskFailed, WalCorrupt, WrongLog
 from storage.leveldb import EngineBusy
 
 EXIT_DISK_FAILED: Final = 70
@@ -33,7 +33,16 @@ LOCK_NAME: Final = "lock"
 
 log = logs.named("node.run")
 
-_EXPECTED: Final = (ConfigError, IdentityError, TlsError, EngineBusy, WalCorrupt, Fenced, OSError)
+_EXPECTED: Final = (
+    ConfigError,
+    IdentityError,
+    TlsError,
+    EngineBusy,
+    WalCorrupt,
+    WrongLog,
+    Fenced,
+    OSError,
+)
 
 
 def run_one(config: Config, name: str) -> int:

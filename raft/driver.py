@@ -8,7 +8,7 @@ transport drops what it cannot take. Applying happens here too, one bounded batc
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
@@ -67,8 +67,13 @@ class Driver:
         machine: StateMachine,
         random: Random,
         writer: LogWriter | None = None,
+        on_leader: Callable[[ReplicaId], None] | None = None,
     ) -> None:
-        """Start from what storage and machine remember; raises StateAheadOfLog."""
+        """Start from what storage and machine remember; raises StateAheadOfLog.
+
+        `on_leader` is told whenever another replica leads: what was passed to the one before may
+        be lost. It must neither block nor propose.
+        """
         assert (storage.cluster, storage.replica) == (cluster, replica), "another replica's log"
         applied = machine.applied_index
         if applied > storage.last:
@@ -78,6 +83,8 @@ class Driver:
         self._config = config
         self._transport = transport
         self._machine = machine
+        self._on_leader = on_leader
+        self._leader_told: ReplicaId = NOBODY
         self._writer: LogWriter = writer if writer is not None else ThreadWriter(storage)
         self._core = Core(
             config=config,
@@ -156,6 +163,11 @@ class Driver:
             self._send(ready.send)
         if ready.reads is not None:
             self._answer_readers(ready.reads)
+        leader = self._core.state.leader
+        if leader not in (NOBODY, self._leader_told):
+            self._leader_told = leader
+            if self._on_leader is not None:
+                self._on_leader(leader)
         return self._apply()
 
     def _take_inputs(self, now_ms: int) -> None:

@@ -32,7 +32,7 @@ from storage.batch import (
     decode_payload,
 )
 from storage.blobs import BlobStore
-from storage.engine import Engine
+from storage.engine import Engine, Rows
 from storage.values import pack_u64
 
 Entry = tuple[int, int, bytes]
@@ -231,6 +231,15 @@ def _pack_epoch(asked: Registration) -> bytes:
     return (
         _EPOCH.pack(asked.epoch, len(node), len(asked.nonce)) + node + asked.nonce + asked.identity
     )
+
+
+def registered_identity(rows: Rows, replica: int) -> bytes:
+    """The identity that a replica's newest registration names; empty before its first."""
+    held = rows.get(keys.epoch_key(replica))
+    if held is None:
+        return b""
+    _, node, nonce = _EPOCH.unpack_from(held)
+    return held[_EPOCH.size + node + nonce :]
 
 
 def _load_origins(engine: Engine) -> dict[int, _Origin]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from storage.apply import Applier
+from storage.apply import Applier, applied_index
 from storage.blobs import BlobStore
 from storage.checkpoint import Checkpointer, verify_groups
 from storage.engine import Engine, EngineRefused
+from storage.keys import U64_MAX
 from storage.leveldb import LevelEngine
 from storage.segments import DirectoryFiles
 
@@ -39,25 +40,29 @@ class State:
         self.engine.close()
 
 
-def open_state(directory: Path) -> State:
+def open_state(directory: Path, *, log_end: int = U64_MAX) -> State:
     """The state in `directory`; what is damaged is moved aside first. Raises EngineBusy, OSError.
 
+    So is a state that has applied more than the log (which ends at `log_end`) still holds: when a
+    log has lost its tail, what stood there may be ordered anew.
     Before anything else is applied, the caller hands `state.applier.redo_blobs` the log's entries
     after `state.checkpointer.index` up to `state.applier.index`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        return _open(directory / STATE, None)
+        return _open(directory / STATE, None, log_end)
     except EngineRefused as refusal:
         _move_aside(directory)
-        return _open(directory / STATE, str(refusal))
+        return _open(directory / STATE, str(refusal), log_end)
 
 
-def _open(place: Path, refused: str | None) -> State:
+def _open(place: Path, refused: str | None, log_end: int) -> State:
     place.mkdir(exist_ok=True)
     engine = LevelEngine(place / "rows")
     try:
         verify_groups(engine)
+        if applied_index(engine) > log_end:
+            raise EngineRefused(f"applied is {applied_index(engine)}, the log ends at {log_end}")
         blobs = BlobStore(engine, DirectoryFiles(place / "blobs"))
         applier = Applier(engine, blobs)
         return State(engine, blobs, applier, Checkpointer(engine, blobs, applier), refused)

@@ -32,7 +32,7 @@ class Child:
         directory = config.data_directory(name)
         directory.mkdir(parents=True, exist_ok=True)
         self.name = name
-        self.log = directory / "log"
+        self.log = directory / "node.log"
         self._out: IO[bytes] = self.log.open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "node", "node", name, "-c", str(config.path)],
