@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from node import proposer as proposer_file
 from node.proposer import (
     COMMANDS_MAX,
     CONFLICTS_MAX,
@@ -328,6 +329,16 @@ async def test_too_many_callers_are_refused_at_once(
             await story.proposer.write(ALICE, count)
         assert trio.current_time() == start_s
         callers.cancel_scope.cancel()
+
+
+async def test_too_many_blob_octets_are_refused_at_once(
+    story: Story, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposer_file, "COMMAND_OCTETS_MAX", 1000)
+    await story.proposer.write(ALICE, count, blobs=[bytes(500), bytes(500)])
+    with pytest.raises(Unavailable):
+        await story.proposer.write(ALICE, count, blobs=[bytes(500), bytes(501)])
+    assert await story.proposer.write(ALICE, count) == 2, "what ended gave its room back"
 
 
 async def _quietly(story: Story) -> None:

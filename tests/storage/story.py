@@ -144,3 +144,9 @@ def reference(log: Log) -> bytes:
     store = Store()
     store.catch_up(log)
     return state_hash(store.engine)
+
+
+def blobs_are_whole(blobs: BlobStore, log: Log) -> bool:
+    """Every message that `deliveries` put into the log can be read."""
+    messages = (bytes_of(3_000, number) for number in range(len(log.entries) - 1))
+    return all(blobs.read(blob_id(data), 0, 10**6) == data for data in messages)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import keys
-from storage.apply import Outcome, applied_index
+from storage.apply import Outcome, applied_index, registered_identity
 from storage.batch import BatchError
 from storage.dump import state_hash
 from storage.ids import blob_id
@@ -134,6 +134,11 @@ def test_an_epoch_is_registered_by_one_process(store: Store, log: Log) -> None:
     assert store.applier.registered(N1) == (2, b"a")
     assert store.after_crash().applier.registered(N1) == (2, b"a")
     assert store.applier.registered(99) == (0, b"")
+
+
+def test_who_registered_can_be_asked(store: Store, log: Log) -> None:
+    assert registered_identity(store.engine, N1) == b"uuid"
+    assert registered_identity(store.engine, 99) == b""
 
 
 def test_a_leaders_first_entry_changes_no_row(store: Store, log: Log) -> None:

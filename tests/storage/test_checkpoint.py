@@ -11,16 +11,8 @@ from storage import keys
 from storage.checkpoint import checkpoint_index, verify_groups
 from storage.dump import state_hash
 from storage.engine import EngineRefused
-from storage.ids import blob_id
 from storage.memory import MemoryEngine
-from tests.storage.story import Log, Store, bytes_of, deliveries, reference
-
-
-def blobs_are_whole(store: Store, log: Log) -> bool:
-    return all(
-        store.blobs.read(blob_id(data), 0, 10**6) == data
-        for data in (bytes_of(3_000, number) for number in range(len(log.entries) - 1))
-    )
+from tests.storage.story import Log, Store, blobs_are_whole, deliveries, reference
 
 
 @pytest.fixture
@@ -34,7 +26,7 @@ def test_without_a_checkpoint_everything_is_replayed(log: Log) -> None:
     after = store.after_power_cut()
     assert after.applier.index == 0
     after.catch_up(log)
-    assert blobs_are_whole(after, log) and state_hash(after.engine) == reference(log)
+    assert blobs_are_whole(after.blobs, log) and state_hash(after.engine) == reference(log)
 
 
 def test_a_checkpoint_is_kept(log: Log) -> None:
@@ -43,7 +35,7 @@ def test_a_checkpoint_is_kept(log: Log) -> None:
     store.checkpointer.run()
     after = store.after_power_cut()
     assert after.applier.index == after.checkpointer.index == len(log.entries)
-    assert after.redo(log) == 0 and blobs_are_whole(after, log)
+    assert after.redo(log) == 0 and blobs_are_whole(after.blobs, log)
 
 
 def test_rows_that_outlived_their_blobs_get_them_back(log: Log) -> None:
@@ -56,7 +48,7 @@ def test_rows_that_outlived_their_blobs_get_them_back(log: Log) -> None:
     after = store.after_power_cut(store.engine.rows())
     assert (after.checkpointer.index, after.applier.index) == (10, 21)
     assert after.redo(log) == 11
-    assert blobs_are_whole(after, log) and state_hash(after.engine) == reference(log)
+    assert blobs_are_whole(after.blobs, log) and state_hash(after.engine) == reference(log)
     assert after.redo(log) == 0
 
 
@@ -88,7 +80,7 @@ def test_any_power_cut(seed: int) -> None:
             case _:
                 continue
         store.redo(log)
-    assert blobs_are_whole(store, log) and state_hash(store.engine) == reference(log)
+    assert blobs_are_whole(store.blobs, log) and state_hash(store.engine) == reference(log)
 
 
 def test_nothing_to_do_is_no_checkpoint(log: Log) -> None:

@@ -1,6 +1,8 @@
 """A node's directory: opened, reopened, moved aside when it is refused, rebuilt from the log."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from storage import keys
 from storage.dump import state_hash
 from storage.leveldb import EngineBusy
 from storage.opening import REFUSED, STATE, State, open_state
-from tests.storage.story import Log, deliveries, reference
+from tests.storage.story import Log, blobs_are_whole, deliveries, reference
 
 
 @pytest.fixture
@@ -71,3 +73,35 @@ def test_a_directory_has_one_user(tmp_path: Path, log: Log) -> None:
         open_state(tmp_path)
     assert not (tmp_path / REFUSED).exists()
     state.close()
+
+
+DELIVER_FOR_EVER = """
+import sys
+from pathlib import Path
+from storage.opening import open_state
+from tests.storage.story import deliveries
+
+state = open_state(Path(sys.argv[1]))
+for entry in deliveries(5_000).entries[state.applier.index :]:
+    state.applier.apply([entry])
+    if entry[0] % 7 == 0:
+        state.checkpointer.run()
+    print(state.applier.index, flush=True)
+"""
+
+
+def test_a_killed_process_loses_nothing_it_applied(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    for told in (5, 40, 23):
+        command = [sys.executable, "-c", DELIVER_FOR_EVER, str(tmp_path)]
+        with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            applied = [int(process.stdout.readline()) for _ in range(told)][-1]
+            process.kill()
+        state = open_state(tmp_path)
+        assert state.refused is None and state.applier.index >= applied
+        log = deliveries(5_000)
+        log.entries = log.entries[: state.applier.index]
+        state.applier.redo_blobs(log.entries[state.checkpointer.index :])
+        assert blobs_are_whole(state.blobs, log) and state_hash(state.engine) == reference(log)
+        state.close()

@@ -1,0 +1,91 @@
+"""How a batch is filled from a queue."""
+
+import random
+
+from node.queues import ROUND_COMMANDS_MAX, ROUND_OCTETS_MAX, Queue, Waiting, fill_plan
+from protocols.ports import Unavailable
+from storage.blobs import cut_blob
+from storage.ids import AccountId, blob_id
+from storage.memory import MemoryEngine
+from storage.plan import Plan
+
+ALICE = AccountId(1)
+
+
+def plan() -> Plan:
+    return Plan(MemoryEngine(), now_ms=0, chance=random.Random(1))
+
+
+def put(key: bytes, octets: int = 1) -> Waiting:
+    return Waiting(ALICE, lambda plan: plan.put(key, bytes(octets)), 0.0)
+
+
+def queue(*commands: Waiting) -> Queue:
+    made = Queue()
+    made.commands.extend(commands)
+    return made
+
+
+def test_a_batch_takes_from_the_front_until_it_is_full() -> None:
+    half = ROUND_OCTETS_MAX // 2
+    one, two, three = put(b"a", half - 1), put(b"b", half - 1), put(b"c", half)
+    waiting, batch = queue(one, two, three), plan()
+    taken, _ = fill_plan(waiting, batch)
+    assert taken == [one, two] and list(waiting.commands) == [three]
+    assert batch.get(b"c") is None, "what did not fit left nothing"
+
+
+def test_blobs_count_too() -> None:
+    data = bytes(ROUND_OCTETS_MAX - 100)
+    brings, other = put(b"a"), put(b"b", 200)
+    brings.parts = tuple(cut_blob(blob_id(data), data))
+    taken, parts = fill_plan(queue(brings, other), plan())
+    assert taken == [brings] and len(parts) == len(brings.parts)
+
+
+def test_two_that_bring_one_blob_bring_it_once() -> None:
+    one, two = put(b"a"), put(b"b")
+    one.parts = two.parts = tuple(cut_blob(blob_id(b"data"), b"data"))
+    taken, parts = fill_plan(queue(one, two), plan())
+    assert taken == [one, two] and len(parts) == 1
+
+
+def test_a_large_command_goes_alone() -> None:
+    large, small = put(b"a", ROUND_OCTETS_MAX * 2), put(b"b")
+    taken, _ = fill_plan(queue(large, small), plan())
+    assert taken == [large]
+
+
+def test_commands_are_counted() -> None:
+    waiting = queue(*[put(b"%04d" % number) for number in range(ROUND_COMMANDS_MAX + 5)])
+    taken, _ = fill_plan(waiting, plan())
+    assert (len(taken), len(waiting.commands)) == (ROUND_COMMANDS_MAX, 5)
+
+
+def test_who_is_gone_is_not_planned() -> None:
+    gone, here = put(b"a"), put(b"b")
+    gone.finish()
+    batch = plan()
+    assert fill_plan(queue(gone, here), batch)[0] == [here]
+    assert batch.get(b"a") is None
+
+
+def test_a_blob_that_was_collected_makes_the_command_unavailable() -> None:
+    needs = put(b"a")
+    needs.needs = (blob_id(b"gone"),)
+    assert fill_plan(queue(needs), plan())[0] == []
+    assert isinstance(needs.error, Unavailable)
+
+
+def test_an_end_is_final() -> None:
+    waiting = put(b"a")
+    waiting.finish(Unavailable("late"))
+    waiting.finish()
+    assert waiting.done.is_set() and isinstance(waiting.error, Unavailable)
+
+
+def test_conflicting_commands_come_first_again_in_order() -> None:
+    one, two, three = put(b"a"), put(b"b"), put(b"c")
+    waiting = queue(three)
+    waiting.back([one, two])
+    assert list(waiting.commands) == [one, two, three]
