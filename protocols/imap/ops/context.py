@@ -114,10 +114,15 @@ class Context:
 
     def catch_up(self, *, expunges: bool) -> None:
         """Tell the client what has happened to its mailbox, as far as the moment allows."""
-        if self.selected is not None:
-            self.selected.notice(self.local())
-            self.selected.tell(self.out.lines, expunges=expunges)
-            self.out.count()
+        selected = self.selected
+        if selected is None:
+            return
+        rows, before = self.local(), selected.uids
+        selected.notice(rows)
+        selected.tell(self.out.lines, expunges=expunges)
+        self.out.count()
+        if selected.uids is not before and not selected.deleted:
+            selected.share(self.door.indexes.get(rows, selected.account, selected.mailbox))
 
 
 # RFC 5530 3, RFC 9051 7.1: what a refusal of the store is called in IMAP.

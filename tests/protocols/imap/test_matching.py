@@ -13,12 +13,6 @@ from storage.mail.records import UidRow
 ROW = UidRow(EmailId(1), ("$flagged", "$seen"), Version(1), 5000, 1_793_534_400_000)
 SUBJECT = "grüße".casefold()
 VIEW = {b"from": "bob <bob@x>", b"to": None, b"cc": None, b"bcc": None, b"subject": SUBJECT}
-    b"from": "bob <bob@x>",
-    b"to": None,
-    b"cc": None,
-    b"bcc": None,
-    b"subject": "grüße".casefold(),
-}
 
 
 def ask(text: str, facts: Facts) -> bool | None:
