@@ -105,3 +105,13 @@ def test_a_killed_process_loses_nothing_it_applied(tmp_path: Path) -> None:
         state.applier.redo_blobs(log.entries[state.checkpointer.index :])
         assert blobs_are_whole(state.blobs, log) and state_hash(state.engine) == reference(log)
         state.close()
+
+
+def test_rows_ahead_of_their_log_are_moved_aside(tmp_path: Path, log: Log) -> None:
+    fill(tmp_path, log)
+    state = open_state(tmp_path, log_end=len(log.entries))
+    assert state.refused is None
+    state.close()
+    state = open_state(tmp_path, log_end=len(log.entries) - 1)
+    assert state.refused and rebuilt(state, log)
+    state.close()
