@@ -130,6 +130,11 @@ class Ledger:
         self._written += len(key) + len(value)
         self.plan.put(key, value)
 
+    def delete(self, key: bytes) -> None:
+        """Delete a row on behalf of an email."""
+        self._written += len(key)
+        self.plan.delete(key)
+
     def change(self, old: EmailMeta | None, new: EmailMeta | None) -> None:
         """The email was `old` (None: it is new) and becomes `new` (None: it is destroyed)."""
         email = new or old
@@ -148,7 +153,7 @@ class Ledger:
         self._log_email(old, new)
         key = keys.email_meta_key(self.account, email.id)
         if new is None:
-            self.plan.delete(key)
+            self.delete(key)
         else:
             self.put(key, pack(new))
 
@@ -165,7 +170,7 @@ class Ledger:
         kept = () if new is None else new.mailboxes
         for mailbox, uid in () if old is None else old.mailboxes:
             if (mailbox, uid) not in kept:
-                self.plan.delete(keys.uid_key(self.account, mailbox, uid))
+                self.delete(keys.uid_key(self.account, mailbox, uid))
                 self._vanished.setdefault(mailbox, []).append(uid)
         if new is None:
             return
@@ -179,7 +184,7 @@ class Ledger:
             return
         for mailbox in before:
             if old is not None and mailbox not in after:
-                self.plan.delete(keys.date_key(self.account, mailbox, date_place(old), old.id))
+                self.delete(keys.date_key(self.account, mailbox, date_place(old), old.id))
         for mailbox in after:
             if new is not None and mailbox not in before:
                 key = keys.date_key(self.account, mailbox, date_place(new), new.id)
@@ -273,7 +278,7 @@ class Ledger:
         if after:
             self.put(key, pack(ThreadRecord(after)))
         else:
-            self.plan.delete(key)
+            self.delete(key)
         trash = trash_of(self.plan, self.account)
         shares_before = thread_shares(edit.before, trash)
         shares_after = thread_shares(after, trash)

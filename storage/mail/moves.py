@@ -212,8 +212,8 @@ def _destroyed(ledger: Ledger, old: EmailMeta) -> None:
     plan, account = ledger.plan, ledger.account
     leave_thread(ledger, unpack_hints(_hints(ledger, old)))
     ledger.change(old, None)
-    plan.delete(keys.email_view_key(account, old.id))
-    plan.delete(keys.email_parts_key(account, old.id))
+    ledger.delete(keys.email_view_key(account, old.id))
+    ledger.delete(keys.email_parts_key(account, old.id))
     blob_links.plan_unlink(plan, account, old.blob, TypeCode.EMAIL, old.id)
 
 

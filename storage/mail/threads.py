@@ -97,7 +97,7 @@ def leave_thread(ledger: Ledger, hints: Sequence[bytes]) -> None:
         if emails > 1:
             ledger.put(key, _HINT.pack(thread, emails - 1))
         else:
-            ledger.plan.delete(key)
+            ledger.delete(key)
 
 
 def _read(plan: Plan, account: AccountId, hint: bytes) -> tuple[ThreadId, int] | None:
