@@ -26,6 +26,10 @@ CHANGES_MAX: Final = 4096
 
 Answer = dict[str, Any]
 Render = Callable[[Any], bytes | None]
+Prefetch = Callable[[Sequence[Any]], None]
+
+# Objects whose rows are read together, and between which no other task runs.
+PAGE_OBJECTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +78,35 @@ def read_properties(names: Sequence[str], known: Callable[[str], bool]) -> tuple
 
 
 async def get(
-    context: Context, kind: Kind[N], call: GetCall[N], render: Render, *, pause_every: int = 0
+    context: Context,
+    kind: Kind[N],
+    call: GetCall[N],
+    render: Render,
+    *,
+    prefetch: Prefetch | None = None,
+    page_objects: int = PAGE_OBJECTS,
 ) -> Answer:
-    """RFC 8620 5.1: the objects, each rendered once however often it was asked for."""
+    """RFC 8620 5.1: the objects, each rendered once however often it was asked for.
+
+    They are rendered page by page with a pause between, so what comes later may be newer than
+    the state that is told: a client then hears of a change that it has seen, and misses none.
+    """
     state = render_state(version(context.rows, call.account))
     found: list[bytes] = []
     missing: list[str] = []
-    for count, (text, number) in enumerate(_wanted(context, kind, call), start=1):
-        encoded = None if number is None else render(number)
-        if encoded is None:
-            missing.append(text)
-        else:
-            found.append(encoded)
-        if pause_every and count % pause_every == 0:
+    wanted = list(_wanted(context, kind, call))
+    for at in range(0, len(wanted), page_objects):
+        if at:
             await context.caller.pause()
+        page = wanted[at : at + page_objects]
+        if prefetch is not None:
+            prefetch([number for _, number in page if number is not None])
+        for text, number in page:
+            encoded = None if number is None else render(number)
+            if encoded is None:
+                missing.append(text)
+            else:
+                found.append(encoded)
     return {
         "accountId": f"a{call.account}",
         "state": state,

@@ -23,7 +23,7 @@ from protocols.jmap.email_bodies import (
 )
 from protocols.jmap.errors import invalid_arguments
 from protocols.jmap.header_forms import parse_header_property
-from protocols.jmap.standard import Answer, Kind, get, read_changes, read_get
+from protocols.jmap.standard import PAGE_OBJECTS, Answer, Kind, get, read_changes, read_get
 from protocols.jmap.values import Arguments, render_utc_date
 from protocols.mime import parts
 from protocols.ports import Blobs
@@ -33,11 +33,11 @@ from storage.ids import AccountId, EmailId, parse_email, render_email
 from storage.keys import TypeCode
 from storage.mail import messages
 from storage.mail.messages import ALL_MAIL
-from storage.mail.records import DELETED, LIST_PROPERTIES, EmailMeta
+from storage.mail.pages import read_metas, read_views
+from storage.mail.records import DELETED, LIST_PROPERTIES, EmailMeta, EmailView, is_visible
 
-# Other tasks run after so many emails: reading bodies takes a while each, list rows do not.
-BODIES_PER_PAUSE: Final = 4
-ROWS_PER_PAUSE: Final = 100
+# Other tasks run after so many emails whose messages are opened: that takes a while each.
+OPENED_EMAILS_PAGE: Final = 4
 
 
 def mailbox_ids(meta: EmailMeta) -> bytes:
@@ -106,8 +106,14 @@ async def email_get(context: Context, raw: Mapping[str, Any]) -> Answer:
     renderer = EmailRenderer(
         context.rows, call.account, context.ports.blobs, call.properties, options
     )
-    every = BODIES_PER_PAUSE if renderer.opens_messages else ROWS_PER_PAUSE
-    return await get(context, EMAIL, call, renderer.render, pause_every=every)
+    return await get(
+        context,
+        EMAIL,
+        call,
+        renderer.render,
+        prefetch=renderer.prefetch,
+        page_objects=OPENED_EMAILS_PAGE if renderer.opens_messages else PAGE_OBJECTS,
+    )
 
 
 def read_body_options(arguments: Arguments) -> BodyOptions:
@@ -145,6 +151,8 @@ class EmailRenderer:
         self._meta_format = ",".join(f'"{name}":%b' for name in meta_names).encode()
         self._view_format = "".join(f',"{name}":%b' for name in view_names).encode()
         self._pick = _picker([_VIEW[name] for name in view_names])
+        self._metas: dict[EmailId, EmailMeta] = {}
+        self._views: dict[EmailId, EmailView] = {}
         reader = BodyReader(options)
         self._body_readers = tuple(
             (msgspec.json.encode(name), read)
@@ -157,16 +165,20 @@ class EmailRenderer:
         """Some property is not in the rows."""
         return bool(self._body_readers)
 
+    def prefetch(self, emails: Sequence[EmailId]) -> None:
+        """Read the rows of the emails that will be rendered next, and forget others."""
+        self._metas = read_metas(self._rows, self._account, emails)
+        if self._view_format:
+            self._views = read_views(self._rows, self._account, emails)
+
     def render(self, email: EmailId) -> bytes | None:
-        """The email as a JSON object; None when there is none that JMAP shows."""
-        meta = messages.visible_meta(self._rows, self._account, email)
-        if meta is None:
+        """A prefetched email as a JSON object; None when there is none that JMAP shows."""
+        meta = self._metas.get(email)
+        if meta is None or not is_visible(meta):
             return None
         encoded = b"{" + self._meta_format % tuple([read(meta) for read in self._meta_readers])
         if self._view_format:
-            view = messages.email_view(self._rows, self._account, email)
-            assert view is not None, (self._account, email)
-            encoded += self._view_format % self._pick(view.json)
+            encoded += self._view_format % self._pick(self._views[email].json)
         if self._body_readers:
             encoded += self._bodies(meta)
         return encoded + b"}"

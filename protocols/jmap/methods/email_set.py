@@ -92,6 +92,7 @@ def _check_immutable(
     if "bodyValues" in fixed:
         raise invalid_properties("bodies are immutable", "bodyValues")
     renderer = EmailRenderer(plan, account, blobs, ("id", *fixed), BodyOptions())
+    renderer.prefetch([email])
     encoded = renderer.render(email)
     assert encoded is not None, (account, email)
     held = msgspec.json.decode(encoded)
