@@ -17,7 +17,7 @@ from storage.checkpoint import Checkpointer, verify_groups
 from storage.engine import Engine, EngineRefused
 from storage.keys import U64_MAX
 from storage.leveldb import LevelEngine
-from storage.segments import DirectoryFiles
+from storage.segment_directory import DirectoryFiles
 
 STATE: Final = "state"
 REFUSED: Final = "state.refused"

@@ -11,7 +11,8 @@ from storage.batch import BLOB_PART_BYTES_MAX
 from storage.blobs import BlobDamaged, BlobStore, Place, cut_blob, unpack_place
 from storage.ids import BlobId, blob_id
 from storage.memory import MemoryEngine
-from storage.segments import READ_FILES_MAX, DirectoryFiles, MemoryFiles, SegmentFiles
+from storage.segment_directory import READ_FILES_MAX, DirectoryFiles
+from storage.segments import MemoryFiles, SegmentFiles
 from storage.values import pack_u64
 from tests.storage.story import bytes_of
 

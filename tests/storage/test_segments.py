@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.segments import DirectoryFiles, MemoryFiles, SegmentFiles
+from storage.segment_directory import DirectoryFiles
+from storage.segments import MemoryFiles, SegmentFiles
 
 
 @pytest.fixture(params=["memory", "directory"])

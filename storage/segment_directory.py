@@ -1,0 +1,82 @@
+"""SegmentFiles in a directory of the machine: the port of storage/segments.py on real files."""
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final
+
+# Read-only descriptors kept open; one more is opened for each segment written to since a sync.
+READ_FILES_MAX: Final = 64
+
+
+class DirectoryFiles:
+    """Segments in a directory, named by number: 0000000001.blobs."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._writers: dict[int, int] = {}
+        self._readers: OrderedDict[int, int] = OrderedDict()
+
+    def numbers(self) -> list[int]:
+        """Every segment there is, ascending."""
+        return sorted(int(path.stem) for path in self._directory.glob("*.blobs"))
+
+    def append(self, segment: int, position: int, data: bytes) -> None:
+        """Write `data` at `position`, the segment's end; position 0 creates the segment."""
+        if segment not in self._writers:
+            assert position == 0, (segment, position)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._writers[segment] = os.open(self._path(segment), flags, 0o600)
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(self._writers[segment], rest, position)
+            rest, position = rest[written:], position + written
+
+    def read(self, segment: int, position: int, length: int) -> bytes:
+        """Bytes from `position`, fewer when the file ends or is not there."""
+        reader = self._readers.get(segment)
+        if reader is None:
+            try:
+                reader = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return b""
+            self._readers[segment] = reader
+            if len(self._readers) > READ_FILES_MAX:
+                os.close(self._readers.popitem(last=False)[1])
+        else:
+            self._readers.move_to_end(segment)
+        return os.pread(reader, length, position)
+
+    def sync(self, segments: list[int]) -> None:
+        """Make these segments, and their names, durable."""
+        for segment in segments:
+            writer = self._writers.get(segment)
+            if writer is None:
+                _sync_path(self._path(segment))  # an earlier process wrote it
+            else:
+                os.fdatasync(writer)
+        _sync_path(self._directory)
+
+    def keep_open(self, segments: list[int]) -> None:
+        """Only these will be written or synced again."""
+        for segment in self._writers.keys() - set(segments):
+            os.close(self._writers.pop(segment))
+
+    def close(self) -> None:
+        """Release all files."""
+        for descriptor in (*self._writers.values(), *self._readers.values()):
+            os.close(descriptor)
+        self._writers.clear()
+        self._readers.clear()
+
+    def _path(self, segment: int) -> Path:
+        return self._directory / f"{segment:010}.blobs"
+
+
+def _sync_path(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
