@@ -1,8 +1,8 @@
 """The files under the blob store: numbered segments that only grow.
 
-One small port; here also its twin in memory, the real one is storage/segment_directory.py. A segment of an earlier boot is
-never appended to: after a failed write or fsync the page cache may show bytes the disk does not
-have, and a fresh file has no such past.
+One small port, and its twin in memory; the real one is storage/segment_directory.py. A segment
+of an earlier boot is never appended to: after a failed write or fsync the page cache may show
+bytes the disk does not have, and a fresh file has no such past.
 """
 
 from typing import Protocol
