@@ -203,7 +203,7 @@ class Core:
 
     # --- requests
 
-    def next_line(self, bytes_max: int = LINE_BYTES_MAX) -> bytes | None:
+    def next_line(self, bytes_max: int) -> bytes | None:
         """One bare line: a SASL response, IDLE's DONE. None: more must be received."""
         return self._buffer.line(bytes_max)
 
@@ -269,7 +269,7 @@ class Core:
         if announced[3]:
             # RFC 7888 4: its octets are on their way; reading them to forget them would be
             # work without an end, so the connection ends here.
-            raise LimitExceeded("LITERAL", "literal too large")
+            raise LimitExceeded("LITERAL", "literal refused")
         self._count_error()
 
     def _refusal(self, count: int) -> Ending | None:

@@ -9,6 +9,7 @@ message first and reads dear ones only for those messages that the cheap ones le
     text      BODY and TEXT                             the text parts, decoded
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -93,10 +94,13 @@ def _numbers(ranges: list[Positions]) -> Test:
     if len(ranges) == 1:
         first, end = ranges[0]
         return lambda facts: first <= facts.position < end
-    named: set[int] = set()
-    for first, end in ranges:
-        named.update(range(first, end))
-    return lambda facts: facts.position in named
+    firsts = [first for first, _ in ranges]
+
+    def named(facts: Facts) -> bool:
+        at = bisect_right(firsts, facts.position) - 1
+        return at >= 0 and facts.position < ranges[at][1]
+
+    return named
 
 
 def _dated(key: Dated) -> Test:

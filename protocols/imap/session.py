@@ -39,6 +39,8 @@ AUTOLOGOUT_S: Final = 31 * 60.0
 LITERAL_S: Final = 600.0
 # One send: with the stream's time limit for each, this sets the least rate a reader must keep.
 SEND_BYTES_MAX: Final = 256 * 1024
+# The line that ends IDLE is four letters; whoever sends another has lost the thread.
+DONE_BYTES_MAX: Final = 1024
 # Failed logins until the connection ends.
 LOGIN_FAILURES_MAX: Final = 5
 
@@ -161,8 +163,8 @@ class ImapSession:
             await out.flush()
             await self._receive(patience)
 
-    async def _next_line(self, patience: Patience) -> bytes:
-        while (line := self.core.next_line()) is None:
+    async def _next_line(self, patience: Patience, bytes_max: int) -> bytes:
+        while (line := self.core.next_line(bytes_max)) is None:
             await self._receive(patience)
         return line
 
@@ -267,7 +269,8 @@ class ImapSession:
             while isinstance(step, sasl.Challenge):
                 context.out.add(continuation(sasl.encode_challenge(step)))
                 await context.out.flush()
-                step = exchange.step(sasl.decode_response(await self._next_line(patience)))
+                line = await self._next_line(patience, sasl.RESPONSE_LINE_BYTES_MAX)
+                step = exchange.step(sasl.decode_response(line))
         except sasl.AuthorizationRefused as error:
             return no(str(error), b"AUTHORIZATIONFAILED")
         patience.lift()
@@ -280,7 +283,7 @@ class ImapSession:
         context.out.add(continuation(b"idling"))
         if context.selected is None:
             await context.out.flush()
-            line = await self._next_line(patience)
+            line = await self._next_line(patience, DONE_BYTES_MAX)
         else:
             line = await self._idle_selected(patience)
         if line.upper() != b"DONE":
@@ -295,7 +298,7 @@ class ImapSession:
             idling = _Idling()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tell_news, watch, idling)
-                line = await self._next_line(patience)
+                line = await self._next_line(patience, DONE_BYTES_MAX)
                 idling.stop()
         return line
 

@@ -5,14 +5,13 @@ is done in several, and when one of them fails a COPY takes back what it made be
 What was expunged or moved is told by the session's catching up.
 """
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 
 import trio
 
 from protocols.imap.commands import Copy, Expunge
 from protocols.imap.ops.context import Context
+from protocols.imap.ops.portions import in_portions
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, ok, untagged_ok
 from protocols.imap.selected import Positions
@@ -21,39 +20,14 @@ from protocols.ports import Unavailable
 from storage.ids import MailboxId
 from storage.mail import mailboxes
 from storage.mail.counts import read_counts
-from storage.mail.errors import MailError, TooManyEmails
+from storage.mail.errors import MailError
 from storage.mail.ledger import COMMAND_EMAILS_MAX
 from storage.mail.moves import plan_copy_uids, plan_expunge, plan_move_uids
 from storage.mail.records import DELETED, Mailbox
-from storage.mail.uids import uid_rows
+from storage.mail.uids import uid_row, uid_rows
 from storage.plan import Plan
 
 Pairs = list[tuple[int, int]]
-
-
-def pieces(uids: Sequence[int]) -> Iterable[Sequence[int]]:
-    """UIDs in the portions that one command on the account takes."""
-    for start in range(0, len(uids), COMMAND_EMAILS_MAX):
-        yield uids[start : start + COMMAND_EMAILS_MAX]
-
-
-async def in_portions(
-    uids: Sequence[int], carry: Callable[[Sequence[int]], Awaitable[None]]
-) -> None:
-    """Run `carry` on UIDs in portions that each fit one command on the account.
-
-    How many fit depends on what is written of each, so a portion that is too much is halved.
-    """
-    waiting = deque(pieces(uids))
-    while waiting:
-        portion = waiting.popleft()
-        try:
-            await carry(portion)
-        except TooManyEmails:
-            if len(portion) == 1:
-                raise
-            half = len(portion) // 2
-            waiting.extendleft((portion[half:], portion[:half]))
 
 
 async def copy(context: Context, command: Copy) -> Ending:
@@ -118,7 +92,7 @@ async def _carry(context: Context, uids: Sequence[int], target: Mailbox, *, move
 
 async def _take_back(context: Context, target: Mailbox, pairs: Pairs) -> None:
     """RFC 9051 6.4.7: a COPY that fails leaves the target as it was, as far as can be."""
-    await _expunge_from(context, target.id, [copy for _, copy in pairs])
+    await remove_uids(context, target.id, [copy for _, copy in pairs])
 
 
 async def expunge(context: Context, command: Expunge) -> Ending:
@@ -158,15 +132,28 @@ async def marked_deleted(context: Context, positions: Iterable[Positions]) -> li
 
 
 async def expunge_uids(context: Context, uids: Sequence[int]) -> None:
-    """Take these out of the selected mailbox."""
-    await _expunge_from(context, context.mailbox.mailbox, uids)
+    """Take these out of the selected mailbox, but for those that have lost \\Deleted since."""
+    account, mailbox = context.account, context.mailbox.mailbox
 
-
-async def _expunge_from(context: Context, mailbox: MailboxId, uids: Sequence[int]) -> None:
     async def carry(portion: Sequence[int]) -> None:
-        await context.ports.writer.write(
-            context.account,
-            partial(plan_expunge, account=context.account, mailbox=mailbox, uids=portion),
-        )
+        def command(plan: Plan) -> None:
+            rows = ((uid, uid_row(plan, account, mailbox, uid)) for uid in portion)
+            still = [uid for uid, row in rows if row is not None and DELETED in row.keywords]
+            plan_expunge(plan, account, mailbox, still)
+
+        await context.ports.writer.write(account, command)
+
+    await in_portions(uids, carry)
+
+
+async def remove_uids(context: Context, mailbox: MailboxId, uids: Sequence[int]) -> None:
+    """Take messages out of any mailbox, whatever their flags."""
+    account = context.account
+
+    async def carry(portion: Sequence[int]) -> None:
+        def command(plan: Plan) -> None:
+            plan_expunge(plan, account, mailbox, portion)
+
+        await context.ports.writer.write(account, command)
 
     await in_portions(uids, carry)

@@ -6,7 +6,7 @@ not, STARTTLS while it can still be started (RFC 9051 11).
 
 from typing import Final
 
-from protocols.imap.commands import Capability, Enable, Id, Login, Logout, Noop
+from protocols.imap.commands import Capability, Check, Enable, Id, Login, Logout, Noop
 from protocols.imap.ops.context import Context
 from protocols.imap.responses import Ending, bye, no, ok
 from protocols.ports import AuthBusy, AuthFailed
@@ -41,11 +41,11 @@ async def capability(context: Context, command: Capability) -> Ending:
     return ok("CAPABILITY completed")
 
 
-async def noop(context: Context, command: Noop) -> Ending:
+async def noop(context: Context, command: Noop | Check) -> Ending:
     """RFC 9051 6.1.2: what has happened anywhere is told before it ends."""
     if context.selected is not None:
         await context.barrier()
-    return ok("NOOP completed")
+    return ok("NOOP completed" if isinstance(command, Noop) else "CHECK completed")
 
 
 async def logout(context: Context, command: Logout) -> Ending:

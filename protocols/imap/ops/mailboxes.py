@@ -4,8 +4,12 @@ Each is one command on the account; only a mailbox with more messages than fit o
 emptied, or an INBOX renamed, in several.
 """
 
+from collections.abc import Sequence
+
 from protocols.imap.commands import Create, Delete, Rename, Subscribe
 from protocols.imap.ops.context import Context
+from protocols.imap.ops.copying import remove_uids
+from protocols.imap.ops.portions import in_portions
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, ok
 from storage.ids import AccountId, MailboxId
@@ -16,10 +20,11 @@ from storage.mail.errors import (
     MailboxNotFound,
     MailboxProtected,
     MailboxTooLarge,
+    TooManyEmails,
 )
 from storage.mail.ledger import COMMAND_EMAILS_MAX
 from storage.mail.mailbox_rows import TOP, child_ids
-from storage.mail.moves import plan_empty, plan_move_uids
+from storage.mail.moves import plan_move_uids
 from storage.mail.records import Mailbox
 from storage.mail.uids import uid_rows
 from storage.plan import Plan
@@ -65,20 +70,26 @@ async def delete(context: Context, command: Delete) -> Ending:
         found = _find(plan, account, command.mailbox)
         mailboxes.plan_destroy_mailbox(plan, account, found.id, remove_emails=True)
 
-    def plan_some(plan: Plan) -> int:
-        found = _find(plan, account, command.mailbox)
-        if found.role == mailboxes.INBOX_ROLE:
-            raise MailboxProtected("the inbox stays")
-        if child_ids(plan, account, found.id):
-            raise MailboxHasChild("the mailbox has children")
-        return plan_empty(plan, account, found.id)
-
     while True:
         try:
             await context.ports.writer.write(account, plan_delete)
             return ok("DELETE completed")
-        except MailboxTooLarge:
-            await context.ports.writer.write(account, plan_some)
+        except (MailboxTooLarge, TooManyEmails):
+            await _empty_some(context, command.mailbox)
+
+
+async def _empty_some(context: Context, name: str) -> None:
+    """Take a portion of messages out of a mailbox that is about to be deleted."""
+    account, rows = context.account, context.local()
+    found = mailboxes.by_path(rows, account, name.split(SEPARATOR))
+    if found is None:
+        raise MailboxNotFound("no such mailbox")
+    if found.role == mailboxes.INBOX_ROLE:
+        raise MailboxProtected("the inbox stays")
+    if child_ids(rows, account, found.id):
+        raise MailboxHasChild("the mailbox has children")
+    some = uid_rows(rows, account, found.id, limit=COMMAND_EMAILS_MAX)
+    await remove_uids(context, found.id, [uid for uid, _ in some])
 
 
 async def rename(context: Context, command: Rename) -> Ending:
@@ -114,17 +125,17 @@ async def _rename_inbox(context: Context, names: list[str]) -> Ending:
         return _make(plan, account, names)
 
     target = await context.ports.writer.write(account, plan_target)
+    inbox = mailboxes.by_role(context.local(), account, mailboxes.INBOX_ROLE)
+    if inbox is None:
+        raise MailboxNotFound("no inbox")
 
-    def plan_some(plan: Plan) -> bool:
-        inbox = mailboxes.by_role(plan, account, mailboxes.INBOX_ROLE)
-        if inbox is None:
-            raise MailboxNotFound("no inbox")
-        found = uid_rows(plan, account, inbox.id, limit=COMMAND_EMAILS_MAX)
-        plan_move_uids(plan, account, inbox.id, [uid for uid, _ in found], target)
-        return len(found) == COMMAND_EMAILS_MAX
+    async def carry(portion: Sequence[int]) -> None:
+        def plan_some(plan: Plan) -> None:
+            plan_move_uids(plan, account, inbox.id, portion, target)
 
-    while await context.ports.writer.write(account, plan_some):
-        pass
+        await context.ports.writer.write(account, plan_some)
+
+    await in_portions(context.door.indexes.get(context.local(), account, inbox.id).uids, carry)
     return ok("RENAME completed")
 
 

@@ -1,13 +1,12 @@
 """STORE and UID STORE (RFC 9051 6.4.6)."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 from protocols.imap.commands import Store, StoreMode
 from protocols.imap.flags import SEEN
 from protocols.imap.ops.context import Context
-from protocols.imap.ops.copying import pieces
+from protocols.imap.ops.portions import in_portions
 from protocols.imap.responses import Ending, no, ok
 from protocols.imap.selected import Selected
 from storage.engine import Rows
@@ -32,9 +31,11 @@ async def store(context: Context, command: Store) -> Ending:
     uids = selected.uids_at(selected.positions(command.numbers, uid=command.uid))
     add, remove, replace = _change(command)
     stored = 0
-    for portion in pieces(uids):
 
-        def plan_portion(plan: Plan, portion: Sequence[int] = portion) -> _Stored:
+    async def carry(portion: Sequence[int]) -> None:
+        nonlocal stored
+
+        def plan_portion(plan: Plan) -> _Stored:
             before = _modseqs(plan, selected, portion) if command.silent else {}
             messages, _ = plan_store(
                 plan,
@@ -52,6 +53,8 @@ async def store(context: Context, command: Store) -> Ending:
         _answer(context, command, messages, before)
         if context.out.full:
             await context.out.flush()
+
+    await in_portions(uids, carry)
     if stored < len(uids) and not command.uid:
         # RFC 2180 4.2.2: some that the client still counts are gone
         return no("Some of the messages are gone", b"EXPUNGEISSUED")
@@ -109,14 +112,12 @@ def _answer(
 async def mark_seen(context: Context, uids: list[int]) -> None:
     """RFC 9051 6.4.5: reading a body without PEEK sets \\Seen; the FETCH will tell so."""
     selected = context.mailbox
-    for portion in pieces(uids):
-        plan = partial(
-            plan_store,
-            account=context.account,
-            mailbox=selected.mailbox,
-            uids=portion,
-            add=(SEEN,),
-        )
-        messages, _ = await context.ports.writer.write(context.account, plan)
-        for uid, meta in messages:
+
+    async def carry(portion: Sequence[int]) -> None:
+        def plan_seen(plan: Plan) -> list[tuple[int, EmailMeta]]:
+            return plan_store(plan, context.account, selected.mailbox, portion, add=(SEEN,))[0]
+
+        for uid, meta in await context.ports.writer.write(context.account, plan_seen):
             selected.answered(uid, meta.modseq)
+
+    await in_portions(uids, carry)
