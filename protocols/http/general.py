@@ -19,6 +19,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from protocols.http.http1 import (
     BODY_WAIT_S,
+    GONE,
     KEEP_ALIVE_S,
     RATE_MIN_OCTETS_S,
     SEND_S,
@@ -32,6 +33,8 @@ _LOG: Final = logging.getLogger("trireme.http")
 HTTP2_STREAMS_MAX: Final = 64
 HTTP2_HEADER_OCTETS_MAX: Final = 32 * 1024
 WEBSOCKET_OCTETS_MAX: Final = 10_000_000
+# For what is under way to end when the peer has closed.
+GONE_S: Final = 5.0
 
 
 def _config() -> Config:
@@ -68,6 +71,12 @@ class _Guard:
         self._stream = stream
         self._replay = replay
         self.socket = _Addresses(ends)
+        self.scope = trio.CancelScope()
+        """All that hypercorn does for this connection."""
+
+    def _gone(self) -> None:
+        # hypercorn would keep the connection's tasks until its idle timer rings.
+        self.scope.deadline = min(self.scope.deadline, trio.current_time() + GONE_S)
 
     async def send_all(self, data: bytes) -> None:
         """Send, or close the connection when the peer does not read."""
@@ -75,6 +84,7 @@ class _Guard:
             await self._stream.send_all(data)
         if scope.cancelled_caught:
             await trio.aclose_forcefully(self._stream)
+            self._gone()
             raise trio.BrokenResourceError("the peer does not read")
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -82,7 +92,14 @@ class _Guard:
         if self._replay:
             replay, self._replay = self._replay, b""
             return replay
-        return bytes(await self._stream.receive_some(max_bytes))
+        try:
+            data = bytes(await self._stream.receive_some(max_bytes))
+        except GONE:
+            self._gone()
+            raise
+        if not data:
+            self._gone()
+        return data
 
     async def send_eof(self) -> None:
         """Half-close, where the stream can."""
@@ -131,7 +148,8 @@ class GeneralServer:
         else:
             guard = _Guard(stream, ends, replay)
         try:
-            await TCPServer(self._app, self._config, self._context, {}, guard)  # type: ignore[arg-type]
+            with guard.scope:
+                await TCPServer(self._app, self._config, self._context, {}, guard)  # type: ignore[arg-type]
         except Exception:
             # Not ours to name: h11, h2, wsproto and hypercorn raise what they like on hostile
             # input, and the connection is the widest thing that may suffer from it.

@@ -19,6 +19,7 @@ from protocols.http.framing import Failure, Framer, Incoming
 from protocols.http.requests import Message, Receive, Scope, Send
 
 RECEIVE_OCTETS: Final = 64 * 1024
+BODY_RECEIVE_OCTETS: Final = 256 * 1024
 # From a connection's start, or a head's first octet, to the head's end.
 HEAD_S: Final = 15.0
 # Between requests.
@@ -166,7 +167,7 @@ class Http1Connection:
         """Read once more for the body of `request`; `due` is when the whole must have come."""
         self.phase = Phase.BODY
         self._scope.deadline = min(trio.current_time() + BODY_WAIT_S, due)
-        data = await self._stream.receive_some(RECEIVE_OCTETS)
+        data = await self._stream.receive_some(BODY_RECEIVE_OCTETS)
         self._scope.deadline = math.inf
         self.phase = Phase.APP
         if not data:

@@ -1,17 +1,25 @@
 """The door on real sockets: both servers, TLS, bounds, shutdown, and hypercorn's known faults."""
 
+import base64
 import ssl
+from collections.abc import Sequence
 
 import h2.config
 import h2.connection
 import h2.events
+import msgspec
 import pytest
 import trio
 import trio.testing
 import trustme
+from trio.testing import MockClock
 
+from protocols.http.general import GONE_S, GeneralServer
+from protocols.http.http1 import BODY_WAIT_S, SEND_S, Ends
 from protocols.http.requests import Receive, Scope, Send
+from protocols.jmap.capabilities import CORE, MAIL
 from tests.protocols.http.doors import OpenDoor, after, echo, open_door, read_all, read_until
+from tests.protocols.jmap.desk import ALICE, SECRET, Desk
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -49,13 +57,20 @@ async def dial_tls(door: OpenDoor, context: ssl.SSLContext) -> trio.SSLStream[tr
     return stream
 
 
-async def ask_http2(stream: trio.abc.Stream, body: bytes = b"") -> tuple[int, bytes]:
+async def ask_http2(
+    stream: trio.abc.Stream,
+    body: bytes = b"",
+    *,
+    method: str = "POST",
+    path: str = "/two",
+    more: Sequence[tuple[str, str]] = (),
+) -> tuple[int, bytes]:
     """One request over HTTP/2: status and body."""
     http2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     http2.initiate_connection()
     number = http2.get_next_available_stream_id()
-    head = [(":method", "POST"), (":path", "/two"), (":scheme", "http"), (":authority", "x")]
-    http2.send_headers(number, head)
+    head = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "x")]
+    http2.send_headers(number, [*head, *more])
     http2.send_data(number, body, end_stream=True)
     await stream.send_all(http2.data_to_send())
     status, told = 0, b""
@@ -77,6 +92,69 @@ async def ask_http2(stream: trio.abc.Stream, body: bytes = b"") -> tuple[int, by
 async def test_http2_with_prior_knowledge_reaches_the_same_application() -> None:
     async with open_door(echo) as door, await door.dial() as stream:
         assert await ask_http2(stream, b"body") == (200, b"POST /two body")
+
+
+async def test_jmap_is_spoken_over_both() -> None:
+    desk = Desk()
+    desk.deliver()
+    basic = "Basic " + base64.b64encode(f"{ALICE}:{SECRET}".encode()).decode()
+    call = ["Email/get", {"accountId": desk.account, "ids": None}, "c"]
+    asked = msgspec.json.encode({"using": [CORE, MAIL], "methodCalls": [call]})
+    head = {"authorization": basic, "content-type": "application/json"}
+    fields = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    async with open_door(desk.app) as door:
+        async with await door.dial() as stream:
+            status, two = await ask_http2(stream, asked, path="/jmap/api", more=list(head.items()))
+        one = await door.say(
+            f"POST /jmap/api HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}"
+            f"Content-Length: {len(asked)}\r\n\r\n".encode()
+            + asked
+        )
+    assert status == 200 and one.endswith(two) and b'"subject":"Hello"' in two
+
+
+async def test_a_body_over_http2_must_come_in_time_too(autojump_clock: MockClock) -> None:
+    near, far = trio.testing.memory_stream_pair()
+    heard: list[str] = []
+
+    async def listening(_: Scope, receive: Receive, send: Send) -> None:
+        heard.append((await receive())["type"])
+        await send({"type": "http.response.start", "status": 408, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    http2 = h2.connection.H2Connection()
+    http2.initiate_connection()
+    head = [(":method", "POST"), (":path", "/"), (":scheme", "http"), (":authority", "x")]
+    http2.send_headers(1, head)
+    ends = Ends(("192.0.2.1", 1), ("127.0.0.1", 2), "http")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(GeneralServer(listening).serve, near, ends, b"", "h2")
+        await far.send_all(http2.data_to_send())
+        with trio.fail_after(10 * BODY_WAIT_S):
+            while not heard:
+                await far.receive_some(1000)
+        nursery.cancel_scope.cancel()
+    assert heard == ["http.disconnect"]
+    assert BODY_WAIT_S <= trio.current_time() <= 2 * BODY_WAIT_S
+
+
+async def test_a_peer_of_hypercorns_that_does_not_read_is_cut_off(
+    autojump_clock: MockClock,
+) -> None:
+    near, far = trio.testing.lockstep_stream_pair()
+    ends = Ends(("192.0.2.1", 1), ("127.0.0.1", 2), "http")
+    began = trio.current_time()
+    await GeneralServer(echo).serve(near, ends, GET, "http/1.1")
+    assert SEND_S <= trio.current_time() - began <= SEND_S + GONE_S + 1
+    await far.aclose()
+
+
+async def test_hypercorn_lets_go_of_a_client_that_left(autojump_clock: MockClock) -> None:
+    near, far = trio.testing.memory_stream_pair()
+    ends = Ends(("192.0.2.1", 1), ("127.0.0.1", 2), "http")
+    await far.aclose()
+    await GeneralServer(echo).serve(near, ends, GET, "http/1.1")
+    assert trio.current_time() <= GONE_S + 1
 
 
 async def test_a_preface_in_pieces_is_still_http2() -> None:
