@@ -12,13 +12,14 @@ from protocols.imap import ImapDoor
 from storage.ids import AccountId
 from storage.mail import mailboxes
 from storage.mail.ingest import plan_ingest
-from storage.mail.records import IngestedEmail
+from storage.mail.records import IngestedEmail, NewEmail
 from storage.plan import Plan
 from tests.fakes import FakeHouse, make_house
 
 ALICE: Final = "alice@example.org"
 SECRET: Final = "secret"
 REPLY_S: Final = 10.0
+FILL_BATCH: Final = 100
 
 
 class Client:
@@ -127,6 +128,22 @@ class Stage:
             return plan_ingest(plan, self.alice, email, mailboxes=[found.id], keywords=keywords)
 
         return house.run(command, blobs=[message])
+
+    def fill(self, count: int, *, mailbox: str = "INBOX", keywords: Sequence[str] = ()) -> None:
+        """Many messages at once, all alike but for their subjects."""
+        house = self.house
+        messages = [mail(f"number {number}") for number in range(count)]
+        emails = [prepare(message, received_ms=house.clock.now_ms()) for message in messages]
+        found = mailboxes.by_path(house.view(), self.alice, mailbox.split("/"))
+        assert found is not None, mailbox
+        for start in range(0, count, FILL_BATCH):
+            portion = emails[start : start + FILL_BATCH]
+
+            def command(plan: Plan, portion: Sequence[NewEmail] = portion) -> None:
+                for email in portion:
+                    plan_ingest(plan, self.alice, email, mailboxes=[found.id], keywords=keywords)
+
+            house.run(command, blobs=messages[start : start + FILL_BATCH])
 
 
 def mail(subject: str, body: str = "Hello.\r\n", sender: str = "bob@example.net") -> bytes:
