@@ -1,14 +1,17 @@
 """What Email/set and Email/import have in common: where an email goes, and what is told of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from protocols.jmap.errors import invalid_properties
+from protocols.jmap.errors import SetError, invalid_properties
 from protocols.jmap.standard_set import Resolve
 from protocols.jmap.values import boolean_set, parse_utc_date
-from storage.ids import MailboxId, parse_mailbox, render_blob
-from storage.mail.records import DELETED, IngestedEmail
+from storage.ids import AccountId, MailboxId, parse_mailbox, render_blob
+from storage.mail.errors import MailboxNotFound
+from storage.mail.ingest import plan_ingest
+from storage.mail.records import DELETED, IngestedEmail, NewEmail
+from storage.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,25 @@ def refuse_hidden(keywords: Iterable[str]) -> None:
     """RFC 8621 4.1.1: IMAP's \\Deleted is no keyword here, under whatever name."""
     if any(keyword.lower() == DELETED for keyword in keywords):
         raise invalid_properties(f"{DELETED} is no keyword of JMAP", "keywords")
+
+
+def ingest(
+    plan: Plan,
+    account: AccountId,
+    email: NewEmail,
+    mailboxes: Sequence[MailboxId],
+    keywords: Collection[str],
+) -> IngestedEmail:
+    """Take a message in; raises SetError or MailError."""
+    try:
+        return plan_ingest(plan, account, email, mailboxes=mailboxes, keywords=keywords)
+    except MailboxNotFound as error:
+        raise no_such_mailbox(error) from None
+
+
+def no_such_mailbox(error: MailboxNotFound) -> SetError:
+    """A mailbox an email was to be in is not there: the property is wrong (RFC 8621 4.6, 4.8)."""
+    return invalid_properties(str(error), "mailboxIds")
 
 
 def told_of(done: IngestedEmail) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from protocols.delivery import prepare
 from protocols.jmap.blob_access import read_blob
 from protocols.jmap.context import Context
 from protocols.jmap.draft import read_draft
-from protocols.jmap.email_places import Places, read_places, told_of
+from protocols.jmap.email_places import Places, ingest, read_places, told_of
 from protocols.jmap.standard_set import Prepared, Resolve
 from protocols.mime.build import build
 from storage.ids import AccountId, EmailId
-from storage.mail.ingest import plan_ingest
 from storage.mail.records import NewEmail
 from storage.plan import Plan
 
@@ -53,13 +52,8 @@ def create_draft(
     plan: Plan, account: AccountId, draft: EmailDraft, resolve: Resolve
 ) -> tuple[EmailId, dict[str, Any]]:
     """Take the message in; what is told are the properties the server set."""
-    done = plan_ingest(
-        plan,
-        account,
-        draft.email,
-        mailboxes=draft.places.mailboxes(resolve),
-        keywords=draft.places.keywords,
-    )
+    places = draft.places
+    done = ingest(plan, account, draft.email, places.mailboxes(resolve), places.keywords)
     return done.id, told_of(done)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from protocols.delivery import prepare
 from protocols.jmap.blob_access import read_blob
 from protocols.jmap.context import Context
-from protocols.jmap.email_places import read_places, told_of
+from protocols.jmap.email_places import ingest, read_places, told_of
 from protocols.jmap.errors import MethodError, SetError, invalid_arguments, invalid_properties
 from protocols.jmap.refusals import set_error
 from protocols.jmap.standard import Answer
@@ -20,7 +20,6 @@ from protocols.jmap.values import Arguments, render_state
 from protocols.mime import headers
 from storage.ids import AccountId, MailboxId
 from storage.mail.errors import MailError
-from storage.mail.ingest import plan_ingest
 from storage.mail.records import NewEmail
 from storage.plan import Plan
 
@@ -79,10 +78,8 @@ def _run(
     for creation, item in ready.items():
         try:
             with plan.attempt():
-                done = plan_ingest(
-                    plan, account, item.email, mailboxes=item.mailboxes, keywords=item.keywords
-                )
-        except MailError as error:
+                done = ingest(plan, account, item.email, item.mailboxes, item.keywords)
+        except (SetError, MailError) as error:
             refused[creation] = set_error(error).document()
         else:
             created[creation] = told_of(done)

@@ -10,7 +10,7 @@ import msgspec
 
 from protocols.jmap.context import Context
 from protocols.jmap.email_bodies import BodyOptions
-from protocols.jmap.email_places import mailbox_numbers, refuse_hidden
+from protocols.jmap.email_places import mailbox_numbers, no_such_mailbox, refuse_hidden
 from protocols.jmap.errors import SetError, invalid_properties
 from protocols.jmap.methods.email_create import EmailDraft, create_draft, prepare_draft
 from protocols.jmap.methods.email_get import EMAIL, EmailRenderer, is_email_property
@@ -20,6 +20,7 @@ from protocols.jmap.standard_set import Resolve, Rules, read_set, set_objects
 from protocols.jmap.values import Arguments
 from protocols.ports import Blobs
 from storage.ids import AccountId, EmailId, parse_mailbox
+from storage.mail.errors import MailboxNotFound
 from storage.mail.keywords import plan_keywords
 from storage.mail.messages import visible_meta
 from storage.mail.moves import plan_destroy, plan_mailboxes
@@ -62,14 +63,17 @@ def update_email(
     _check_immutable(plan, account, email, split, blobs)
     if "mailboxIds" in split:
         replace, add, remove = patched_set("mailboxIds", split["mailboxIds"])
-        plan_mailboxes(
-            plan,
-            account,
-            email,
-            add=mailbox_numbers(add, resolve),
-            remove=[found for text in remove if (found := parse_mailbox(resolve(text)))],
-            replace=None if replace is None else mailbox_numbers(replace, resolve),
-        )
+        try:
+            plan_mailboxes(
+                plan,
+                account,
+                email,
+                add=mailbox_numbers(add, resolve),
+                remove=[found for text in remove if (found := parse_mailbox(resolve(text)))],
+                replace=None if replace is None else mailbox_numbers(replace, resolve),
+            )
+        except MailboxNotFound as error:
+            raise no_such_mailbox(error) from None
     if "keywords" in split:
         replace, add, remove = patched_set("keywords", split["keywords"])
         refuse_hidden([*add, *remove, *(replace or ())])

@@ -111,13 +111,13 @@ class MailboxWish:
 
     values: Mapping[str, Any]
 
-    def parent(self, resolve: Resolve) -> MailboxId:
-        """The parent's number; raises SetError when it names none."""
+    def parent(self, rows: Rows, account: AccountId, resolve: Resolve) -> MailboxId:
+        """The parent's number; raises SetError when there is none such."""
         text = self.values.get("parentId")
         if text is None:
             return TOP
         found = parse_mailbox(resolve(text))
-        if not found:
+        if not found or mailboxes.get_mailbox(rows, account, found) is None:
             raise invalid_properties("there is no such parent", "parentId")
         return found
 
@@ -173,7 +173,7 @@ def _create(
         plan,
         account,
         values["name"],
-        parent=wish.parent(resolve),
+        parent=wish.parent(plan, account, resolve),
         role=values.get("role"),
         # RFC 8621 2: the default of isSubscribed is false for Mailbox/set.
         subscribed=values.get("isSubscribed", False),
@@ -206,7 +206,7 @@ def _update(
     )
     changed = {_FIELDS[name]: value for name, value in wish.values.items()}
     if "parent" in changed:
-        changed["parent"] = wish.parent(resolve)
+        changed["parent"] = wish.parent(plan, account, resolve)
     new = mailboxes.plan_update(plan, account, number, **changed)
     # RFC 8621 2: a name may be normalised; then the client is told.
     return {"name": new.name} if changed.get("name", new.name) != new.name else None

@@ -63,7 +63,7 @@ async def test_mailboxes_are_patched_and_replaced() -> None:
         ({"mailboxIds": {}}, "invalidProperties"),
         ({"mailboxIds": None}, "invalidProperties"),
         ({"mailboxIds/m1": None}, "invalidProperties"),
-        ({"mailboxIds": {"m99": True}}, "notFound"),
+        ({"mailboxIds": {"m99": True}}, "invalidProperties"),
         ({"mailboxIds": {"nonsense": True}}, "invalidProperties"),
         ({"subject": "new"}, "invalidProperties"),
         ({"id": "e2"}, "invalidProperties"),
@@ -328,7 +328,7 @@ async def test_a_draft_needs_mailboxes_that_are_there() -> None:
         (None, "invalidProperties"),
         ({}, "invalidProperties"),
         ({"x": True}, "invalidProperties"),
-        ({"m99": True}, "notFound"),
+        ({"m99": True}, "invalidProperties"),
     ):
         told = await desk.call("Email/set", create={"k": {"mailboxIds": mailboxes}})
         assert told["notCreated"]["k"]["type"] == type_

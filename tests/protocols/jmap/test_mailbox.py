@@ -89,7 +89,7 @@ async def test_what_the_server_set_is_told() -> None:
         ({"name": "Inbox"}, "alreadyExists", "name"),
         ({"name": "X", "role": "trash"}, "invalidProperties", "role"),
         ({"name": "X", "role": "king"}, "invalidProperties", "role"),
-        ({"name": "X", "parentId": "m99"}, "notFound", None),
+        ({"name": "X", "parentId": "m99"}, "invalidProperties", "parentId"),
         ({"name": "X", "parentId": "junk"}, "invalidProperties", "parentId"),
         ({"name": "X", "parentId": "#none"}, "invalidProperties", "parentId"),
         ({"name": "X", "sortOrder": -1}, "invalidProperties", "sortOrder"),
