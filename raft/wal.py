@@ -54,7 +54,6 @@ class Wal:
         replica: ReplicaId,
         random: Random,
         segment_bytes: int = SEGMENT_BYTES,
-        flush_bytes_max: int = FLUSH_BYTES_MAX,
     ) -> None:
         """Recover, and begin the segment of this boot; raises WalCorrupt, WrongLog, DiskFailed."""
         self._disk = disk
@@ -63,7 +62,7 @@ class Wal:
         self._replica = replica
         self._random = random
         self._segment_bytes = segment_bytes
-        self._flush_bytes_max = flush_bytes_max
+        self._flush_bytes_max = min(FLUSH_BYTES_MAX, (segment_bytes - 2 * BLOCK_BYTES) // 2)
         self._readers: OrderedDict[int, DiskFile] = OrderedDict()
         self._spare: tuple[str, DiskFile] | None = None
         self._spares_made = 0

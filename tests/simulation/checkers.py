@@ -1,0 +1,198 @@
+"""What must hold after every event, recomputed from what the disks hold and not from what the
+replicas say of themselves. The numbers are those of the invariant table in the design.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from raft.messages import AppendReply, Message, VoteReply
+from raft.model import Entry, EntryKind, HardState, Index, Persist, ReplicaId, Term
+from raft.quorum import majority
+from raft.stable import LogStorage
+from raft.state import Role, State
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
+def require(holds: bool, what: str, *details: object) -> None:
+    """Like assert, but a name of its own in the report."""
+    if not holds:
+        raise Violation(f"{what}: {details}"[:2000])
+
+
+@dataclass(slots=True)
+class Shadow:
+    """What one replica's disk holds for certain: replayed from steps whose fsync returned."""
+
+    hard_state: HardState = field(default_factory=HardState)
+    terms: list[Term] = field(default_factory=list)
+
+    def write(self, steps: Iterable[Persist]) -> None:
+        """These steps are durable now."""
+        for step in steps:
+            if step.hard_state is not None:
+                self.hard_state = step.hard_state
+            if step.truncate_from is not None:
+                del self.terms[step.truncate_from - 1 :]
+            self.terms += [entry.term for entry in step.entries]
+
+    def after(self, steps: Iterable[Persist]) -> "Shadow":
+        """What it would hold, had these become durable too."""
+        other = Shadow(self.hard_state, list(self.terms))
+        other.write(steps)
+        return other
+
+
+def _terms_of(storage: LogStorage) -> list[Term]:
+    runs = [*storage.term_runs, (storage.last + 1, 0)]
+    terms: list[Term] = []
+    for (start, term), (following, _) in zip(runs, runs[1:], strict=False):
+        terms += [term] * (following - start)
+    return terms
+
+
+class Checker:
+    """Sees everything that happens to all replicas of one run."""
+
+    def __init__(self, voters: Sequence[ReplicaId]) -> None:
+        self._voters = tuple(voters)
+        self.shadows = {voter: Shadow() for voter in voters}
+        self._leaders: dict[Term, ReplicaId] = {}
+        self._entries: dict[tuple[Index, Term], tuple[Term, EntryKind, bytes]] = {}
+        self._votes: dict[tuple[ReplicaId, Term], ReplicaId] = {}
+        self.applied: list[Entry] = []
+        self.applied_by = dict.fromkeys(voters, 0)
+        self._commits = dict.fromkeys(voters, 0)
+        self._terms = dict.fromkeys(voters, 0)
+        self.proposed: set[bytes] = set()
+
+    # --- one replica, after an event ---
+
+    def after_event(self, state: State) -> None:
+        """1, 3, 5, 6, 7: leaders, commits and cursors of the replica that just moved."""
+        replica = state.replica
+        require(state.term >= self._terms[replica], "6: term went back", replica)
+        self._terms[replica] = state.term
+        if state.role is Role.LEADER and self._leaders.get(state.term) != replica:
+            self._new_leader(state)
+        if state.commit > self._commits[replica]:
+            if state.role is Role.LEADER:
+                self._check_quorum(state)
+            self._commits[replica] = state.commit
+        log = state.log
+        require(log.durable <= log.handed <= log.last, "7: cursors out of order", replica)
+        require(state.applied <= state.commit <= log.last, "7: commit out of range", replica)
+
+    def _new_leader(self, state: State) -> None:
+        earlier = self._leaders.setdefault(state.term, state.replica)
+        require(earlier == state.replica, "1: two leaders", state.term, earlier, state.replica)
+        if self.applied:
+            last = self.applied[-1]
+            require(
+                state.log.matches(last.index, last.term),
+                "3: a leader lacks a committed entry",
+                state.replica,
+                state.term,
+                last.index,
+                last.term,
+            )
+
+    def _check_quorum(self, state: State) -> None:
+        index, term = state.commit, state.log.term(state.commit)
+        holders = [
+            voter
+            for voter in self._voters
+            if len(self.shadows[voter].terms) >= index
+            and self.shadows[voter].terms[index - 1] == term
+        ]
+        require(
+            len(holders) >= majority(len(self._voters)),
+            "5: committed without a majority of disks",
+            state.replica,
+            index,
+            holders,
+        )
+
+    # --- single happenings ---
+
+    def handed(self, state: State, step: Persist) -> None:
+        """2: equal (index, term) means equal entry and equal predecessor, so an equal log."""
+        for entry in step.entries:
+            if entry.index > state.log.last or state.log.term(entry.index) != entry.term:
+                continue
+            what = (state.log.term(entry.index - 1), entry.kind, entry.payload)
+            known = self._entries.setdefault((entry.index, entry.term), what)
+            require(known == what, "2: logs differ", state.replica, entry.index, entry.term)
+
+    def durable(self, replica: ReplicaId, steps: Sequence[Persist]) -> None:
+        """The fsync of these steps returned."""
+        self.shadows[replica].write(steps)
+
+    def sent(self, state: State, message: Message) -> None:
+        """8, 11: no promise leaves before the disk holds it, and none is given twice."""
+        shadow = self.shadows[message.sender]
+        if isinstance(message, VoteReply) and message.granted and not message.pre:
+            key = (message.sender, message.term)
+            earlier = self._votes.setdefault(key, message.to)
+            require(earlier == message.to, "8: voted twice", key, earlier, message.to)
+            require(
+                shadow.hard_state.term > message.term
+                or shadow.hard_state == HardState(message.term, message.to),
+                "11: a vote left before its fsync",
+                message,
+                shadow.hard_state,
+            )
+        if isinstance(message, AppendReply) and message.term == state.term:
+            require(
+                len(shadow.terms) >= message.match,
+                "11: an acknowledgement left before its fsync",
+                message,
+            )
+
+    def apply(self, replica: ReplicaId, entries: Sequence[Entry]) -> None:
+        """4: every replica applies the same entries in the same order, each once a boot."""
+        for entry in entries:
+            require(
+                entry.index == self.applied_by[replica] + 1,
+                "4: applied out of order",
+                replica,
+                entry.index,
+            )
+            self.applied_by[replica] = entry.index
+            if entry.index <= len(self.applied):
+                known = self.applied[entry.index - 1]
+                require(known == entry, "4: different entries applied", replica, known, entry)
+                continue
+            self.applied.append(entry)
+            if entry.kind is EntryKind.NORMAL:
+                # A repeated Propose may be applied twice here: ids inside payloads, which the
+                # state machine remembers, make that harmless one room further up.
+                require(entry.payload in self.proposed, "phantom", replica, entry.index)
+
+    def confirmed(self, replica: ReplicaId, floor: Index, index: Index) -> None:
+        """A reader sees all that anybody could have seen before it began."""
+        require(index >= floor, "stale read", replica, floor, index)
+
+    # --- restarts ---
+
+    def restarted(
+        self, replica: ReplicaId, storage: LogStorage, in_doubt: Sequence[Sequence[Persist]]
+    ) -> None:
+        """36, 6: the log reads back as synced, with or without the write under way.
+
+        in_doubt: writes that were begun and never confirmed, in order.
+        """
+        found = Shadow(storage.hard_state, _terms_of(storage))
+        allowed = [self.shadows[replica]]
+        for steps in in_doubt:
+            allowed.append(allowed[-1].after(steps))
+        require(found in allowed, "36: the log does not read back", replica, found, allowed)
+        self.shadows[replica] = found
+        self._terms[replica] = found.hard_state.term
+        self._commits[replica] = 0
+
+    def lost_memory(self, replica: ReplicaId, applied: Index) -> None:
+        """The state machine starts again from what it had kept."""
+        self.applied_by[replica] = applied

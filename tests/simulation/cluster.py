@@ -1,0 +1,324 @@
+"""A whole cluster of cores, logs and disks on one heap of events: no task, no thread, no clock.
+
+One seed decides everything, so a failure comes back as often as one likes. Each part draws from
+its own stream of chance, so that a change in one does not reshuffle the others.
+"""
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from raft.config import RaftConfig
+from raft.core import Core
+from raft.disk import DiskFailed
+from raft.log import RaftLog
+from raft.model import NOBODY, KIB, Index, Membership, Persist, ReplicaId
+from raft.ready import Ready
+from raft.stable import DurableLog, open_log
+from raft.state import Role
+from tests.simulation.checkers import Checker, require
+from tests.simulation.disk import Crashed, SimDisk
+from tests.simulation.network import CLUSTER, US_PER_MS, Network
+
+SEGMENT_BYTES: Final = 64 * KIB  # small, so that runs rotate often
+DIRECTORY: Final = "wal"
+# How many applied entries a state machine may forget when its process ends.
+FORGET_MAX: Final = 40
+
+
+class Node:
+    """One machine: its disk outlives its process."""
+
+    def __init__(self, replica: ReplicaId, disk: SimDisk) -> None:
+        self.replica = replica
+        self.disk = disk
+        self.boot = 0
+        self.is_up = False
+        self.paused_until_us = 0
+        self.clock_rate = 1.0
+        self.clock_ms = 0.0
+        self.clock_at_us = 0
+        self.sync_us_max = 3 * US_PER_MS
+        self.is_hung = False
+        self.core: Core | None = None
+        self.storage: DurableLog | None = None
+        self.queue: deque[Persist] = deque()
+        self.writing: list[Persist] = []
+        self.in_doubt: list[list[Persist]] = []
+        self.readers: deque[tuple[int, Index]] = deque()  # (ticket, what they must see)
+
+    def now_ms(self, now_us: int) -> int:
+        """This machine's clock, which may run fast or slow."""
+        self.clock_ms += (now_us - self.clock_at_us) * self.clock_rate / US_PER_MS
+        self.clock_at_us = now_us
+        return int(self.clock_ms)
+
+
+class Cluster:
+    """Nodes, network and the heap; the faults are somebody else's."""
+
+    def __init__(self, seed: str, *, size: int, config: RaftConfig) -> None:
+        self.seed = seed
+        self.config = config
+        self.faults: Counter[str] = Counter()
+        self.events = 0
+        self.now_us = 0
+        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._sequence = 0
+        self.replicas = tuple(range(1, size + 1))
+        self.checker = Checker(self.replicas)
+        self.network = Network(self.stream("network"), self.faults)
+        self._random = self.stream("cluster")
+        self.nodes = {r: Node(r, SimDisk(self.stream(f"disk {r}"))) for r in self.replicas}
+        self._proposed = 0
+        self.reads_confirmed = 0
+        for replica in self.replicas:
+            self.boot(replica)
+
+    def stream(self, name: str) -> Random:
+        """A stream of chance of its own."""
+        return Random(f"{self.seed}/{name}")
+
+    # --- the heap ---
+
+    def at(self, delay_us: int, action: Callable[[], None]) -> None:
+        """Do this later."""
+        self._sequence += 1
+        heapq.heappush(self._heap, (self.now_us + delay_us, self._sequence, action))
+
+    def run_until(self, until_us: int) -> None:
+        """Let events happen up to a moment."""
+        heap = self._heap
+        while heap and heap[0][0] <= until_us:
+            self.now_us, _, action = heapq.heappop(heap)
+            self.events += 1
+            action()
+        self.now_us = until_us
+
+    def _for(self, node: Node, action: Callable[[], None]) -> Callable[[], None]:
+        """An event of one process: void once it has ended, delayed while it is paused."""
+        boot = node.boot
+
+        def happen() -> None:
+            if node.boot != boot or not node.is_up:
+                return
+            if self.now_us < node.paused_until_us:
+                self.at(node.paused_until_us - self.now_us, happen)
+                return
+            action()
+
+        return happen
+
+    # --- processes ---
+
+    def boot(self, replica: ReplicaId) -> bool:
+        """Start a process; False when it died while opening its log."""
+        node = self.nodes[replica]
+        node.boot += 1
+        random = self.stream(f"boot {replica} {node.boot}")
+        try:
+            storage = open_log(
+                node.disk,
+                DIRECTORY,
+                cluster=CLUSTER,
+                replica=replica,
+                random=random,
+                segment_bytes=SEGMENT_BYTES,
+            )
+        except (Crashed, DiskFailed):
+            node.disk.crash_next_sync = False
+            self.faults["died while opening its log"] += 1
+            return False
+        self.checker.restarted(replica, storage, node.in_doubt)
+        kept = self.checker.applied_by[replica]
+        if node.boot > 1:
+            kept = self._random.randint(max(kept - FORGET_MAX, 0), kept)
+        require(kept <= storage.last, "applied entries that the log lost", replica, kept)
+        self.checker.lost_memory(replica, kept)
+        node.storage, node.core = storage, self._core(node, storage, kept, random)
+        node.queue.clear()
+        node.readers.clear()
+        node.writing, node.in_doubt = [], []
+        node.is_up, node.is_hung, node.paused_until_us = True, False, 0
+        self.at(0, self._for(node, lambda: self._tick(node)))
+        return True
+
+    def _core(self, node: Node, storage: DurableLog, applied: Index, random: Random) -> Core:
+        log = RaftLog(
+            storage,
+            last=storage.last,
+            term_runs=storage.term_runs,
+            window_bytes_max=self.config.window_bytes_max,
+        )
+        return Core(
+            config=self.config,
+            replica=node.replica,
+            membership=Membership(frozenset(self.replicas)),
+            log=log,
+            hard_state=storage.hard_state,
+            applied=applied,
+            random=random,
+            now_ms=node.now_ms(self.now_us),
+        )
+
+    def stop(self, replica: ReplicaId, *, power: bool) -> None:
+        """Kill a process, perhaps in the middle of a write; or cut its machine's power."""
+        node = self.nodes[replica]
+        if not node.is_up:
+            return
+        if node.writing and self._random.random() < 0.5:
+            node.disk.crash_next_sync = True
+            self._write(node)
+        self._down(node)
+        if power:
+            node.disk.cut_power()
+
+    def _down(self, node: Node) -> None:
+        node.is_up = False
+        node.disk.crash_next_sync = node.disk.fail_next_sync = False
+        node.core = node.storage = None
+
+    # --- events of one process ---
+
+    def _tick(self, node: Node) -> None:
+        assert node.core is not None
+        node.core.tick(node.now_ms(self.now_us))
+        self.turn(node)
+        self.at(self.config.tick_ms * US_PER_MS, self._for(node, lambda: self._tick(node)))
+
+    def _arrive(self, node: Node, data: bytes) -> None:
+        assert node.core is not None
+        message = self.network.open(data)
+        if message is not None:
+            node.core.step(message, node.now_ms(self.now_us))
+            self.turn(node)
+
+    def turn(self, node: Node) -> None:
+        """What the driver does: ready -> persist, send, apply; then all invariants."""
+        core = node.core
+        assert core is not None
+        ready = core.ready(node.now_ms(self.now_us))
+        if ready.persist is not None:
+            self.checker.handed(core.state, ready.persist)
+            node.queue.append(ready.persist)
+            self._start_write(node)
+        self._send(core, ready)
+        entries = core.take_committed()
+        if entries:
+            self.checker.apply(node.replica, entries)
+            self.at(1, self._for(node, lambda: self.turn(node)))
+        if ready.reads is not None:
+            while node.readers and node.readers[0][0] <= ready.reads.ticket:
+                _, floor = node.readers.popleft()
+                self.checker.confirmed(node.replica, floor, ready.reads.index)
+                self.reads_confirmed += 1
+        self.checker.after_event(core.state)
+
+    def _send(self, core: Core, ready: Ready) -> None:
+        for message in ready.send:
+            self.checker.sent(core.state, message)
+            target = self.nodes[message.to]
+            for delay_us, data in self.network.deliveries(message):
+                self.at(delay_us, self._arrival(target, data))
+
+    def _arrival(self, node: Node, data: bytes) -> Callable[[], None]:
+        def happen() -> None:
+            # Whoever runs at that moment gets it: the network does not know of restarts.
+            if node.is_up:
+                self._for(node, lambda: self._arrive(node, data))()
+
+        return happen
+
+    def _start_write(self, node: Node) -> None:
+        if node.writing or not node.queue:
+            return
+        node.writing = list(node.queue)
+        node.queue.clear()
+        delay_us = self._random.randint(200, node.sync_us_max)
+        self.at(delay_us, self._for(node, lambda: self._finish_write(node)))
+
+    def _finish_write(self, node: Node) -> None:
+        if node.is_hung:
+            self.at(50 * US_PER_MS, self._for(node, lambda: self._finish_write(node)))
+            return
+        steps = node.writing
+        if not self._write(node):
+            return
+        assert node.core is not None
+        node.core.persisted(steps[-1].number, node.now_ms(self.now_us))
+        self._start_write(node)
+        self.turn(node)
+
+    def _write(self, node: Node) -> bool:
+        """One write of the log; False when it ended the process."""
+        assert node.storage is not None
+        steps, node.writing = node.writing, []
+        node.in_doubt = list(node.storage._batches(steps))
+        try:
+            node.storage.write(steps)
+        except Crashed:
+            self.faults["died while writing its log"] += 1
+            return False
+        except DiskFailed:
+            self.faults["fsync failed"] += 1
+            self._down(node)
+            return False
+        node.in_doubt = []
+        self.checker.durable(node.replica, steps)
+        if node.storage.needs_spare and self._random.random() < 0.3:
+            node.storage.prepare()
+        return True
+
+    # --- clients ---
+
+    def leader(self) -> Node | None:
+        """The running leader of the newest term, if any."""
+        leaders = [
+            node
+            for node in self.nodes.values()
+            if node.core is not None and node.core.state.role is Role.LEADER
+        ]
+        return max(leaders, key=lambda node: node.core.state.term if node.core else 0, default=None)
+
+    def propose(self, replica: ReplicaId, size: int) -> bytes | None:
+        """A client writes at this node; None when the node refused."""
+        node = self.nodes[replica]
+        if node.core is None or self.now_us < node.paused_until_us:
+            return None
+        state = node.core.state
+        if state.leader == NOBODY or state.uncommitted_bytes > self.config.uncommitted_bytes_max:
+            return None
+        self._proposed += 1
+        payload = b"%d " % self._proposed + b"." * size
+        self.checker.proposed.add(payload)
+        node.core.propose([payload], node.now_ms(self.now_us))
+        self.turn(node)
+        return payload
+
+    def read(self, replica: ReplicaId) -> None:
+        """A client reads at this node: it must see whatever was applied anywhere before."""
+        node = self.nodes[replica]
+        if node.core is None or self.now_us < node.paused_until_us:
+            return
+        floor = len(self.checker.applied)
+        ticket = node.core.take_read_ticket(node.now_ms(self.now_us))
+        node.readers.append((ticket, floor))
+        self.turn(node)
+
+    def hand_over(self, replica: ReplicaId) -> None:
+        """An operator asks the leader to make way for this replica."""
+        leader = self.leader()
+        if leader is None or leader.core is None or self.now_us < leader.paused_until_us:
+            return
+        if leader.core.hand_over(replica, leader.now_ms(self.now_us)):
+            self.faults["handover"] += 1
+            self.turn(leader)
+
+    def has_payload_everywhere(self, payload: bytes) -> bool:
+        """Whether this write was applied by all replicas."""
+        for entry in reversed(self.checker.applied):
+            if entry.payload == payload:
+                return all(n >= entry.index for n in self.checker.applied_by.values())
+        return False
