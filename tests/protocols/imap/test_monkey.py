@@ -1,0 +1,85 @@
+"""A monkey at the keyboard: whatever it types, the door answers and lives.
+
+Commands are put together from words that belong to the grammar, so most of them get past the
+parser and into the ops. A bug anywhere ends the connection's task with an error, which fails the
+test; the seed brings it back.
+"""
+
+import random
+
+import pytest
+
+from tests.protocols.imap.stage import Client, mail, open_stage
+from tests.protocols.imap.test_dialogues import DIALOGUES
+
+SETS = ("1", "1:*", "*", "2:3", "5:1,2", "$", "999", "1:4294967295")
+MAILBOXES = ("INBOX", "Archive", "new/box", "&U,BTFw-", '"two words"', "Sent", "nowhere", "new")
+ITEMS = (
+    "FLAGS", "UID", "ENVELOPE", "BODY", "BODYSTRUCTURE", "INTERNALDATE", "RFC822.SIZE", "RFC822",
+    "BODY[]", "BODY[1]", "BODY.PEEK[2.1]", "BODY[2.HEADER]", "BODY[HEADER.FIELDS (TO)]<2.9>",
+    "BODY.PEEK[3.MIME]", "BINARY.PEEK[3]", "BINARY.SIZE[1]", "BINARY[]<0.5>", "RFC822.HEADER",
+)  # fmt: skip
+KEYS = (
+    "ALL", "SEEN", "NOT DELETED", "SUBJECT o", "FROM bob", "TEXT plain", "BODY caf", "UID 1:3",
+    "SINCE 1-Jan-2020", "SENTON 17-Jul-1996", "LARGER 9", "HEADER X y", "$", "2:*",
+    "OR DRAFT (1 2)", "KEYWORD $work",
+)  # fmt: skip
+FLAGS = ("\\Seen", "\\Deleted", "$Work", "\\Flagged \\Draft", "")
+
+
+def command(chance: random.Random) -> str:
+    """Something a client might say."""
+    pick = chance.choice
+    numbers, mailbox, flags = pick(SETS), pick(MAILBOXES), pick(FLAGS)
+    items = " ".join(chance.sample(ITEMS, chance.randint(1, 4)))
+    keys = " ".join(chance.sample(KEYS, chance.randint(1, 3)))
+    uid = pick(("", "UID "))
+    returns = pick(
+        ("", "RETURN () ", "RETURN (MIN MAX) ", "RETURN (SAVE COUNT) ", "RETURN (SAVE) ")
+    )
+    return pick(
+        (
+            f"{uid}FETCH {numbers} ({items})",
+            f"{uid}FETCH {numbers} {pick(('ALL', 'FAST', 'FULL', 'UID'))}",
+            f"{uid}STORE {numbers} {pick(('', '+', '-'))}FLAGS{pick(('', '.SILENT'))} ({flags})",
+            f"{uid}SEARCH {returns}{keys}",
+            f"{uid}{pick(('COPY', 'MOVE'))} {numbers} {mailbox}",
+            f"UID EXPUNGE {numbers}",
+            pick(("EXPUNGE", "NOOP", "CHECK", "CLOSE", "UNSELECT", "NAMESPACE", "CAPABILITY")),
+            f"{pick(('SELECT', 'EXAMINE', 'SELECT', 'SELECT'))} {pick(('INBOX', mailbox))}",
+            f"{pick(('CREATE', 'DELETE', 'SUBSCRIBE', 'UNSUBSCRIBE'))} {mailbox}",
+            f"RENAME {mailbox} {pick(MAILBOXES)}",
+            f'LIST "" {pick(("*", "%", "n*", "%/%"))} RETURN (STATUS (MESSAGES SIZE))',
+            f'LIST (SUBSCRIBED RECURSIVEMATCH) "" {pick(("*", "%"))}',
+            f'LSUB "" {pick(("*", "%"))}',
+            f"STATUS {mailbox} (MESSAGES UIDNEXT UNSEEN DELETED SIZE)",
+            f"APPEND {mailbox} ({flags}) {{4+}}\r\nx: y",
+            pick(("ENABLE IMAP4rev2", "ID NIL", "IDLE\r\nDONE", "SELECT INBOX")),
+        )
+    )
+
+
+async def answer(client: Client, tag: bytes, text: str) -> bytes:
+    """The tagged ending; literals are stepped over as what they are."""
+    await client.send(tag + b" " + text.encode() + b"\r\n")
+    while True:
+        line = await client.line()
+        while line.endswith(b"}") and not line.startswith(b"+"):
+            await client.take(int(line[line.rindex(b"{") + 1 : -1]))
+            line = await client.line()
+        if line.startswith(tag + b" "):
+            return line
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_monkey_breaks_nothing(seed: int) -> None:
+    chance = random.Random(seed)
+    letter = (DIALOGUES / "letter.eml").read_bytes().replace(b"\n", b"\r\n")
+    async with open_stage() as stage:
+        clients = [await stage.reader() for _ in range(2)]
+        for step in range(250):
+            if step % 9 == 0:
+                stage.deliver(chance.choice((letter, mail(f"n {step}"))))
+            stage.house.unavailable = chance.random() < 0.03
+            ending = await answer(chance.choice(clients), b"t%d" % step, command(chance))
+            assert ending.split()[1] in (b"OK", b"NO", b"BAD"), ending
