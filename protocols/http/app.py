@@ -79,9 +79,12 @@ class HttpApp:
     async def _http(self, request: Request, send: Send) -> None:
         try:
             response = await self._answer(request)
-            await response.send(send)
+            await response.send(send, head_only=request.method == "HEAD")
         except ClientGone:
             return  # nobody to answer
+        except Exception:
+            # The head is out, so nothing can be said; the answer ends before its length.
+            _LOG.exception("%s %s broke off", request.method, request.path)
 
     async def _answer(self, request: Request) -> Response:
         methods = self._find(request.path)

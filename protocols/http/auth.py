@@ -1,7 +1,7 @@
 """The Authorization header to a principal (RFC 7617 Basic), and how each failure is told.
 
-Credentials are refused on clear-text connections that did not come in on loopback, before they
-are looked at, and no challenge is sent there: a client must not be asked to give its secret away.
+Credentials are refused on clear-text connections from other machines before they are looked at,
+and no challenge is sent there: a client must not be asked to give its secret away.
 """
 
 import base64

@@ -99,10 +99,9 @@ class BlobResources:
         return Response(201, body=msgspec.json.encode(told))
 
     async def _gather(self, request: Request, tenant: Tenant) -> tuple[bytes, BlobId]:
-        most = self._limits.upload_bytes_max
-        tenant.grow(min(request.announced or 0, most))
         digest, pieces, octets = hashlib.sha256(), [], 0
-        async for piece in request.chunks(most):
+        async for piece in request.chunks(self._limits.upload_bytes_max):
+            # Taken as it comes: what is only announced must not keep others out.
             octets += len(piece)
             tenant.grow(octets)
             digest.update(piece)

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import trio
 
 from protocols.http.framing import Failure, Framer, Incoming
-from protocols.http.requests import Message, Receive, Scope, Send
+from protocols.http.requests import ClientGone, Message, Receive, Scope, Send
 
 RECEIVE_OCTETS: Final = 64 * 1024
 BODY_RECEIVE_OCTETS: Final = 256 * 1024
@@ -93,7 +93,7 @@ class Http1Connection:
             try:
                 self._framer.feed(first)
                 replay = await self._serve()
-            except GONE:
+            except (*GONE, ClientGone):
                 self.phase = Phase.DONE
         if replay is None and self.phase in (Phase.HEAD, Phase.BODY) and not self._started:
             await self._last_words(Failure(408, "the request took too long"))
@@ -300,7 +300,10 @@ class _Exchange:
         if self._request.method != "HEAD":
             data += self._frame(body, more)
         if data:
-            await self._connection.write(data)
+            try:
+                await self._connection.write(data)
+            except GONE:
+                raise ClientGone from None
         self.finished = not more
 
     def _start(self, head: Message, body: bytes, more: bool) -> bytes:

@@ -19,6 +19,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE: Final = b"application/json"
+_BODILESS: Final = frozenset((204, 304))  # RFC 9110 8.6: they announce no length either
 PROBLEM_TYPE: Final = b"application/problem+json"
 
 
@@ -27,7 +28,7 @@ class BodyTooLarge(Exception):
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its body was complete."""
+    """The client closed the connection: before its body was complete, or while we answered."""
 
 
 @dataclass(slots=True)
@@ -44,7 +45,7 @@ class Request:
     remote: str
     """The peer's IP address."""
     on_loopback: bool
-    """The connection came in on a loopback address of ours."""
+    """The peer is on this machine."""
     receive: Receive
 
     def header(self, name: bytes) -> str:
@@ -100,17 +101,20 @@ class Response:
     stream: AsyncIterator[bytes] | None = None
     length: int = 0
 
-    async def send(self, send: Send) -> None:
+    async def send(self, send: Send, *, head_only: bool = False) -> None:
         """Say it in ASGI messages: one for the head, one for each piece of the body."""
         length = len(self.body) if self.stream is None else self.length
-        headers = [(b"content-length", b"%d" % length), *self.headers]
+        headers = list(self.headers)
+        if self.status not in _BODILESS:
+            headers.append((b"content-length", b"%d" % length))
         if self.content_type:
             headers.append((b"content-type", self.content_type))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        if self.stream is not None:
+        if self.stream is not None and not head_only:
             async for piece in self.stream:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+        body = b"" if head_only else self.body
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def read_scope(scope: Scope, receive: Receive) -> Request:
@@ -118,7 +122,8 @@ def read_scope(scope: Scope, receive: Receive) -> Request:
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         headers.setdefault(name, value)
-    client, server = scope.get("client"), scope.get("server")
+    client = scope.get("client")
+    remote = client[0] if client else ""
     return Request(
         method=scope["method"],
         path=scope["path"],
@@ -126,8 +131,8 @@ def read_scope(scope: Scope, receive: Receive) -> Request:
         query=scope["query_string"],
         headers=headers,
         secure=scope["scheme"] in ("https", "wss"),
-        remote=client[0] if client else "",
-        on_loopback=_is_loopback(server[0] if server else ""),
+        remote=remote,
+        on_loopback=_is_loopback(remote),
         receive=receive,
     )
 

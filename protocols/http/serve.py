@@ -78,7 +78,10 @@ class HttpDoor:
         client: tuple[str, int] | None = None,
         server: tuple[str, int] | None = None,
     ) -> None:
-        """Serve one connection to its end. Addresses are the socket's own unless given."""
+        """Serve one connection to its end. Addresses are the socket's own unless given.
+
+        A stream without a socket is given its peer's address; its own may stay unknown.
+        """
         if self._closing or len(self._live) >= self._connections_max:
             await trio.aclose_forcefully(stream)
             return
@@ -180,6 +183,8 @@ async def _first_octets(stream: trio.abc.Stream) -> bytes:
 
 
 def _address(stream: trio.abc.Stream, *, peer: bool) -> tuple[str, int]:
-    assert isinstance(stream, trio.SocketStream), "other streams are given their addresses"
+    if not isinstance(stream, trio.SocketStream):
+        assert not peer, "a stream without a socket is given its peer's address"
+        return ("", 0)
     name = stream.socket.getpeername() if peer else stream.socket.getsockname()
     return (str(name[0]), int(name[1])) if isinstance(name, tuple) else ("127.0.0.1", 0)

@@ -45,7 +45,7 @@ async def test_the_limits_told_are_the_limits_kept() -> None:
 
 
 async def test_urls_follow_the_host_or_what_is_configured() -> None:
-    tls = await Desk().http("GET", "/.well-known/jmap", scheme="https", server="203.0.113.1")
+    tls = await Desk().http("GET", "/.well-known/jmap", scheme="https", remote="203.0.113.1")
     assert tls.json["apiUrl"] == "https://mail.example.org:8080/jmap/api"
     fixed = await Desk(public_url="https://jmap.example.org").http("GET", "/.well-known/jmap")
     assert fixed.json["apiUrl"] == "https://jmap.example.org/jmap/api"
@@ -78,16 +78,17 @@ async def test_who_is_not_signed_in_is_asked_to() -> None:
 
 async def test_credentials_are_not_taken_in_the_clear_off_loopback() -> None:
     desk = Desk()
-    for server, scheme, status in (
+    for remote, scheme, status in (
         ("127.0.0.1", "http", 200),
         ("::1", "http", 200),
         ("203.0.113.1", "https", 200),
         ("203.0.113.1", "http", 403),
         ("2001:db8::1", "http", 403),
         ("", "http", 403),
+        ("127.0.0.1.evil.example", "http", 403),
     ):
-        answer = await desk.http("GET", "/.well-known/jmap", server=server, scheme=scheme)
-        assert answer.status == status, (server, scheme)
+        answer = await desk.http("GET", "/.well-known/jmap", remote=remote, scheme=scheme)
+        assert answer.status == status, (remote, scheme)
     assert "www-authenticate" not in answer.headers
     assert len(desk.house.auth.attempts) == 3
 

@@ -73,9 +73,9 @@ async def test_a_client_that_left_is_answered_nothing() -> None:
         "path": "/jmap/api",
         "raw_path": b"/jmap/api",
         "query_string": b"",
-        "client": None,
+        "client": ("127.0.0.1", 1),
         "headers": [*headers, (b"content-type", b"application/json")],
-        "server": ("127.0.0.1", 1),
+        "server": None,
     }
     await desk.app(scope, receive, send)
     assert told == []

@@ -9,8 +9,9 @@ import trio
 
 from protocols.http.blobs import NAME_OCTETS_MAX, disposition
 from protocols.jmap.capabilities import Limits
-from storage.ids import blob_id
-from tests.protocols.jmap.desk import BOB, PLAIN, Answer, Desk
+from storage.ids import BlobId, blob_id
+from tests.protocols.http.doors import open_door
+from tests.protocols.jmap.desk import ALICE, BOB, PLAIN, SECRET, Answer, Desk
 
 
 async def upload(desk: Desk, data: Any, **headers: str) -> Answer:
@@ -110,6 +111,7 @@ async def test_validators() -> None:
     etag = (await download(desk, blob)).headers["etag"]
     answer = await download(desk, blob, headers={"if-none-match": f'"other", {etag}'})
     assert (answer.status, answer.body) == (304, b"")
+    assert "content-length" not in answer.headers
     assert "immutable" in answer.headers["cache-control"]
     for condition, status in ((etag, 206), ('"other"', 200)):
         headers = {"range": "bytes=0-1", "if-range": condition}
@@ -222,3 +224,55 @@ async def test_what_was_uploaded_may_be_imported() -> None:
     ]
     assert await desk.refusal("Email/import", ifInState=state, emails=emails) == "stateMismatch"
     assert await desk.refusal("Email/import") == "invalidArguments"
+
+
+async def test_only_the_head_is_told_when_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk()
+    blob = (await upload(desk, b"0123456789")).json["blobId"]
+    monkeypatch.setattr(desk.house.blobs, "read", None)  # and nothing is read for it
+    answer = await desk.http("HEAD", f"/jmap/download/{desk.account}/{blob}/x")
+    assert (answer.status, answer.headers["content-length"], answer.body) == (200, "10", b"")
+
+
+async def test_a_download_that_breaks_off_ends_its_connection_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk()
+    blob = (await upload(desk, b"x" * 600_000)).json["blobId"]
+    whole = desk.house.blobs.read
+
+    def broken(name: BlobId, start: int, length: int) -> bytes:
+        if start > 500_000:
+            raise KeyError(name)
+        return whole(name, start, length)
+
+    monkeypatch.setattr(desk.house.blobs, "read", broken)
+    basic = base64.b64encode(f"{ALICE}:{SECRET}".encode()).decode()
+    path = f"/jmap/download/{desk.account}/{blob}/x"
+    asked = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic}\r\n\r\n".encode()
+    async with open_door(desk.app) as door:
+        told = await door.say(asked)
+        assert told.startswith(b"HTTP/1.1 200 ") and 500_000 < len(told) < 600_000
+        assert "broke off" in caplog.text
+        health = await door.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert health.endswith(b"ok\n")
+
+
+async def test_a_client_that_leaves_amid_a_download_is_no_fault_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    blob = (await upload(desk, b"x" * 20_000_000)).json["blobId"]
+    basic = base64.b64encode(f"{ALICE}:{SECRET}".encode()).decode()
+    path = f"/jmap/download/{desk.account}/{blob}/x"
+    asked = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic}\r\n\r\n".encode()
+    async with open_door(desk.app) as door:
+        stream = await door.dial()
+        await stream.send_all(asked)
+        await stream.receive_some(1000)
+        await trio.aclose_forcefully(stream)
+        await trio.sleep(0.05)
+        assert door.door.connections == 0
+    assert caplog.text == ""

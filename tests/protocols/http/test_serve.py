@@ -3,6 +3,7 @@
 import base64
 import ssl
 from collections.abc import Sequence
+from functools import partial
 
 import h2.config
 import h2.connection
@@ -17,7 +18,9 @@ from trio.testing import MockClock
 from protocols.http.general import GONE_S, GeneralServer
 from protocols.http.http1 import BODY_WAIT_S, SEND_S, Ends
 from protocols.http.requests import Receive, Scope, Send
+from protocols.http.serve import HttpDoor
 from protocols.jmap.capabilities import CORE, MAIL
+from tests.fakes import FakeClock
 from tests.protocols.http.doors import OpenDoor, after, echo, open_door, read_all, read_until
 from tests.protocols.jmap.desk import ALICE, SECRET, Desk
 
@@ -271,3 +274,20 @@ async def test_hostile_heads_over_the_wire_leave_the_door_open() -> None:
         assert told.startswith(b"HTTP/1.1 431 ")
         assert (await door.say(b"\x16\x03\x01" + b"\0" * 500)).startswith(b"HTTP/1.1 400 ")
         assert await door.answers()
+
+
+async def test_a_stream_without_a_socket_is_served_under_the_address_it_is_given() -> None:
+    near, far = trio.testing.memory_stream_pair()
+    seen: list[object] = []
+
+    async def looking(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend((scope["client"], scope["server"]))
+        await echo(scope, receive, send)
+
+    door = HttpDoor(looking, clock=FakeClock())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(door.serve_stream, near, client=("192.0.2.9", 7)))
+        await far.send_all(GET)
+        await read_until(far, b"GET / ")
+        await far.aclose()
+    assert seen == [("192.0.2.9", 7), ("", 0)]

@@ -108,7 +108,7 @@ class Desk:
         *,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = (ALICE, SECRET),
-        server: str = "127.0.0.1",
+        remote: str = "127.0.0.1",
         scheme: str = "http",
     ) -> Answer:
         """One request to the ASGI application."""
@@ -137,8 +137,8 @@ class Desk:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "headers": [(k.encode(), v.encode()) for k, v in sent.items()],
-            "client": ("192.0.2.7", 4711),
-            "server": (server, 8080),
+            "client": (remote, 4711),
+            "server": ("192.0.2.7", 8080),
         }
         await self.app(scope, receive, send)
         head = {k.decode(): v.decode("latin-1") for k, v in told[0]["headers"]}
