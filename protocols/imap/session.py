@@ -15,6 +15,7 @@ from protocols.errors import RemoteProtocolError
 from protocols.imap import commands as c
 from protocols.imap.core import Core, LiteralRoom, Phase, Request
 from protocols.imap.ops import OPS
+from protocols.imap.ops.bodies import MessageGone
 from protocols.imap.ops.context import Context, Door, Outbox, refusal
 from protocols.imap.ops.login import capabilities, prove
 from protocols.imap.responses import (
@@ -206,6 +207,9 @@ class ImapSession:
             return refusal(error)
         except RemoteProtocolError as error:
             return bad(str(error))
+        except MessageGone as error:
+            # A literal is begun and its octets are no more: nothing that follows could be read.
+            raise PeerGone("hung up in the middle of a message that went away") from error
         finally:
             self.core.release()
 

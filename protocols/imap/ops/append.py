@@ -33,7 +33,10 @@ async def append(context: Context, command: Append) -> Ending:
         added = plan_ingest(plan, account, email, mailboxes=[mailbox.id], keywords=command.keywords)
         return mailbox.uidvalidity, dict(added.mailboxes)[mailbox.id]
 
-    uidvalidity, uid = await context.ports.writer.write(
-        account, plan_append, blobs=[command.message]
-    )
+    try:
+        uidvalidity, uid = await context.ports.writer.write(
+            account, plan_append, blobs=[command.message]
+        )
+    except MailboxNotFound:
+        return no("No such mailbox", b"TRYCREATE")
     return ok("APPEND completed", b"APPENDUID %d %d" % (uidvalidity, uid))

@@ -36,6 +36,10 @@ class UnknownEncoding(Exception):
     """NO [UNKNOWN-CTE]: BINARY of a part whose transfer encoding we cannot undo (RFC 3516 4.3)."""
 
 
+class MessageGone(Exception):
+    """The blob went away while it was read: expunged everywhere, and collected since."""
+
+
 @dataclass(slots=True)
 class Message:
     """One message about to be told: its blob, its part tree if needed, decoded parts."""
@@ -167,13 +171,20 @@ async def _add_span(context: Context, message: Message, section: Section, span: 
 
 
 async def read_span(context: Context, blob: BlobId, span: Span) -> bytes:
-    """The octets of a span, others running between two pieces."""
+    """The octets of a span, others running between two pieces. Raises MessageGone."""
     pieces: list[bytes] = []
     for piece in _cut(span):
         if pieces:
             await trio.lowlevel.checkpoint()
-        pieces.append(context.ports.blobs.read(blob, piece.start, piece.end - piece.start))
+        pieces.append(_read(context, blob, piece))
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read(context: Context, blob: BlobId, piece: Span) -> bytes:
+    try:
+        return context.ports.blobs.read(blob, piece.start, piece.end - piece.start)
+    except KeyError as error:
+        raise MessageGone from error
 
 
 def _cut(span: Span) -> Iterator[Span]:

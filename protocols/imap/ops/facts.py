@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from protocols.imap.matching import VIEW_FIELDS, Facts
-from protocols.imap.ops.bodies import HEADER_BYTES_MAX, read_span
+from protocols.imap.ops.bodies import HEADER_BYTES_MAX, MessageGone, read_span
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.views import read_views
 from protocols.imap.sections import Span
@@ -82,7 +82,11 @@ async def read_header_of(context: Context, facts: Facts) -> None:
         return
     blob, root = opened
     end = min(root.body_start, HEADER_BYTES_MAX)
-    octets = await read_span(context, blob, Span(0, end))
+    try:
+        octets = await read_span(context, blob, Span(0, end))
+    except MessageGone:
+        facts.header = ()
+        return
     fields = headers.split(octets, min(root.header_start, end), end)
     facts.header = tuple(
         (field.name.lower().encode(), headers.as_text(field.raw).casefold()) for field in fields
@@ -98,7 +102,10 @@ async def read_text_of(context: Context, facts: Facts) -> None:
     blob, root = opened
     pieces: list[str] = []
     for part in _text_parts(root):
-        octets = await read_span(context, blob, Span(part.body_start, part.body_end))
+        try:
+            octets = await read_span(context, blob, Span(part.body_start, part.body_end))
+        except MessageGone:
+            break
         decoded = decode_transfer(octets, part.encoding)
         pieces.append(decode_text(decoded, part.params.get("charset"))[0].casefold())
     # Parts are texts of their own: a phrase does not run from one into the next.
