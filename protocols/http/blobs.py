@@ -35,9 +35,9 @@ from storage.mail.messages import holds_blob
 from storage.plan import Plan
 
 TYPE_DEFAULT: Final = "application/octet-stream"
-TYPE_CHARS_MAX: Final = 255
 NAME_OCTETS_MAX: Final = 1024
 
+# A media type with its parameters; longer ones, and what could end a header line, are refused.
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]{1,255}\Z", re.ASCII)
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z", re.ASCII)
 _UNSAFE: Final = re.compile(r'[^\x20-\x7e]|["\\%]')

@@ -21,7 +21,8 @@ from storage.mail import mailboxes
 from storage.mail.counts import shown_to_jmap
 from storage.mail.mailbox_rows import TOP
 from storage.mail.mailboxes import INBOX_ROLE, SORT_ORDER_MAX
-from storage.mail.records import Mailbox
+from storage.mail.pages import read_mailbox_page
+from storage.mail.records import Mailbox, MailboxCounts
 from storage.plan import Plan
 
 COUNTS: Final = ("totalEmails", "unreadEmails", "totalThreads", "unreadThreads")
@@ -41,14 +42,14 @@ _RIGHTS: Final = (
 )
 
 
-def rights(mailbox: Mailbox) -> dict[str, bool]:
-    """RFC 8621 2 myRights of an account's owner: all, but the inbox stays."""
-    return {right: right != "mayDelete" or mailbox.role != INBOX_ROLE for right in _RIGHTS}
+# RFC 8621 2 myRights of an account's owner: all, but the inbox stays.
+_OWNERS: Final = dict.fromkeys(_RIGHTS, True)
+_OWNERS_INBOX: Final = {**_OWNERS, "mayDelete": False}
 
 
-def properties_of(rows: Rows, account: AccountId, mailbox: Mailbox) -> dict[str, Any]:
+def properties_of(mailbox: Mailbox, counts: MailboxCounts) -> dict[str, Any]:
     """All properties of a mailbox."""
-    counted = shown_to_jmap(mailboxes.counts(rows, account, mailbox.id))
+    counted = shown_to_jmap(counts)
     return {
         "id": f"m{mailbox.id}",
         "name": mailbox.name,
@@ -57,7 +58,7 @@ def properties_of(rows: Rows, account: AccountId, mailbox: Mailbox) -> dict[str,
         "sortOrder": mailbox.sort_order,
         "isSubscribed": mailbox.subscribed,
         **dict(zip(COUNTS, counted, strict=True)),
-        "myRights": rights(mailbox),
+        "myRights": _OWNERS_INBOX if mailbox.role == INBOX_ROLE else _OWNERS,
     }
 
 
@@ -81,21 +82,20 @@ async def mailbox_get(context: Context, raw: Mapping[str, Any]) -> Answer:
     arguments = Arguments(raw)
     call = read_get(context, MAILBOX, arguments)
     arguments.done()
-    render = _renderer(context.rows, call.account, call.properties)
-    return await get(context, MAILBOX, call, render)
+    page: dict[MailboxId, tuple[Mailbox, MailboxCounts]] = {}
 
+    def prefetch(numbers: Sequence[MailboxId]) -> None:
+        page.clear()
+        page.update(read_mailbox_page(context.rows, call.account, numbers))
 
-def _renderer(
-    rows: Rows, account: AccountId, properties: Sequence[str]
-) -> Callable[[MailboxId], bytes | None]:
     def render(number: MailboxId) -> bytes | None:
-        mailbox = mailboxes.get_mailbox(rows, account, number)
-        if mailbox is None:
+        held = page.get(number)
+        if held is None:
             return None
-        told = properties_of(rows, account, mailbox)
-        return msgspec.json.encode({name: told[name] for name in properties})
+        told = properties_of(*held)
+        return msgspec.json.encode({name: told[name] for name in call.properties})
 
-    return render
+    return await get(context, MAILBOX, call, render, prefetch=prefetch)
 
 
 async def mailbox_changes(context: Context, raw: Mapping[str, Any]) -> Answer:
@@ -179,7 +179,7 @@ def _create(
         subscribed=values.get("isSubscribed", False),
         sort_order=values.get("sortOrder", 0),
     )
-    told = properties_of(plan, account, mailbox)
+    told = properties_of(mailbox, mailboxes.counts(plan, account, mailbox.id))
     return mailbox.id, {name: value for name, value in told.items() if name not in values}
 
 
@@ -192,7 +192,7 @@ def _update(
     foreign = {name: value for name, value in patch.items() if name not in _SETTABLE}
     if foreign:
         # RFC 8620 5.3: what the server sets may be sent, if it is sent as it is.
-        told = properties_of(plan, account, old)
+        told = properties_of(old, mailboxes.counts(plan, account, number))
         wrong = [name for name, value in foreign.items() if name not in told or told[name] != value]
         if wrong:
             raise invalid_properties("a property is unknown or the server's to set", *wrong)

@@ -16,9 +16,9 @@ import trustme
 from trio.testing import MockClock
 
 from protocols.http.general import GONE_S, GeneralServer
-from protocols.http.http1 import BODY_WAIT_S, SEND_S, Ends
+from protocols.http.http1 import BODY_WAIT_S, HEAD_S, SEND_S, Ends
 from protocols.http.requests import Receive, Scope, Send
-from protocols.http.serve import HttpDoor
+from protocols.http.serve import CLOSE_S, HANDSHAKE_S, HttpDoor
 from protocols.jmap.capabilities import CORE, MAIL
 from tests.fakes import FakeClock
 from tests.protocols.http.doors import OpenDoor, after, echo, open_door, read_all, read_until
@@ -291,3 +291,15 @@ async def test_a_stream_without_a_socket_is_served_under_the_address_it_is_given
         await read_until(far, b"GET / ")
         await far.aclose()
     assert seen == [("192.0.2.9", 7), ("", 0)]
+
+
+async def test_who_says_nothing_is_not_waited_for(
+    autojump_clock: MockClock, certificates: Certificates
+) -> None:
+    for tls, within_s in ((None, HEAD_S), (certificates.server, HANDSHAKE_S)):
+        near, far = trio.testing.memory_stream_pair()
+        began = trio.current_time()
+        door = HttpDoor(echo, clock=FakeClock(), tls=tls)
+        await door.serve_stream(near, client=("192.0.2.9", 7))
+        assert within_s <= trio.current_time() - began <= within_s + CLOSE_S
+        await far.aclose()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from protocols.jmap import dispatch
 from protocols.jmap.capabilities import CORE, MAIL
 from protocols.jmap.context import Context
 from protocols.jmap.methods import METHODS, Method
@@ -188,3 +189,11 @@ async def test_the_session_state_is_the_sessions() -> None:
     session = await desk.http("GET", "/.well-known/jmap")
     answer = await desk.post({"using": [CORE], "methodCalls": []})
     assert answer.json["sessionState"] == session.json["state"]
+
+
+async def test_an_answer_may_grow_so_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "RESPONSES_OCTETS_MAX", 1000)
+    half = {"x": "y" * 490}
+    told = await Desk().request(*[["Core/echo", half]] * 4)
+    assert [name for name, _, _ in told] == ["Core/echo"] * 3 + ["error"]
+    assert told[3][1]["type"] == "requestTooLarge"

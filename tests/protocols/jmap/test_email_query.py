@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from protocols.jmap import standard_query
 from tests.protocols.jmap.desk import Desk, message
 
 
@@ -123,3 +124,12 @@ async def test_query_changes_cannot_be_calculated_and_that_is_told_before() -> N
     refused = await desk.refusal("Email/queryChanges", sinceQueryState=state)
     assert refused == "cannotCalculateChanges"
     assert await desk.refusal("Email/queryChanges") == "invalidArguments"
+
+
+async def test_a_limit_of_the_servers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standard_query, "QUERY_IDS_MAX", 3)
+    desk, emails = filled()
+    for arguments in ({}, {"limit": 4}):
+        told = await desk.call("Email/query", **arguments)
+        assert (told["ids"], told["limit"]) == (emails[:3], 3)
+    assert "limit" not in await desk.call("Email/query", limit=3)
