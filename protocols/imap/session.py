@@ -183,6 +183,8 @@ class ImapSession:
         data = await self._stream.receive_some(self.core.wanted)
         if not data:
             raise PeerGone("the client closed the connection")
+        if waiting_for == "literal":
+            self._stream.acknowledge()  # the end of the line may be waiting for it
         self.core.receive(data)
 
     # --- requests
