@@ -10,7 +10,7 @@ from protocols.mime.structure import parse
 from protocols.render.envelope import LIST_BYTES_MAX, TEXT_BYTES_MAX, render_envelope
 from protocols.render.strings import render_nstring, render_string
 
-CORPORA = sorted(Path("/work/shared/corpora").rglob("*.eml"))
+CORPORA = sorted((Path(__file__).resolve().parents[4] / "shared" / "corpora").rglob("*.eml"))
 EMPTY = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
 
 
