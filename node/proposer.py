@@ -18,6 +18,7 @@ from typing import Final
 
 import trio
 
+from node import logs
 from node.machine import Machine
 from node.queues import Queue, Waiting, fill_plan
 from node.rounds import Fenced, Origin, ProposeLog, Round, Rounds
@@ -53,6 +54,9 @@ PLANNED_ROUNDS_MAX: Final = 64
 PLANNED_OCTETS_MAX: Final = 2 * MIB
 # Hashed before the loop is given back.
 HASHED_OCTETS: Final = MIB
+
+
+log = logs.named("node.proposer")
 
 
 class Proposer:
@@ -118,6 +122,15 @@ class Proposer:
     def under_way(self) -> int:
         """Proposals without a known outcome."""
         return len(self._rounds)
+
+    def depths(self) -> dict[str, int]:
+        """What waits where, for logs: callers, queues with work, proposals under way."""
+        return {
+            "callers": len(self._open),
+            "ready": len(self._ready),
+            "paused": len(self._paused),
+            "proposals": len(self._rounds),
+        }
 
     async def run(self) -> None:
         """Register, then plan and propose until cancelled. Raises Fenced."""
@@ -201,6 +214,7 @@ class Proposer:
             waiting.conflicts += 1
             conflicts = max(conflicts, waiting.conflicts)
             if waiting.conflicts >= CONFLICTS_MAX:
+                log.warning("an account is changed faster than it is planned", account=account)
                 waiting.finish(Unavailable("others keep changing the account"))
         queue.back([waiting for waiting in commands if not waiting.gone])
         if conflicts < PLAN_ATTEMPTS_MAX or not queue.commands:
@@ -223,6 +237,8 @@ class Proposer:
                 if waiting.deadline_s > now_s:
                     break
                 late.append(waiting)
+            if late:
+                log.warning("writes without an outcome in time", writes=len(late), **self.depths())
             for waiting in late:
                 del self._open[waiting]
                 waiting.finish(Unavailable("no outcome in time"))

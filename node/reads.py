@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import trio
 
+from node import logs
 from node.machine import Machine
 from protocols.ports import Clock, Unavailable
 from storage.view import View
@@ -23,6 +24,9 @@ ROUND_TIMEOUT_S: Final = 1.0
 SWEEP_S: Final = 0.1
 # Readers waiting at once; each is a connection's task, so doors bound them below this.
 READERS_MAX: Final = 20_000
+
+
+log = logs.named("node.reads")
 
 
 class ReadLog(Protocol):
@@ -112,6 +116,8 @@ class Barriers:
                 if waiting.deadline_s > now_s:
                     break
                 late.append(waiting)
+            if late:
+                log.warning("reads without a leader's word in time", reads=len(late))
             self._fail(late)
 
     def _fail(self, readers: list[_Waiting]) -> None:
