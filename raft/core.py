@@ -218,6 +218,7 @@ class Core:
             else:
                 send(state, answer)
         replication.commit_what_is_agreed(state)
+        state.log.trim(state.commit)
 
     def ready(self, now_ms: int) -> Ready:
         """Take the work of this turn."""

@@ -5,7 +5,7 @@
 
 Terms never fall along the log, so they are kept as runs; a term is looked up without the disk.
 Only the newest entries stay in memory (`window_bytes_max`); older ones are read back through the
-reader port. Entries above `durable` never leave memory, since only memory has them for certain.
+reader port. Entries that are not durable or not committed never leave memory.
 """
 
 from bisect import bisect_right
@@ -130,15 +130,20 @@ class RaftLog:
         return truncate_from, entries
 
     def made_durable(self, index: Index) -> None:
-        """The disk holds everything up to `index`; old entries may leave memory."""
+        """The disk holds everything up to `index`."""
         assert self.durable <= index <= self.handed, (self.durable, index, self.handed)
         self.durable = index
-        if self._ends and self._ends[-1] - self._dropped_bytes > 2 * self._window_bytes_max:
-            # Half at a time, so that shifting the rest costs little per entry.
-            self._drop_up_to(bisect_right(self._ends, self._ends[-1] - self._window_bytes_max))
 
-    def _drop_up_to(self, count: int) -> None:
-        count = min(count, self.durable + 1 - self._window_first)
+    def trim(self, settled: Index) -> None:
+        """Let old entries up to `settled`, the commit index, leave memory if there are too many.
+
+        What is not committed stays, so that its bytes can be counted against their limit.
+        """
+        if not self._ends or self._ends[-1] - self._dropped_bytes <= 2 * self._window_bytes_max:
+            return
+        # Half at a time, so that shifting the rest costs little per entry.
+        count = bisect_right(self._ends, self._ends[-1] - self._window_bytes_max)
+        count = min(count, min(self.durable, settled) + 1 - self._window_first)
         if count > 0:
             self._dropped_bytes = self._ends[count - 1]
             del self._window[:count]

@@ -220,7 +220,7 @@ class Cluster:
         for message in ready.send:
             self.checker.sent(core.state, message)
             target = self.nodes[message.to]
-            for delay_us, data in self.network.deliveries(message):
+            for delay_us, data in self.network.deliveries(message, self.now_us):
                 self.at(delay_us, self._arrival(target, data))
 
     def _arrival(self, node: Node, data: bytes) -> Callable[[], None]:

@@ -25,6 +25,7 @@ class Weather:
     repeat: float = 0.0
     late: float = 0.0
     damage: float = 0.0
+    in_order: bool = True  # as TCP; late and repeated messages break it anyway
     delay_us_max: int = 4 * US_PER_MS
     late_us_max: int = 600 * US_PER_MS
 
@@ -37,8 +38,9 @@ class Network:
         self._faults = faults
         self.weather = Weather()
         self.cut: set[tuple[ReplicaId, ReplicaId]] = set()
+        self._newest_us: dict[tuple[ReplicaId, ReplicaId], int] = {}
 
-    def deliveries(self, message: Message) -> Iterator[tuple[int, bytes]]:
+    def deliveries(self, message: Message, now_us: int) -> Iterator[tuple[int, bytes]]:
         """(delay in microseconds, bytes) for each copy that arrives."""
         if (message.sender, message.to) in self.cut:
             self._faults["message cut off"] += 1
@@ -53,7 +55,7 @@ class Network:
             self._faults["message repeated"] += 1
             copies = 2
         for _ in range(copies):
-            delay = random.randint(150, weather.delay_us_max)
+            delay = self._delay(message, now_us)
             if random.random() < weather.late:
                 self._faults["message late"] += 1
                 delay += random.randint(0, weather.late_us_max)
@@ -62,6 +64,15 @@ class Network:
                 yield delay, self._damaged(data)
             else:
                 yield delay, data
+
+    def _delay(self, message: Message, now_us: int) -> int:
+        delay = self._random.randint(150, self.weather.delay_us_max)
+        if not self.weather.in_order:
+            return delay
+        link = (message.sender, message.to)
+        arrival = max(now_us + delay, self._newest_us.get(link, 0))
+        self._newest_us[link] = arrival
+        return arrival - now_us
 
     def _damaged(self, data: bytes) -> bytes:
         broken = bytearray(data)

@@ -1,0 +1,21 @@
+"""A few short seeds with every commit; `make sim` runs many long ones."""
+
+import pytest
+
+from tests.simulation.run import run_seed
+
+
+@pytest.mark.parametrize("seed", [str(number) for number in range(1, 13)])
+def test_nothing_goes_wrong_under_faults(seed: str) -> None:
+    report = run_seed(seed, 8)
+    assert report.applied > 0
+
+
+def test_a_seed_is_the_same_run_every_time() -> None:
+    one, other = run_seed("again", 6), run_seed("again", 6)
+    assert (one.events, one.applied, one.terms, one.faults) == (
+        other.events,
+        other.applied,
+        other.terms,
+        other.faults,
+    )
