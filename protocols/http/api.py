@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 import trio
 
-from protocols.http.auth import authenticate, unavailable
-from protocols.http.gates import Gate, GateFull
+from protocols.http.auth import authenticate, busy, unavailable
+from protocols.http.gates import Gate, GateFull, Room, Tenant
 from protocols.http.requests import (
     BodyTooLarge,
     Headers,
@@ -24,7 +24,7 @@ from protocols.jmap.capabilities import CAPABILITIES, Limits, session
 from protocols.jmap.dispatch import Caller, answer
 from protocols.jmap.errors import RequestError, not_json, over_limit
 from protocols.jmap.request import parse_request
-from protocols.ports import Ports, Unavailable
+from protocols.ports import Ports, Principal, Unavailable
 
 _NO_STORE: Final[Headers] = [(b"cache-control", b"no-cache, no-store, must-revalidate")]
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
@@ -33,11 +33,14 @@ _HOST: Final = re.compile(r"(?:[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?:
 class JmapApi:
     """The two JSON resources of JMAP."""
 
-    def __init__(self, ports: Ports, limits: Limits, public_url: str | None) -> None:
+    def __init__(
+        self, ports: Ports, limits: Limits, public_url: str | None, bodies_octets_max: int
+    ) -> None:
         self._ports = ports
         self._limits = limits
         self._public_url = public_url
         self._running = Gate(limits.requests_max)
+        self._room = Room(bodies_octets_max)
 
     async def session(self, request: Request) -> Response:
         """RFC 8620 2: the session resource."""
@@ -65,12 +68,7 @@ class JmapApi:
         principal = await authenticate(request, self._ports.auth)
         try:
             with self._running.enter(principal.account):
-                body = await self._read(request)
-                parsed = parse_request(
-                    body, calls_max=self._limits.calls_max, capabilities=CAPABILITIES
-                )
-                caller = Caller(principal, self._ports, self._limits, trio.lowlevel.checkpoint)
-                return Response(200, body=await answer(parsed, caller), headers=_NO_STORE)
+                return await self._run(request, principal)
         except RequestError as error:
             return problem_document(error.document())
         except GateFull:
@@ -81,12 +79,25 @@ class JmapApi:
             )
             return problem_document(refusal.document())
 
-    async def _read(self, request: Request) -> bytes:
+    async def _run(self, request: Request, principal: Principal) -> Response:
+        # The body is held for as long as its calls run.
+        with self._room.tenant() as tenant:
+            try:
+                body = await self._read(request, tenant)
+            except GateFull:
+                return busy("too much is being asked at once")
+            parsed = parse_request(
+                body, calls_max=self._limits.calls_max, capabilities=CAPABILITIES
+            )
+            caller = Caller(principal, self._ports, self._limits, trio.lowlevel.checkpoint)
+            return Response(200, body=await answer(parsed, caller), headers=_NO_STORE)
+
+    async def _read(self, request: Request, tenant: Tenant) -> bytes:
         media_type = request.header(b"content-type").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise not_json("the Content-Type is not application/json")
         try:
-            return await request.body(self._limits.request_bytes_max)
+            return await request.body(self._limits.request_bytes_max, tenant.grow)
         except BodyTooLarge:
             raise over_limit(
                 "maxSizeRequest", f"the request is over {self._limits.request_bytes_max} octets"

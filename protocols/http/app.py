@@ -33,6 +33,8 @@ Methods = Mapping[str, Handler]
 
 # Uploads being received, of all accounts together: what the door may hold in memory for them.
 UPLOADS_OCTETS_MAX: Final = 256 * 1024 * 1024
+# The same for API requests; decoded they take up to ten times as much.
+BODIES_OCTETS_MAX: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +48,14 @@ class HttpSettings:
     limits: Limits = field(default_factory=Limits)
     public_url: str | None = None
     uploads_octets_max: int = UPLOADS_OCTETS_MAX
+    bodies_octets_max: int = BODIES_OCTETS_MAX
 
 
 class HttpApp:
     """One node's ASGI application; `ready` says whether it has a leader and is caught up."""
 
     def __init__(self, ports: Ports, settings: HttpSettings, *, ready: Callable[[], bool]) -> None:
-        api = JmapApi(ports, settings.limits, settings.public_url)
+        api = JmapApi(ports, settings.limits, settings.public_url, settings.bodies_octets_max)
         blobs = BlobResources(ports, settings.limits, settings.uploads_octets_max)
         self._ready = ready
         self._exact: dict[str, Methods] = {

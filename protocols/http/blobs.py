@@ -101,7 +101,6 @@ class BlobResources:
     async def _gather(self, request: Request, tenant: Tenant) -> tuple[bytes, BlobId]:
         digest, pieces, octets = hashlib.sha256(), [], 0
         async for piece in request.chunks(self._limits.upload_bytes_max):
-            # Taken as it comes: what is only announced must not keep others out.
             octets += len(piece)
             tenant.grow(octets)
             digest.update(piece)

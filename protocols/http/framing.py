@@ -95,6 +95,7 @@ class Framer:
 
     def on_message_begin(self) -> None:
         """A new request line begins."""
+        self._head_octets = max(self._head_octets, 1)
         self._target = b""
         self._headers = []
         self._current = None

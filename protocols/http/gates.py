@@ -72,7 +72,10 @@ class Tenant:
         self.held = 0
 
     def grow(self, octets: int) -> None:
-        """Hold at least `octets` in all; raises GateFull."""
+        """Hold at least `octets` in all; raises GateFull.
+
+        Taken as octets come: what is only announced must not keep others out.
+        """
         if octets > self.held:
             self._room.take(octets - self.held)
             self.held = octets

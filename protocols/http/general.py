@@ -150,10 +150,12 @@ class GeneralServer:
         try:
             with guard.scope:
                 await TCPServer(self._app, self._config, self._context, {}, guard)  # type: ignore[arg-type]
-        except Exception:
+        except Exception as error:
             # Not ours to name: h11, h2, wsproto and hypercorn raise what they like on hostile
-            # input, and the connection is the widest thing that may suffer from it.
-            _LOG.exception("a connection of %s ended in an error", ends.client[0])
+            # input, and the connection is the widest thing that may suffer from it. One line,
+            # for who sends such input may send much of it.
+            _LOG.warning("a connection of %s ended in %r", ends.client[0], error)
+            _LOG.debug("it came from", exc_info=True)
 
     async def terminate(self) -> None:
         """Idle connections close now, others after what they are at."""

@@ -95,19 +95,20 @@ class Http1Connection:
                 replay = await self._serve()
             except (*GONE, ClientGone):
                 self.phase = Phase.DONE
-        if replay is None and self.phase in (Phase.HEAD, Phase.BODY) and not self._started:
+        late = self.phase is Phase.HEAD or (self.phase is Phase.BODY and not self._started)
+        if replay is None and late:
             await self._last_words(Failure(408, "the request took too long"))
         return replay
 
     async def _serve(self) -> bytes | None:
-        while (request := await self._next()) is not None:
-            if not await self._exchange(request):
-                break
+        lives_on = True
+        while lives_on and (request := await self._next()) is not None:
             self._started = False
+            lives_on = await self._exchange(request)
         failure, self.phase = self._framer.failure, Phase.DONE
-        if failure is not None and not self._started:
+        if failure is not None and (lives_on or not self._started):
             await self._last_words(failure)
-        return self._framer.upgrade
+        return self._framer.upgrade if lives_on and not self._closing else None
 
     async def _next(self) -> Incoming | None:
         framer = self._framer

@@ -84,9 +84,14 @@ class Request:
             if not message.get("more_body", False):
                 return
 
-    async def body(self, octets_max: int) -> bytes:
-        """The whole body; raises BodyTooLarge."""
-        pieces = [piece async for piece in self.chunks(octets_max)]
+    async def body(self, octets_max: int, take: Callable[[int], None]) -> bytes:
+        """The whole body; raises BodyTooLarge. `take` is told how many octets are held so far."""
+        pieces: list[bytes] = []
+        octets = 0
+        async for piece in self.chunks(octets_max):
+            octets += len(piece)
+            take(octets)
+            pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

@@ -4,9 +4,9 @@ Objects come out of here as encoded JSON: a type's renderer may splice what inge
 nothing is decoded on the way. Functions are sync but where many objects call for a pause.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
@@ -47,6 +47,10 @@ class Kind(Generic[N]):
     all_ids: Callable[[Rows, AccountId, int], Sequence[N]]
     known: Callable[[str], bool]
     default: tuple[str, ...]
+
+    def render(self, number: int) -> str:
+        """The text of an id that storage tells as a bare number."""
+        return self.render_id(cast(N, number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +161,8 @@ def read_changes(context: Context, kind: Kind[N], arguments: Arguments) -> tuple
         "oldState": since_state,
         "newState": render_state(found.new_version, found.new_skip),
         "hasMoreChanges": found.has_more,
-        "created": [kind.render_id(number) for number in _named(found.created)],
-        "updated": [kind.render_id(number) for number in _named(found.updated)],
-        "destroyed": [kind.render_id(number) for number in _named(found.destroyed)],
+        "created": [kind.render(number) for number in found.created],
+        "updated": [kind.render(number) for number in found.updated],
+        "destroyed": [kind.render(number) for number in found.destroyed],
     }
     return answer, found
-
-
-def _named(numbers: Sequence[int]) -> Sequence[Any]:
-    return numbers
-
-
-def object_of(members: Mapping[str, bytes]) -> bytes:
-    """A JSON object of encoded values."""
-    return b"{" + b",".join(b'"%s":%s' % (k.encode(), v) for k, v in members.items()) + b"}"

@@ -18,7 +18,6 @@ T = TypeVar("T")
 
 # RFC 8620 1.3: integers that every JSON implementation carries exactly.
 INT_MAX: Final = 2**53 - 1
-ID_OCTETS_MAX: Final = 255
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}\Z", re.ASCII)
 _STATE: Final = re.compile(r"(0|[1-9][0-9]{0,18})(?:-([1-9][0-9]{0,18}))?\Z", re.ASCII)

@@ -163,6 +163,23 @@ async def test_so_many_requests_at_once_and_no_more() -> None:
     assert (await desk.post(EMPTY)).status == 200
 
 
+async def test_bodies_share_a_room() -> None:
+    desk = Desk(bodies_octets_max=400)
+    desk.house.stall()
+    write = {
+        "using": [CORE, MAIL],
+        "methodCalls": [["Mailbox/set", {"accountId": desk.account, "create": {}}, "c" * 150]],
+    }
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.post, write)
+        await trio.testing.wait_all_tasks_blocked()
+        refused = await desk.post(write)
+        assert problem(refused)[0] == 429 and "retry-after" in refused.headers
+        assert (await desk.post(EMPTY)).status == 200
+        desk.house.release()
+    assert (await desk.post(write)).status == 200
+
+
 async def test_answers_are_not_kept_by_caches() -> None:
     desk = Desk()
     for answer in (await desk.post(EMPTY), await desk.http("GET", "/.well-known/jmap")):

@@ -159,3 +159,9 @@ def test_where_octets_are_cut_does_not_matter(cut: int, width: int) -> None:
     pieces = framed(*(data[at : at + width] for at in range(0, len(data), width)))
     assert [r.target for r in whole.requests] == [r.target for r in pieces.requests]
     assert [b"".join(r.body) for r in whole.requests] == [b"".join(r.body) for r in pieces.requests]
+
+
+def test_a_head_is_begun_with_its_first_octet() -> None:
+    framer = framed(GET + b"G")
+    assert framer.in_head
+    assert not framed(GET).in_head

@@ -1,11 +1,18 @@
 """Our own HTTP/1.1 loop over loopback sockets: order, keep-alive, bodies, deadlines, last words."""
 
+from functools import partial
+
 import trio
+import trio.lowlevel
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from protocols.http.http1 import BODY_WAIT_S, HEAD_S, KEEP_ALIVE_S, SEND_S, Ends, Http1Connection
 from protocols.http.requests import Receive, Scope, Send
+from protocols.http.serve import HttpDoor
+from tests.fakes import FakeClock
 from tests.protocols.http.doors import echo, open_door, read_all, read_until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -197,3 +204,47 @@ async def test_a_client_that_does_not_read_is_cut_off(autojump_clock: MockClock)
     await served(near, GET)
     assert SEND_S <= trio.current_time() - began <= SEND_S + 5
     await far.aclose()
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            GET,
+            CLOSE,
+            post(b"body"),
+            b"GET / HTTP/1.1\r\n",
+            b"Host: x\r\n",
+            b"Transfer-Encoding: chunked\r\n",
+            b"Content-Length: 5\r\n",
+            b"Expect: 100-continue\r\n",
+            b"Upgrade: h2c\r\nConnection: upgrade\r\n",
+            b"\r\n",
+            b"3\r\nabc\r\n",
+            b"0\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        ]
+    )
+    | st.binary(max_size=20),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(PIECES, st.booleans())
+def test_any_octets_are_answered_and_the_connection_ends(pieces: list[bytes], leaves: bool) -> None:
+    async def converse() -> bytes:
+        near, far = trio.testing.memory_stream_pair()
+        door = HttpDoor(echo, clock=FakeClock())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(door.serve_stream, near, client=("192.0.2.9", 7)))
+            for piece in pieces:
+                await _until_gone(partial(far.send_all, piece))
+                await trio.lowlevel.checkpoint()
+            if leaves:
+                await far.aclose()
+                return b""
+            await _until_gone(far.send_eof)
+            return await read_all(far, within_s=900)
+
+    told = trio.run(converse, clock=MockClock(autojump_threshold=0))
+    assert told == b"" or told.startswith((b"HTTP/1.1 ", b"\0\0"))

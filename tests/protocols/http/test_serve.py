@@ -108,11 +108,15 @@ async def test_jmap_is_spoken_over_both() -> None:
     async with open_door(desk.app) as door:
         async with await door.dial() as stream:
             status, two = await ask_http2(stream, asked, path="/jmap/api", more=list(head.items()))
+        async with await door.dial() as stream:
+            path = "/.well-known/jmap"
+            _, session = await ask_http2(stream, method="GET", path=path, more=list(head.items()))
         one = await door.say(
             f"POST /jmap/api HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}"
             f"Content-Length: {len(asked)}\r\n\r\n".encode()
             + asked
         )
+    assert msgspec.json.decode(session)["apiUrl"] == "http://x/jmap/api"
     assert status == 200 and one.endswith(two) and b'"subject":"Hello"' in two
 
 

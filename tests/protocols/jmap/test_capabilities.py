@@ -1,0 +1,42 @@
+"""The session resource tells the truth about limits and about what there is."""
+
+from protocols.jmap.capabilities import CAPABILITIES, CORE, MAIL, Limits, session, session_state
+from protocols.jmap.methods import METHODS
+from protocols.ports import Principal
+from storage.ids import AccountId
+from storage.mail.ingest import EMAIL_MAILBOXES_MAX
+from storage.mail.tree import MAILBOX_DEPTH_MAX, MAILBOX_NAME_OCTETS_MAX
+from tests.protocols.jmap.desk import Desk
+
+ANN = Principal(AccountId(7), "ann@example.org")
+
+
+def test_capabilities_are_those_with_methods() -> None:
+    told = session(ANN, Limits(), "http://x")
+    assert set(told["capabilities"]) == CAPABILITIES == {m.capability for m in METHODS.values()}
+
+
+def test_limits_are_the_codes_own() -> None:
+    limits = Limits(upload_bytes_max=1, uploads_max=2, request_bytes_max=3, requests_max=4)
+    told = session(ANN, limits, "http://x")
+    core = told["capabilities"][CORE]
+    assert [core[name] for name in list(core)[:4]] == [1, 2, 3, 4]
+    mail = told["accounts"]["a7"]["accountCapabilities"][MAIL]
+    assert mail["maxMailboxesPerEmail"] == EMAIL_MAILBOXES_MAX
+    assert mail["maxMailboxDepth"] == MAILBOX_DEPTH_MAX
+    assert mail["maxSizeMailboxName"] == MAILBOX_NAME_OCTETS_MAX
+
+
+def test_the_state_changes_with_the_session_and_not_with_its_urls() -> None:
+    state = session_state(ANN, Limits())
+    assert session(ANN, Limits(), "http://x")["state"] == state
+    assert session(ANN, Limits(), "https://y")["state"] == state
+    assert session_state(Principal(AccountId(8), ANN.address), Limits()) != state
+    assert session_state(ANN, Limits(calls_max=1)) != state
+
+
+async def test_sort_options_told_are_sorts_that_work() -> None:
+    desk = Desk()
+    mail = session(ANN, Limits(), "")["accounts"]["a7"]["accountCapabilities"][MAIL]
+    for option in mail["emailQuerySortOptions"]:
+        await desk.call("Email/query", sort=[{"property": option}])
