@@ -26,14 +26,18 @@ from protocols.jmap.values import INT_MAX, is_id, unescape_pointer
 
 # Deeper than any request that makes sense, shallow enough for recursive readers after us.
 JSON_DEPTH_MAX: Final = 128
+# Values in one request: each costs a microsecond of everybody's time, and strings, which may be
+# large, are one. Far more than the other limits let a request use.
+JSON_VALUES_MAX: Final = 100_000
 # What a request may copy from earlier responses by reference, so that chains of them cannot grow
 # a small request into an answer of any size.
 REFERENCED_BYTES_MAX: Final = 10_000_000
 POINTER_TOKENS_MAX: Final = 32
 
+_COMMA: Final = ord(",")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-# A string, ended or not (so that no octet is looked at twice), or a bracket.
-_BRACKET: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[][{}]', re.DOTALL)
+# A string, ended or not (so that no octet is looked at twice), or what makes up structure.
+_STRUCTURE: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[][{},]', re.DOTALL)
 _INDEX: Final = re.compile(r"(0|[1-9][0-9]{0,8})\Z", re.ASCII)
 
 
@@ -87,8 +91,9 @@ _DECODER: Final = json.JSONDecoder(
 
 def decode_ijson(body: bytes) -> Any:
     """The value of an I-JSON text; raises RequestError notJSON."""
-    if body.count(b"[") + body.count(b"{") > JSON_DEPTH_MAX:
-        _check_depth(body)
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > JSON_DEPTH_MAX or brackets + body.count(b",") > JSON_VALUES_MAX:
+        _check_structure(body)
     try:
         value = _DECODER.decode(body.decode())
     except UnicodeDecodeError:
@@ -100,16 +105,22 @@ def decode_ijson(body: bytes) -> Any:
     return value
 
 
-def _check_depth(body: bytes) -> None:
-    depth = 0
-    for found in _BRACKET.finditer(body):
+def _check_structure(body: bytes) -> None:
+    """Depth and number of values, without making any of them; ends as soon as one is too much."""
+    depth, values = 0, 1
+    for found in _STRUCTURE.finditer(body):
         mark = body[found.start()]
         if mark in b"[{":
             depth += 1
+            values += 1
             if depth > JSON_DEPTH_MAX:
                 raise not_json(f"values are nested deeper than {JSON_DEPTH_MAX}")
         elif mark in b"]}":
             depth -= 1
+        elif mark == _COMMA:
+            values += 1
+        if values > JSON_VALUES_MAX:
+            raise over_limit("maxSizeRequest", f"more than {JSON_VALUES_MAX} values")
 
 
 def _check_surrogates(value: object) -> None:

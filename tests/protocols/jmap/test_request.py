@@ -18,6 +18,7 @@ from protocols.jmap.errors import (
 )
 from protocols.jmap.request import (
     JSON_DEPTH_MAX,
+    JSON_VALUES_MAX,
     POINTER_TOKENS_MAX,
     REFERENCED_BYTES_MAX,
     Request,
@@ -134,6 +135,16 @@ def test_depth_is_bounded_inclusively_and_strings_do_not_count() -> None:
         decode_ijson(b"[" + deep + b"]")
     assert decode_ijson(msgspec.json.encode("[{" * 10_000 + '\\"[')) is not None
     assert decode_ijson(b"[" + b"[]," * 10_000 + b"[]]") is not None
+
+
+def test_values_are_counted_and_strings_are_one_each() -> None:
+    most = b"[" + b"1," * (JSON_VALUES_MAX - 2) + b"1]"
+    assert len(decode_ijson(most)) == JSON_VALUES_MAX - 1
+    for over in (b"[" + b"1," * JSON_VALUES_MAX + b"1]", b"[" + b"[]," * JSON_VALUES_MAX + b"1]"):
+        with pytest.raises(RequestError) as caught:
+            decode_ijson(over)
+        assert caught.value.limit == "maxSizeRequest"
+    assert decode_ijson(msgspec.json.encode(["a,[{" * JSON_VALUES_MAX])) is not None
 
 
 def test_astral_characters_may_be_escaped() -> None:
