@@ -77,11 +77,11 @@ class AdminDoor:
         self._calls = calls
         self._limit = trio.CapacityLimiter(CONNECTIONS_MAX)
 
-    async def serve(self, listener: trio.SocketListener) -> None:
+    async def serve(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
         """Accept until cancelled."""
         await trio.serve_listeners(self._one, [listener])
 
-    async def _one(self, stream: trio.SocketStream) -> None:
+    async def _one(self, stream: trio.abc.Stream) -> None:
         async with stream, self._limit:
             with trio.move_on_after(REQUEST_TIMEOUT_S):
                 try:

@@ -14,9 +14,12 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from node.admin import open_socket
 from node.clock import SystemClock
 from node.network import Network, TrioNetwork
 from protocols.ports import Clock
+from raft import Disk, LogStorage, LogWriter, OsDisk, ThreadWriter
+from storage.opening import State, open_state
 
 R = TypeVar("R")
 
@@ -26,6 +29,13 @@ class RunBlocking(Protocol):
 
     def __call__(self, work: Callable[[], R]) -> Awaitable[R]:
         """Its result, or what it raised."""
+
+
+class OpenState(Protocol):
+    """Open rows and blobs in a directory (storage.opening.open_state)."""
+
+    def __call__(self, directory: Path, *, log_end: int) -> State:
+        """The state; what cannot be trusted is moved aside first."""
 
 
 async def _in_thread(work: Callable[[], R]) -> R:
@@ -42,6 +52,13 @@ class Env:
     draw: Callable[[int], bytes]
     """That many bytes nobody can guess: keys, nonces, salts."""
     run_blocking: RunBlocking
+    disk: Disk
+    """Where the log and the few small files are."""
+    open_state: OpenState
+    log_writer: Callable[[LogStorage], LogWriter]
+    """Who writes the log: a thread of its own, or, under virtual time, whoever submits."""
+    open_admin: Callable[[Path], trio.abc.Listener[trio.abc.Stream]]
+    """The operator's socket in a data directory."""
     data: Path
 
 
@@ -53,5 +70,9 @@ def real_env(data: Path) -> Env:
         chance=secrets.SystemRandom(),
         draw=os.urandom,
         run_blocking=_in_thread,
+        disk=OsDisk(),
+        open_state=open_state,
+        log_writer=ThreadWriter,
+        open_admin=open_socket,
         data=data,
     )

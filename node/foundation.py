@@ -12,16 +12,16 @@ from typing import Final
 
 from gossip import GossipConfig
 from node import logs
-from node.config import Config, NodeSection
+from node.config import Config, ConfigError, NodeSection
 from node.env import Env
 from node.identity import MARK_BYTES, cluster_id, mark_number, read_mark, replica_id, write_mark
 from node.machine import Machine
 from node.raft_transport import RaftTransport
 from node.secret import read_secret
-from raft import Driver, LogStorage, RaftConfig, open_log
-from raft.disk import OsDisk
+from node.small_files import read_small, write_small
+from raft import Disk, Driver, LogStorage, RaftConfig, open_log
 from storage.apply import registered_identity
-from storage.opening import State, open_state
+from storage.opening import State
 
 INCARNATION_NAME: Final = "incarnation"
 # Octets of entries handed over at a time when blobs are redone.
@@ -41,6 +41,7 @@ class Foundation:
     replica: int
     mark: bytes
     directory: Path
+    disk: Disk
     state: State
     raft_log: LogStorage
 
@@ -89,20 +90,18 @@ class Foundation:
             machine=machine,
             random=env.chance,
             on_leader=on_leader,
+            writer=env.log_writer(self.raft_log),
         )
 
     def read_incarnation(self) -> int:
         """The last gossip incarnation this disk knows of; 0 when it knows none."""
-        try:
-            return int((self.directory / INCARNATION_NAME).read_text())
-        except (FileNotFoundError, ValueError):
-            return 0  # gossip then starts from the wall clock, which is higher
+        text = read_small(self.disk, self.directory, INCARNATION_NAME)
+        # Gossip starts from the wall clock when that is higher, so nothing is lost by a 0.
+        return int(text) if text is not None and text.isdigit() and len(text) < 19 else 0
 
     def write_incarnation(self, incarnation: int) -> None:
-        """Keep it; losing the newest is harmless, a torn file is not read as another number."""
-        fresh = self.directory / f"{INCARNATION_NAME}.new"
-        fresh.write_text(f"{incarnation}\n")
-        fresh.rename(self.directory / INCARNATION_NAME)
+        """Keep it for the next start."""
+        write_small(self.disk, self.directory, INCARNATION_NAME, b"%d" % incarnation)
 
     def registered(self) -> dict[str, int]:
         """By node name, the disk that the replicated state knows for it (see node/identity)."""
@@ -122,21 +121,36 @@ def lay_foundation(config: Config, name: str, env: Env) -> Foundation:
     """Open everything of one node. Raises ConfigError, IdentityError, EngineBusy, OSError and
     what the log says when it is damaged (raft.WalCorrupt)."""
     own = config.member(name)
+    if own.role == "replica":
+        raise ConfigError(
+            f"{config.path}: {name} is a replica, which this version cannot run: make it a voter."
+        )
     secret = read_secret(config)
     cluster = cluster_id(config.cluster.name, secret)
-    env.data.mkdir(parents=True, exist_ok=True)
-    mark = read_mark(env.data)
+    env.disk.make_directory(str(env.data))
+    mark = read_mark(env.disk, env.data)
     if mark is None:
         mark = env.draw(MARK_BYTES)
-        write_mark(env.data, mark)
+        write_mark(env.disk, env.data, mark)
     replica = replica_id(cluster, name)
     raft_log = open_log(
-        OsDisk(), str(env.data / "raft"), cluster=cluster, replica=replica, random=env.chance
+        env.disk, str(env.data / "raft"), cluster=cluster, replica=replica, random=env.chance
     )
-    state = open_state(env.data, log_end=raft_log.last)
+    state = env.open_state(env.data, log_end=raft_log.last)
     if state.refused is not None:
         log.warning("rows moved aside, to be rebuilt from the log", reason=state.refused)
-    foundation = Foundation(config, own, secret, cluster, replica, mark, env.data, state, raft_log)
+    foundation = Foundation(
+        config=config,
+        own=own,
+        secret=secret,
+        cluster=cluster,
+        replica=replica,
+        mark=mark,
+        directory=env.data,
+        disk=env.disk,
+        state=state,
+        raft_log=raft_log,
+    )
     _redo_blobs(foundation)
     return foundation
 

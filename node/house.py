@@ -185,6 +185,8 @@ class House:
             async with trio.open_nursery() as outer:
                 outer.start_soon(self._serve_admin, name="admin socket")
                 await outer.start(self._serve_doors, stopping, name="doors")
+                if own.managesieve is not None:
+                    log.warning("managesieve is not in this version: its port stays closed")
                 log.info("node started", version=VERSION, data=str(self._env.data))
                 task_status.started()
                 await self._doors.closed.wait()
@@ -329,7 +331,7 @@ class House:
     async def _serve_admin(self) -> None:
         desk = AccountDesk(self._barriers, self._proposer, self._passwords)
         calls = {"status": self._status, "tree": _tree} | desk.calls()
-        await admin.AdminDoor(calls).serve(admin.open_socket(self._env.data))
+        await admin.AdminDoor(calls).serve(self._env.open_admin(self._env.data))
 
     def ready(self) -> bool:
         """There is a leader, and we have applied nearly all that we know to be committed."""

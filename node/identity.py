@@ -7,9 +7,11 @@ disk is noticed: it has forgotten what it acknowledged and may not vote as if it
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Final
+
+from node.small_files import read_small, write_small
+from raft import Disk
 
 MARK_BYTES: Final = 16
 MARK_NAME: Final = "disk-id"
@@ -30,38 +32,27 @@ def replica_id(cluster: bytes, name: str) -> int:
     return int.from_bytes(digest) >> 1 | 1 << 62
 
 
-def read_mark(directory: Path) -> bytes | None:
+def read_mark(disk: Disk, directory: Path) -> bytes | None:
     """The disk's mark, or None when nothing was ever kept here; raises IdentityError."""
-    path = directory / MARK_NAME
-    try:
-        text = path.read_text().strip()
-    except FileNotFoundError:
+    text = read_small(disk, directory, MARK_NAME)
+    if text is None:
         return None
     try:
-        mark = bytes.fromhex(text)
+        mark = bytes.fromhex(text.decode("ascii", "replace"))
     except ValueError:
         mark = b""
     if len(mark) != MARK_BYTES:
-        raise IdentityError(f"{path}: is not a disk id: restore it, or empty the directory.")
+        raise IdentityError(
+            f"{directory / MARK_NAME}: is not a disk id: restore it, or empty the directory."
+        )
     return mark
+
+
+def write_mark(disk: Disk, directory: Path, mark: bytes) -> None:
+    """Keep the mark durably; it is written once, before anything else is kept here."""
+    write_small(disk, directory, MARK_NAME, mark.hex().encode())
 
 
 def mark_number(mark: bytes) -> int:
     """A mark as nodes tell it each other: 63 bits of it are enough to tell disks apart."""
     return int.from_bytes(mark[:8]) >> 1
-
-
-def write_mark(directory: Path, mark: bytes) -> None:
-    """Keep the mark durably; it is written once, before anything else is kept here."""
-    path = directory / MARK_NAME
-    fresh = path.with_suffix(".new")
-    with fresh.open("w") as file:
-        file.write(mark.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

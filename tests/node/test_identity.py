@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from node import identity
+from raft import OsDisk
 
 
 def test_names_and_secrets_make_clusters_and_replicas() -> None:
@@ -16,9 +17,9 @@ def test_names_and_secrets_make_clusters_and_replicas() -> None:
 
 
 def test_a_mark_is_kept_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    assert identity.read_mark(tmp_path) is None
-    identity.write_mark(tmp_path, b"m" * identity.MARK_BYTES)
-    assert identity.read_mark(tmp_path) == b"m" * identity.MARK_BYTES
+    assert identity.read_mark(OsDisk(), tmp_path) is None
+    identity.write_mark(OsDisk(), tmp_path, b"m" * identity.MARK_BYTES)
+    assert identity.read_mark(OsDisk(), tmp_path) == b"m" * identity.MARK_BYTES
     (tmp_path / identity.MARK_NAME).write_text("zz")
     with pytest.raises(identity.IdentityError, match="restore it"):
-        identity.read_mark(tmp_path)
+        identity.read_mark(OsDisk(), tmp_path)

@@ -58,6 +58,4 @@ async def test_what_waits_for_a_cluster_tries_until_it_is_there(
     await keep_trying("child", child.run, retry_on=(PeerLost,), pause_s=0.5)
     assert child.starts == 501
     with pytest.raises(KeyError):
-        await keep_trying(
-            "child", Child(KeyError(), 1).run, retry_on=(PeerLost,), pause_s=0.5
-        )
+        await keep_trying("child", Child(KeyError(), 1).run, retry_on=(PeerLost,), pause_s=0.5)
