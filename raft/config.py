@@ -23,7 +23,8 @@ class RaftConfig:
     - heartbeat_ms: pause between heartbeats; messages a second = peers * 1000 / heartbeat_ms.
     - election_ms_min, election_ms_max: a follower campaigns after a random pause between them;
       election_ms_min is also the lease in which votes are refused (thesis 4.2.3) and how long a
-      leader's disk may be silent; a leader without a quorum for election_ms_max steps down.
+      leader's disk may stay behind a majority's; a leader without a quorum for
+      election_ms_max steps down.
     - tick_ms: how often the driver looks at the clock; deadlines are late by at most this.
     - entry_bytes_max: largest encoded entry; must fit in append_bytes_max.
     - append_bytes_max: entries in one Append message; one message more than needed is sent when

@@ -130,8 +130,8 @@ class Core:
 
     def _tick_leader(self, state: State) -> None:
         silent_ms = state.now_ms - replication.quorum_heard_ms(state)
-        if silent_ms >= state.config.election_ms_max or state.is_disk_silent:
-            # CheckQuorum: without a majority, or a disk, somebody else must be able to lead.
+        if silent_ms >= state.config.election_ms_max or state.is_disk_overtaken:
+            # CheckQuorum: without a majority, or with a stuck disk, somebody else must lead.
             become_follower(state, state.term, NOBODY)
             return
         if state.handover is not None and state.now_ms >= state.handover.until_ms:

@@ -110,6 +110,8 @@ def on_vote_reply(state: State, reply: VoteReply) -> None:
     term = state.term + 1 if reply.pre and reply.granted else state.term
     if state.role is not asking or reply.term != term:
         return  # an answer to an election that is over
+    if reply.sender == state.replica:
+        draw_election_deadline(state)  # our requests leave only now, with our own vote on disk
     state.votes.setdefault(reply.sender, reply.granted)
     match vote_result(state.membership, state.votes):
         case Vote.WON if reply.pre:

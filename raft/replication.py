@@ -149,6 +149,8 @@ def commit_what_is_agreed(state: State) -> None:
     reached[state.replica] = state.log.durable
     index = agreed(state.membership, reached)
     if index > state.commit and state.log.term(index) == state.term:
+        if state.commit <= state.log.durable < index:
+            state.disk_behind_since_ms = state.now_ms
         state.commit = index
         state.appends_due = True
 

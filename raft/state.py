@@ -114,12 +114,26 @@ class State:
     flushes: deque[Flush] = field(default_factory=deque)
     flush_number: int = 0
     disk_waiting_since_ms: int = 0  # meaningful while flushes is not empty
+    disk_behind_since_ms: int = 0  # meaningful while commit is above what our disk has
 
     @property
     def is_disk_silent(self) -> bool:
         """The disk has owed us an answer for an election timeout (consensus 1: hung disk)."""
         return bool(self.flushes) and (
             self.now_ms - self.disk_waiting_since_ms >= self.config.election_ms_min
+        )
+
+    @property
+    def is_disk_overtaken(self) -> bool:
+        """A majority has had for an election timeout what our own disk still owes us.
+
+        Only then can somebody else lead better. When all disks are slow, or there is but ours,
+        giving up would add an election, and its own writes, to every slow one.
+        """
+        return (
+            self.is_disk_silent
+            and self.commit > self.log.durable
+            and self.now_ms - self.disk_behind_since_ms >= self.config.election_ms_min
         )
 
     @property
@@ -205,6 +219,7 @@ def become_leader(state: State) -> None:
     _leave_role(state, Role.LEADER, state.replica)
     state.reads.round_number = 0
     state.term_start = state.log.last + 1
+    state.disk_behind_since_ms = state.now_ms
     for replica in state.membership.everyone:
         if replica != state.replica:
             state.progress[replica] = Progress(replica, state.log.last + 1, state.now_ms)
