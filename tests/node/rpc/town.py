@@ -98,5 +98,5 @@ async def two_ends(
 async def eventually(fact: Callable[[], bool], *, within_s: float = 5.0) -> None:
     """Let others run until something holds."""
     with trio.fail_after(within_s):
-        while not fact():  # noqa: ASYNC110, a fact has no event of its own
+        while not fact():  # a fact has no event of its own
             await trio.sleep(0.002)
