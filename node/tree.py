@@ -28,16 +28,20 @@ def _frame(awaited: object) -> tuple[FrameType | None, object]:
 
 
 def _waits(task: trio.lowlevel.Task) -> str:
-    """The innermost line of ours in the chain of awaits of a task."""
-    place, depth = "running", 0
+    """The innermost line of ours in the chain of awaits of a task, else trio's own function."""
+    place, trio_place, depth = "running", "", 0
     current: object = task.coro
     while current is not None and depth < DEPTH_MAX:
         frame, current = _frame(current)
         depth += 1
-        if frame is not None and "/trio/" not in frame.f_code.co_filename:
+        if frame is None:
+            continue
+        if "/trio/" in frame.f_code.co_filename:
+            trio_place = f"trio {frame.f_code.co_name}"
+        else:
             file = "/".join(frame.f_code.co_filename.rsplit("/", 2)[-2:])
             place = f"{file}:{frame.f_lineno} {frame.f_code.co_name}"
-    return place
+    return trio_place if place == "running" and trio_place else place
 
 
 def _node(task: trio.lowlevel.Task) -> TaskNode:
