@@ -5,7 +5,8 @@ time; no command costs a task, a timeout or a thread. A batch is proposed until 
 known (node/rounds.py), and then:
 
     APPLIED      the commands' results are returned
-    CONFLICT     somebody else changed the account: the commands are planned again, first in queue
+    CONFLICT     somebody else changed the account: the commands are planned again, first in queue,
+                 when it is our turn on the account (node/turns.py)
     (silence)    callers are told Unavailable at their deadline, which says nothing of the
                  outcome; the batch stays under way, and its account's queue behind it
 """
@@ -22,8 +23,9 @@ from node import logs
 from node.machine import Machine
 from node.queues import Queue, Waiting, fill_plan
 from node.rounds import Fenced, Origin, ProposeLog, Round, Rounds
+from node.turns import Turns
 from protocols.ports import Clock, Command, R, Unavailable
-from storage.apply import Outcome
+from storage.apply import Applied, Outcome
 from storage.batch import BlobPart, encode_batch
 from storage.blobs import cut_blob
 from storage.ids import AccountId, BlobId, blob_id
@@ -37,8 +39,8 @@ MIB: Final = 1024 * KIB
 WRITE_TIMEOUT_S: Final = 8.0
 # Deadlines and resends are looked at this often, for all commands at once.
 SWEEP_S: Final = 0.05
-# A command that was overtaken this often lets others pass for a little while each time ...
-PLAN_ATTEMPTS_MAX: Final = 3
+# A command that was overtaken this often, its turn notwithstanding, pauses a little each time ...
+PLAN_ATTEMPTS_MAX: Final = 6
 PAUSE_S: Final = 0.02
 # ... and is given up after this many: nothing of it was written, and the client may try again.
 CONFLICTS_MAX: Final = 10
@@ -77,6 +79,9 @@ class Proposer:
         self._chance = chance
         self._timeout_s = timeout_s
         self._rounds = Rounds(machine, log, clock, chance, origin)
+        self._turns = Turns(origin.replica, clock)
+        self._held: set[AccountId] = set()  # ready, but it is another node's turn
+        machine.listen(self._on_applied)
         self._octets = 0  # blob bytes that callers hold
         self._open: dict[Waiting, None] = {}  # whoever waits, earliest deadline first
         self._queues: dict[AccountId, Queue] = {}
@@ -128,6 +133,7 @@ class Proposer:
         return {
             "callers": len(self._open),
             "ready": len(self._ready),
+            "held": len(self._held),
             "paused": len(self._paused),
             "proposals": len(self._rounds),
         }
@@ -172,7 +178,11 @@ class Proposer:
         rounds: list[Round] = []
         octets = 0
         while self._ready and not self._rounds.closed:
-            planned = self._plan_round(self._ready.popleft())
+            account = self._ready.popleft()
+            if not self._turns.is_ours(account):
+                self._held.add(account)
+                continue
+            planned = self._plan_round(account)
             if planned is not None:
                 rounds.append(planned)
                 octets += len(planned.payload)
@@ -225,6 +235,17 @@ class Proposer:
             )
             self._paused.append((self._clock.monotonic_s() + pause_s, account))
 
+    def _on_applied(self, results: Sequence[Applied]) -> None:
+        self._release(self._turns.note(results))
+
+    def _release(self, accounts: Sequence[AccountId]) -> None:
+        """The turn on these accounts has passed on, perhaps to us."""
+        for account in accounts:
+            if account in self._held and self._turns.is_ours(account):
+                self._held.discard(account)
+                self._ready.append(account)
+                self._bell.set()
+
     async def _sweep(self) -> None:
         """Time, for everybody: deadlines, pauses, resends; and whether we are fenced."""
         while True:
@@ -248,6 +269,7 @@ class Proposer:
                     self._make_ready(account, self._queues[account])
                 else:
                     self._paused.append((at_s, account))
+            self._release(self._turns.expire())
             self._rounds.resend_due()
             self._bell.set()  # rounds may be open again
 

@@ -33,6 +33,7 @@ from storage.batch import (
 )
 from storage.blobs import BlobStore
 from storage.engine import Engine, Rows
+from storage.ids import AccountId
 from storage.values import pack_u64
 
 Entry = tuple[int, int, bytes]
@@ -58,12 +59,16 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One entry's fate. `announces` are of this entry's own changes; a copy has none."""
+    """One entry's fate. `announces` are of this entry's own changes; a copy has none.
+
+    `contended` names the accounts that a batch in conflict wanted to change.
+    """
 
     index: int
     pid: ProposalId | None
     outcome: Outcome
     announces: tuple[Announce, ...] = ()
+    contended: tuple[AccountId, ...] = ()
 
 
 @dataclass(slots=True)
@@ -140,12 +145,13 @@ class Applier:
             return Applied(index, pid, known)
         if pid.sequence < origin.low:
             return Applied(index, pid, Outcome.FORGOTTEN)
-        holds = self._holds(asked)
-        if holds:
-            self._change(asked)
-        outcome = Outcome.APPLIED if holds else Outcome.CONFLICT
-        self._remember(origin, asked, index, outcome)
-        return Applied(index, pid, outcome, asked.announces if holds else ())
+        if not self._holds(asked):
+            self._remember(origin, asked, index, Outcome.CONFLICT)
+            wanted = tuple([announce.account for announce in asked.announces])
+            return Applied(index, pid, Outcome.CONFLICT, contended=wanted)
+        self._change(asked)
+        self._remember(origin, asked, index, Outcome.APPLIED)
+        return Applied(index, pid, Outcome.APPLIED, asked.announces)
 
     def _get(self, key: bytes) -> bytes | None:
         overlay = self._overlay

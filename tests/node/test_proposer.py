@@ -399,3 +399,28 @@ async def test_stopping_tells_those_who_wait(autojump_clock: MockClock) -> None:
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
     assert trio.current_time() < WRITE_TIMEOUT_S
+
+
+async def test_another_node_that_met_a_conflict_goes_first(
+    story: Story, autojump_clock: MockClock
+) -> None:
+    await story.registered()
+    await story.proposer.write(ALICE, count)
+    stale = Plan(story.machine.view(), now_ms=0, chance=story.chance)
+    with stale.command():
+        stale.touch(ALICE, 1)
+    await story.proposer.write(ALICE, count)
+    story.waiting.append(encode_batch(stale.batch(ProposalId(99, 1, 1), 1)))
+    story.commit()
+    assert story.outcomes[-1] == (ProposalId(99, 1, 1), Outcome.CONFLICT)
+    proposed = story.proposed
+
+    async with trio.open_nursery() as callers:
+        callers.start_soon(story.proposer.write, ALICE, count)
+        await trio.testing.wait_all_tasks_blocked()
+        assert story.proposed == proposed  # it waits
+        story.rival_touches(ALICE, sequence=2)
+        story.commit()
+
+    assert story.engine.get(COUNTER) == b"3"
+    assert [outcome for _, outcome in story.outcomes[-2:]] == [Outcome.APPLIED, Outcome.APPLIED]
