@@ -1,7 +1,9 @@
 """Calls in, handlers out (trio): accepts links, checks who is there, hands over what they say.
 
-Strangers are bounded in number and time, links in number, calls under way per link. A peer that
-breaks the rules loses its link; a handler that fails is our own bug and stops the node.
+Strangers are bounded in number and time, links in number, calls under way per link. A stranger
+too many takes the place of the one that has been silent longest: who knows the key shows it at
+once, so silent connections, however many, do not keep a peer out. A peer that breaks the rules
+loses its link; a handler that fails is our own bug and stops the node.
 """
 
 from collections import Counter
@@ -51,7 +53,7 @@ class Server:
         self._on_call = on_call
         self._on_link = on_link
         self._draw = draw
-        self._strangers = 0
+        self._strangers: dict[trio.CancelScope, None] = {}  # the longest there comes first
         self._links = 0
         self.counts: Counter[str] = Counter()
 
@@ -62,7 +64,7 @@ class Server:
 
     async def welcome(self, stream: trio.abc.Stream) -> None:
         """Serve one fresh stream to its end; the caller closes it."""
-        if self._strangers >= STRANGERS_MAX or self._links >= LINKS_MAX:
+        if self._links >= LINKS_MAX:
             self.counts["refused_full"] += 1
             return
         link = await self._admit(stream)
@@ -77,14 +79,21 @@ class Server:
             self._links -= 1
 
     async def _admit(self, stream: trio.abc.Stream) -> Link | None:
-        self._strangers += 1
+        if len(self._strangers) >= STRANGERS_MAX:
+            longest = next(iter(self._strangers))
+            del self._strangers[longest]
+            longest.cancel()
+            self.counts["strangers_displaced"] += 1
+        scope = trio.CancelScope()
+        self._strangers[scope] = None
         try:
-            return await open_link(stream, self._credentials, dialer=False, draw=self._draw)
+            with scope:
+                return await open_link(stream, self._credentials, dialer=False, draw=self._draw)
         except HandshakeFailed:
             self.counts["refused_strangers"] += 1
-            return None
         finally:
-            self._strangers -= 1
+            self._strangers.pop(scope, None)
+        return None
 
     async def _serve_link(self, link: Link) -> None:
         under_way = 0

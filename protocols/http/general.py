@@ -26,7 +26,7 @@ from protocols.http.http1 import (
     App,
     Ends,
 )
-from protocols.http.requests import Message, Receive, Scope, Send
+from protocols.http.requests import ClientGone, Message, Receive, Scope, Send
 
 _LOG: Final = logging.getLogger("trireme.http")
 
@@ -137,7 +137,7 @@ class GeneralServer:
     def __init__(self, app: App) -> None:
         self._config = _config()
         self._context = WorkerContext(None)
-        self._app = ASGIWrapper(_with_body_deadline(app))  # type: ignore[arg-type]
+        self._app = ASGIWrapper(_held(app))  # type: ignore[arg-type]
 
     async def serve(
         self, stream: trio.abc.Stream, ends: Ends, replay: bytes, alpn: str | None
@@ -160,6 +160,29 @@ class GeneralServer:
     async def terminate(self) -> None:
         """Idle connections close now, others after what they are at."""
         await self._context.terminated.set()
+
+
+def _held(app: App) -> App:
+    """The application, with bodies at a pace, and sends that fail through no fault of its own.
+
+    hypercorn logs whatever an application raises as its bug, with the traceback: what h11, h2 and
+    wsproto raise in a send, because of what the peer said meanwhile, must not come back that way.
+    """
+    paced = _with_body_deadline(app)
+
+    async def held(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_or_leave(message: Message) -> None:
+            try:
+                await send(message)
+            except Exception as error:
+                raise ClientGone(f"a send failed with {error!r}") from error
+
+        try:
+            await paced(scope, receive, send_or_leave)
+        except ClientGone as gone:
+            _LOG.debug("%s", gone)
+
+    return held
 
 
 def _with_body_deadline(app: App) -> App:

@@ -210,6 +210,21 @@ async def test_a_websocket_and_an_extra_byte_end_one_connection() -> None:
             assert await door.answers()
 
 
+async def test_what_a_peer_breaks_in_hypercorn_is_no_bug_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"", "more_body": False})
+
+    async with open_door(refuse) as door, await door.dial() as stream:
+        await stream.send_all(UPGRADE + b"\xff" * 9)
+        with trio.move_on_after(1):
+            await read_all(stream)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_websocket_is_never_given_deflate() -> None:
     offer = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
     async with open_door(echo) as door, await door.dial() as stream:
