@@ -6,11 +6,15 @@ readers and followers alike; who comes later shares the next. Round numbers grow
 answers carry the term, so a late answer cannot confirm a later round (etcd 20418). A leader that
 has not yet committed in its own term does not know the commit index, and lets readers wait.
 
+A follower's question names its term, and says thereby that it had followed no newer leader when
+its readers came. That is all that its answer to a heartbeat would prove; where asker and leader
+are a majority, as among three, the leader answers at once and no round is held.
+
 Readers are tickets that only grow: confirming one confirms all earlier ones.
 """
 
 from raft.messages import ReadReply, ReadRequest
-from raft.model import NOBODY, Index, ReadsConfirmed
+from raft.model import NOBODY, Index, ReadsConfirmed, ReplicaId
 from raft.quorum import agreed
 from raft.replication import send_heartbeats
 from raft.state import Role, Round, State, send
@@ -31,8 +35,20 @@ def on_read_request(state: State, request: ReadRequest) -> None:
     """A follower's readers join the next round; its newest ticket stands for all of them."""
     if state.role is not Role.LEADER or request.sender not in state.progress:
         return  # it asks again
+    if request.term == state.term and knows_commit(state) and _are_majority(state, request.sender):
+        _answer(state, request.sender, request.ticket, state.commit)
+        return
     waiting = state.reads.waiting_remote
     waiting[request.sender] = max(request.ticket, waiting.get(request.sender, 0))
+
+
+def _are_majority(state: State, replica: ReplicaId) -> bool:
+    """Whether this replica and the leader are a majority by themselves."""
+    return agreed(state.membership, {state.replica: 1, replica: 1}) == 1
+
+
+def _answer(state: State, replica: ReplicaId, ticket: int, index: Index) -> None:
+    send(state, ReadReply(state.group, state.replica, replica, state.term, ticket, index))
 
 
 def on_read_reply(state: State, reply: ReadReply) -> None:
@@ -63,8 +79,7 @@ def _finish_round(state: State) -> None:
     if running.ticket > state.reads.answered:
         _confirm(state, running.ticket, running.index)
     for replica, ticket in running.remote.items():
-        reply = ReadReply(state.group, state.replica, replica, state.term, ticket, running.index)
-        send(state, reply)
+        _answer(state, replica, ticket, running.index)
 
 
 def _start_round(state: State) -> None:

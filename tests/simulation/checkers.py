@@ -4,6 +4,7 @@ replicas say of themselves. The numbers are those of the invariant table in the 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from raft.messages import AppendReply, Message, VoteReply
 from raft.model import Entry, EntryKind, HardState, Index, Persist, ReplicaId, Term
@@ -48,7 +49,7 @@ class Shadow:
 def _terms_of(storage: LogStorage) -> list[Term]:
     runs = [*storage.term_runs, (storage.last + 1, 0)]
     terms: list[Term] = []
-    for (start, term), (following, _) in zip(runs, runs[1:], strict=False):
+    for (start, term), (following, _) in pairwise(runs):
         terms += [term] * (following - start)
     return terms
 

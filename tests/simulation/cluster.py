@@ -14,7 +14,7 @@ from raft.config import RaftConfig
 from raft.core import Core
 from raft.disk import DiskFailed
 from raft.log import RaftLog
-from raft.model import NOBODY, KIB, Index, Membership, Persist, ReplicaId
+from raft.model import KIB, NOBODY, Index, Membership, Persist, ReplicaId
 from raft.ready import Ready
 from raft.stable import DurableLog, open_log
 from raft.state import Role
