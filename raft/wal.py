@@ -167,6 +167,9 @@ class Wal:
             for _ in step.entries:
                 index, place = next(places)
                 self._positions.put(index, self._sequence, start + place)
+        self._end_flush(start, body)
+
+    def _end_flush(self, start: int, body: bytes) -> None:
         self._crc = body_crc(body, self._crc)
         self._offset = next_block(start + len(body))
         self._number += 1
@@ -206,8 +209,19 @@ class Wal:
         self._disk.sync_directory(self._directory)
         self._names[self._sequence] = name
         if tail:
-            self._note(tail, entries_at, body)
+            self._note_copies(entries_at, body)
         return file
+
+    def _note_copies(self, entries_at: list[tuple[Index, int]], body: bytes) -> None:
+        """The tail that recovery has counted already stands here now too.
+
+        Its steps must not run a second time: they may write entries and take them back again.
+        """
+        start = self._offset + FLUSH_HEADER_BYTES
+        for index, place in entries_at:
+            if index <= self._positions.last:  # else taken back; of two copies the later counts
+                self._positions.put(index, self._sequence, start + place)
+        self._end_flush(start, body)
 
     @property
     def needs_spare(self) -> bool:

@@ -43,6 +43,19 @@ def test_two_steps_that_contradict_each_other_may_share_a_flush() -> None:
     assert story.read() == expected
 
 
+def test_a_flush_that_was_never_sealed_may_take_back_what_it_wrote_and_more() -> None:
+    story = LogStory()
+    story.write(step(*entries(1, 6)))
+    story.disk.crash_next_sync = True
+    with pytest.raises(Crashed):
+        story.write(step(*entries(7, 9)), step(*entries(3, 4, term=2), truncate_from=3))
+    story.disk.crash_next_sync = False
+    expected = [*entries(1, 2), *entries(3, 4, term=2)]
+    for _ in range(2):
+        story.open()
+        assert story.read() == expected
+
+
 def test_every_boot_begins_a_segment_of_its_own() -> None:
     story = LogStory()
     story.write(step(entry(1)))
