@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from raft import core, election, following, log, reads, replication, state
+from raft.messages import AppendReject, VoteRequest
 from raft.model import HardState, Persist
 from raft.progress import Progress
 from raft.quorum import agreed
@@ -43,7 +44,7 @@ def test_a_vote_before_its_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_vote_that_is_never_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = core.take_persist
+    real = state.take_persist
 
     def forgetful(here: State) -> Persist | None:
         here.hard_state_dirty = False
@@ -64,8 +65,25 @@ def test_a_leader_that_counts_itself_before_its_fsync(monkeypatch: pytest.Monkey
             here.commit = index
             here.appends_due = True
 
-    monkeypatch.setattr(core.replication, "commit_what_is_agreed", hasty)
+    monkeypatch.setattr(replication, "commit_what_is_agreed", hasty)
     finds("5: committed without a majority")
+
+
+def test_an_entry_of_an_older_term_committed_by_counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paper 5.4.2, figure 8."""
+
+    def counting(here: State) -> None:
+        if here.role is not Role.LEADER:
+            return
+        reached = {p.replica: p.match for p in here.progress.values()}
+        reached[here.replica] = here.log.durable
+        index = agreed(here.membership, reached)
+        if index > here.commit:
+            here.commit = index
+            here.appends_due = True
+
+    monkeypatch.setattr(replication, "commit_what_is_agreed", counting)
+    finds("5: an older term's entry")
 
 
 def test_a_vote_for_a_shorter_log(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,13 +97,13 @@ def test_a_second_vote_in_one_term(monkeypatch: pytest.MonkeyPatch) -> None:
             here.term, here.vote = term, vote
             here.hard_state_dirty = True
 
-    def generous(here: State, request: election.VoteRequest) -> None:
+    def generous(here: State, request: VoteRequest) -> None:
         if not request.pre:
             fickle(here, here.term, 0)
         real(here, request)
 
     real = election.on_vote_request
-    monkeypatch.setitem(core._HANDLERS, election.VoteRequest, generous)
+    monkeypatch.setitem(core._HANDLERS, VoteRequest, generous)
     monkeypatch.setattr(election, "is_leader_alive", lambda _: False)
     finds("")
 
@@ -100,6 +118,7 @@ def test_a_read_without_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
 
     real = reads._finish_round
     monkeypatch.setattr(reads, "_finish_round", trusting)
+    monkeypatch.setattr(reads, "_are_majority", lambda *_: False)  # or few reads need a round
     finds("stale read")
 
 
@@ -149,5 +168,5 @@ def test_a_follower_that_is_believed_too_far(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_leader_that_never_repairs_a_lost_append(monkeypatch: pytest.MonkeyPatch) -> None:
     """hashicorp/raft 612: a follower that is never replicated to again."""
-    monkeypatch.setitem(core._HANDLERS, replication.AppendReject, lambda here, reply: None)
+    monkeypatch.setitem(core._HANDLERS, AppendReject, lambda here, reply: None)
     finds("34: no write went through")
