@@ -109,6 +109,8 @@ class Proposer:
             waiting.gone = True
             self._open.pop(waiting, None)
             self._octets -= octets
+            if waiting.queued:
+                self._queues[account].drop(waiting)
         if waiting.error is not None:
             raise waiting.error
         result: R = waiting.result
@@ -160,7 +162,7 @@ class Proposer:
         queue = self._queues.get(waiting.account)
         if queue is None:
             queue = self._queues[waiting.account] = Queue()
-        queue.commands.append(waiting)
+        queue.add(waiting)
         if not queue.busy:
             self._make_ready(waiting.account, queue)
 

@@ -44,6 +44,8 @@ class Waiting:
     done: trio.Event = field(default_factory=trio.Event)
     gone: bool = False
     """Nobody waits any more: not to be planned if it has not been."""
+    queued: bool = False
+    """It stands in its account's queue."""
 
     def finish(self, error: Exception | None = None) -> None:
         """Wake whoever waits; a second end changes nothing."""
@@ -65,9 +67,28 @@ class Queue:
     commands: deque[Waiting] = field(default_factory=deque)
     busy: bool = False
 
+    def add(self, waiting: Waiting) -> None:
+        """Put a command at the end."""
+        self.commands.append(waiting)
+        waiting.queued = True
+
+    def take(self) -> Waiting:
+        """Take the first command out."""
+        waiting = self.commands.popleft()
+        waiting.queued = False
+        return waiting
+
     def back(self, commands: list[Waiting]) -> None:
         """Put commands in front again, in their order."""
         self.commands.extendleft(reversed(commands))
+        for waiting in commands:
+            waiting.queued = True
+
+    def drop(self, waiting: Waiting) -> None:
+        """Take out a command that nobody waits for; while nothing commits, nobody else would."""
+        if waiting.queued:
+            self.commands.remove(waiting)  # whoever gives up is mostly near the front
+            waiting.queued = False
 
 
 class _Full(Exception):
@@ -96,7 +117,7 @@ def fill_plan(queue: Queue, plan: Plan) -> tuple[list[Waiting], list[BlobPart]]:
                 taken.append(waiting)
                 octets += waiting.octets
                 parts.update({(part.blob, part.offset): part for part in waiting.parts})
-        queue.commands.popleft()
+        queue.take()
     return taken, list(parts.values())
 
 

@@ -33,8 +33,9 @@ RESEND_OCTETS_MAX: Final = 4 * MIB
 NEW_LEADER_SPREAD_S: Final = 0.05
 # A registration that has not come through is proposed again after this.
 REGISTER_S: Final = 0.25
-# Proposals without a known outcome.
+# Proposals without a known outcome, and their payloads: they stay, whoever has stopped waiting.
 ROUNDS_MAX: Final = 1_024
+ROUNDS_OCTETS_MAX: Final = 64 * MIB
 # Ids given out since the oldest proposal without an outcome: apply remembers their outcomes.
 WINDOW_MAX: Final = 8_192
 
@@ -88,6 +89,7 @@ class Rounds:
         self._chance = chance
         self._origin = origin
         self._rounds: dict[int, Round] = {}  # in order of sequence
+        self._octets = 0  # of their payloads
         self._sequence = 1  # the next; 0 is the registration's
         self._changed = trio.lowlevel.ParkingLot()
         self.epoch = 0
@@ -103,7 +105,8 @@ class Rounds:
     def closed(self) -> bool:
         """No proposal can be opened now: not registered yet, or too many are under way."""
         window = self._sequence - self._ack_below
-        return self.epoch == 0 or len(self._rounds) >= ROUNDS_MAX or window >= WINDOW_MAX
+        full = len(self._rounds) >= ROUNDS_MAX or self._octets >= ROUNDS_OCTETS_MAX
+        return self.epoch == 0 or full or window >= WINDOW_MAX
 
     @property
     def _ack_below(self) -> int:
@@ -130,6 +133,7 @@ class Rounds:
         pause_s = RESEND_S * self._chance.uniform(0.75, 1.25)
         opened = Round(sequence, payload, tell, pause_s, self._clock.monotonic_s() + pause_s)
         self._rounds[sequence] = opened
+        self._octets += len(payload)
         return opened
 
     def send(self, rounds: Iterable[Round]) -> None:
@@ -201,5 +205,7 @@ class Rounds:
             self.fenced = True
             return  # whether it was applied is no longer ours to say
         assert outcome is not Outcome.FORGOTTEN, sequence
-        self._rounds.pop(sequence).tell(outcome)
+        resolved = self._rounds.pop(sequence)
+        self._octets -= len(resolved.payload)
+        resolved.tell(outcome)
         self._changed.unpark_all()

@@ -1,6 +1,9 @@
 """Commands through the proposer: grouped, ordered, exactly once, and honest about silence."""
 
+import gc
+import weakref
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import trio
@@ -218,6 +221,31 @@ async def test_silence_is_unavailable_and_the_account_waits_for_the_outcome(
     assert story.proposer.under_way == 1
     story.losing = False
     # The first one's outcome is found out before anything else of the account is planned.
+    assert await story.proposer.write(ALICE, count) == 2
+
+
+async def test_what_nobody_waits_for_any_more_is_not_kept_while_nothing_commits(
+    story: Story, autojump_clock: MockClock
+) -> None:
+    story.losing = True
+    seen: list[weakref.ref[Any]] = []
+
+    async def give_up() -> None:
+        class Command:
+            def __call__(self, plan: Plan) -> int:
+                return count(plan)
+
+        command = Command()
+        seen.append(weakref.ref(command))
+        with pytest.raises(Unavailable):
+            await story.proposer.write(ALICE, command, blobs=[b"%d" % len(seen)])
+
+    for _ in range(5):
+        await give_up()
+    gc.collect()
+    # The first is under way; the last was looked at a moment ago.
+    assert [command() is not None for command in seen[:-1]] == [True, False, False, False]
+    story.losing = False
     assert await story.proposer.write(ALICE, count) == 2
 
 

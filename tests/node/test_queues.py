@@ -22,7 +22,8 @@ def put(key: bytes, octets: int = 1) -> Waiting:
 
 def queue(*commands: Waiting) -> Queue:
     made = Queue()
-    made.commands.extend(commands)
+    for waiting in commands:
+        made.add(waiting)
     return made
 
 
@@ -68,6 +69,18 @@ def test_who_is_gone_is_not_planned() -> None:
     batch = plan()
     assert fill_plan(queue(gone, here), batch)[0] == [here]
     assert batch.get(b"a") is None
+
+
+def test_who_is_gone_leaves_the_queue_wherever_it_stands() -> None:
+    one, two, three = put(b"a"), put(b"b"), put(b"c")
+    waiting = queue(one, two, three)
+    waiting.drop(two)
+    waiting.drop(two)  # a second time changes nothing
+    assert waiting.take() is one
+    waiting.drop(one)
+    waiting.back([one])
+    waiting.drop(one)
+    assert list(waiting.commands) == [three]
 
 
 def test_a_blob_that_was_collected_makes_the_command_unavailable() -> None:

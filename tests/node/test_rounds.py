@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node import rounds as rounds_file
-from node.rounds import RESEND_S, ROUNDS_MAX, WINDOW_MAX, Round, Rounds
+from node.rounds import RESEND_S, ROUNDS_MAX, ROUNDS_OCTETS_MAX, WINDOW_MAX, Round, Rounds
 from storage.apply import Outcome
 from storage.batch import Batch, ProposalId, decode_batch, encode_batch
 from tests.node.cluster_of_one import ME, ClusterOfOne
@@ -71,6 +71,18 @@ async def test_so_many_and_no_more(autojump_clock: MockClock) -> None:
         await wait_all_tasks_blocked()
         story.rounds.send(opened[:1])
         story.commit()
+    assert not story.rounds.closed
+
+
+async def test_so_many_octets_and_no_more(autojump_clock: MockClock) -> None:
+    story = await registered()
+    story.running = False
+    opened = []
+    while not story.rounds.closed:
+        opened.append(story.open(900_000))
+    assert sum(len(round_.payload) for round_ in opened) < ROUNDS_OCTETS_MAX + 10**6
+    story.rounds.send(opened[:2])
+    story.commit()
     assert not story.rounds.closed
 
 
