@@ -173,5 +173,8 @@ class Council:
     def payloads(self, replica: ReplicaId) -> list[bytes]:
         return [e.payload for e in self.applied[replica] if e.kind is EntryKind.NORMAL]
 
+    def roles(self) -> list[Role]:
+        return [core.state.role for core in self.cores.values()]
+
     def terms(self) -> Sequence[Term]:
         return [core.state.term for core in self.cores.values()]

@@ -27,7 +27,7 @@ def answers(core: Core, now_ms: int = 0) -> list[VoteReply]:
 def test_somebody_is_elected_and_only_one() -> None:
     council = Council()
     council.pass_ms(900)
-    roles = [core.state.role for core in council.cores.values()]
+    roles = council.roles()
     assert roles.count(Role.LEADER) == 1 and roles.count(Role.FOLLOWER) == 2
     assert council.terms() == [1, 1, 1]
 
@@ -38,10 +38,10 @@ def test_a_single_voter_elects_itself_after_its_disk_agrees() -> None:
     council.pass_ms(300)
     council.cores[1].state.election_due_ms = council.now_ms
     council.pass_ms(30)
-    assert council.cores[1].state.role is Role.CANDIDATE
+    assert council.roles() == [Role.CANDIDATE]
     council.stuck_disks.clear()
     council.settle()
-    assert council.cores[1].state.role is Role.LEADER
+    assert council.roles() == [Role.LEADER]
     assert council.cores[1].state.commit == 1
 
 

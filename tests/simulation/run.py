@@ -141,6 +141,10 @@ class Nemesis:
             self._cluster.network.split({leader.replica}, others, both_ways=both)
             self._count("isolate leader")
             self._mend_later()
+            for delay_ms in range(300, 1500, 25):
+                # Readers at the one that may no longer lead, while others write elsewhere.
+                replica = leader.replica
+                self._cluster.at(delay_ms * US_PER_MS, lambda: self._cluster.read(replica))
 
     def _kill(self) -> None:
         self._stop(self._anyone(), power=False, fault="kill")
@@ -194,8 +198,14 @@ class Nemesis:
         self._cluster.at(self._random.randint(100_000, 3_000_000), mend)
 
     def _pause(self) -> None:
-        node = self._cluster.nodes[self._anyone()]
-        node.paused_until_us = self._cluster.now_us + self._random.randint(50_000, 4_000_000)
+        leader = self._cluster.leader()
+        replica = self._anyone() if leader is None else leader.replica
+        if self._random.random() < 0.5:
+            replica = self._anyone()
+        pause_us = self._random.randint(50_000, 4_000_000)
+        self._cluster.nodes[replica].paused_until_us = self._cluster.now_us + pause_us
+        # The first thing it does when it wakes, before it looks at its clock: answer a reader.
+        self._cluster.at(pause_us, lambda: self._cluster.read(replica))
         self._count("pause")
 
     def _drift(self) -> None:
