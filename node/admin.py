@@ -17,6 +17,8 @@ from typing import Any, Final
 import msgspec
 import trio
 
+from node.rpc.errors import MALFORMED
+
 REQUEST_BYTES_MAX: Final = 64 * 1024
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 CONNECTIONS_MAX: Final = 32
@@ -95,7 +97,7 @@ class AdminDoor:
         """The answer to one request line."""
         try:
             request = msgspec.json.decode(line, type=Request)
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             return Answer(ok=False, error=f"not a request: {error}.")
         call = self._calls.get(request.call)
         if call is None:

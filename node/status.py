@@ -6,6 +6,8 @@ from typing import Any, Final
 import msgspec
 import trio
 
+from node.rpc.errors import MALFORMED
+
 # A peer that does not answer in this time is shown as down.
 ROW_TIMEOUT_S: Final = 1.5
 
@@ -40,13 +42,21 @@ async def gather(own: StatusRow, names: Sequence[str], ask: Ask) -> dict[str, An
         with trio.move_on_after(ROW_TIMEOUT_S):
             answer = await ask(name)
             if answer is not None:
-                rows[name] = msgspec.json.decode(answer, type=StatusRow)
+                rows[name] = _read_row(name, answer)
 
     async with trio.open_nursery() as nursery:
         for name in names:
             if name != own.name:
                 nursery.start_soon(one, name)
     return {"nodes": [msgspec.to_builtins(row) for row in _with_lag(names, rows)]}
+
+
+def _read_row(name: str, answer: bytes) -> StatusRow:
+    """A row that a node of another version wrote may be beyond us: it is up, and no more is told."""
+    try:
+        return msgspec.json.decode(answer, type=StatusRow)
+    except MALFORMED:
+        return StatusRow(name=name, up=True)
 
 
 def _with_lag(names: Sequence[str], rows: Mapping[str, StatusRow]) -> list[StatusRow]:

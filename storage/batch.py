@@ -95,6 +95,8 @@ class Registration(msgspec.Struct, array_like=True, frozen=True, gc=False):
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _BATCH: Final = msgspec.msgpack.Decoder(Batch)
 _REGISTRATION: Final = msgspec.msgpack.Decoder(Registration)
+# All that msgspec raises for bytes that are wrong, text and depth included.
+_MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def well_cut(part: BlobPart) -> bool:
@@ -136,7 +138,7 @@ def decode_payload(payload: bytes) -> Batch | Registration:
                 return _checked(_BATCH.decode(body))
             case b"\x02":
                 return _REGISTRATION.decode(body)
-    except msgspec.MsgspecError as error:
+    except _MALFORMED as error:
         raise BatchError(f"a damaged batch: {error}") from error
     raise BatchError(f"unknown batch format {payload[:1]!r}: this node is older than the log")
 

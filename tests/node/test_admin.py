@@ -42,7 +42,18 @@ async def test_a_call_is_answered_and_a_refusal_is_one_sentence(tmp_path: Path) 
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("line", [b"", b"{", b"[]\n", b'{"call": 1}\n', b'{"call":"echo","x":1}\n'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"[]\n",
+        b'{"call": 1}\n',
+        b'{"call":"echo","x":1}\n',
+        b'{"call":"\xff"}\n',
+        b'{"call":"echo","args":{"a":' + b"[" * 100_000,
+    ],
+)
 async def test_garbage_is_answered_as_such(line: bytes) -> None:
     answer = await admin.AdminDoor(CALLS).answer(line)
     assert not answer.ok and answer.error.startswith("not a request")

@@ -69,7 +69,17 @@ def test_the_largest_batch() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"\x00", b"\x03\x90", b"\x01", b"\x01\xff", b"\x01\x90", b"\x02\x93\x01\x02\x03"],
+    [
+        b"",
+        b"\x00",
+        b"\x03\x90",
+        b"\x01",
+        b"\x01\xff",
+        b"\x01\x90",
+        b"\x02\x93\x01\x02\x03",
+        b"\x02\x95\x01\x01\xa1\xff\xc4\x00\xc4\x00",  # a name that is not UTF-8
+        b"\x02\x96\x01\x01\xa1n\xc4\x00\xc4\x00" + b"\x91" * 100_000,  # a field too many, and deep
+    ],
 )
 def test_what_this_version_does_not_know_is_an_error(payload: bytes) -> None:
     with pytest.raises(BatchError):
