@@ -52,7 +52,7 @@ async def gather(own: StatusRow, names: Sequence[str], ask: Ask) -> dict[str, An
 
 
 def _read_row(name: str, answer: bytes) -> StatusRow:
-    """A row that a node of another version wrote may be beyond us: it is up, and no more is told."""
+    """A row written by another version may be beyond us: that node is up, and no more is told."""
     try:
         return msgspec.json.decode(answer, type=StatusRow)
     except MALFORMED:
