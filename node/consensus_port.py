@@ -35,6 +35,11 @@ class Consensus:
                 # Batches are bounded well below raft's entries (storage.batch): a bug of ours.
                 raise AssertionError("a batch is larger than an entry may be") from error
 
+    @property
+    def known_index(self) -> int | None:
+        """What read_index would say, when nobody has to be asked."""
+        return self._driver.known_index
+
     async def read_index(self) -> int:
         """An index at or above every entry committed before the call."""
         while True:

@@ -151,7 +151,8 @@ class Proposer:
                     if not self._ready or self._rounds.closed:
                         await self._bell.wait()
                     self._propose_ready()
-                    await trio.lowlevel.checkpoint()
+                    if self._ready:
+                        await trio.lowlevel.checkpoint()
         finally:
             for waiting in list(self._open):
                 waiting.finish(Unavailable("this node is stopping"))

@@ -25,7 +25,8 @@ class RaftConfig:
       election_ms_min is also the lease in which votes are refused (thesis 4.2.3) and how long a
       leader's disk may stay behind a majority's; a leader without a quorum for
       election_ms_max steps down.
-    - tick_ms: how often the driver looks at the clock; deadlines are late by at most this.
+    - tick_ms: the driver looks at the clock no more often; deadlines are late by at most this,
+      or by heartbeat_ms when they moved to an earlier time.
     - entry_bytes_max: largest encoded entry; must fit in append_bytes_max.
     - append_bytes_max: entries in one Append message; one message more than needed is sent when
       a single entry is larger.

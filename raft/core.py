@@ -128,6 +128,12 @@ class Core:
         elif now_ms >= state.election_due_ms:
             election.on_election_timeout(state)
 
+    @property
+    def due_ms(self) -> int:
+        """When a tick has something to do, as far as is known now."""
+        state = self.state
+        return state.heartbeat_due_ms if state.role is Role.LEADER else state.election_due_ms
+
     def _tick_leader(self, state: State) -> None:
         silent_ms = state.now_ms - replication.quorum_heard_ms(state)
         if silent_ms >= state.config.election_ms_max or state.is_disk_overtaken:

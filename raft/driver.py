@@ -137,8 +137,14 @@ class Driver:
             raise failures[0]
 
     async def _tick(self) -> None:
+        """Look at the clock when the next deadline comes, but at least every heartbeat.
+
+        A deadline that moves to an earlier time meanwhile is late by at most that.
+        """
+        config = self._config
         while True:
-            await trio.sleep(self._config.tick_ms / 1000)
+            left_ms = self._core.due_ms - self._now_ms()
+            await trio.sleep(min(max(left_ms, config.tick_ms), config.heartbeat_ms) / 1000)
             self._tick_due = True
             self._wake.set()
 
@@ -268,14 +274,19 @@ class Driver:
         self._proposals_bytes += len(payload)
         self._wake.set()
 
+    @property
+    def known_index(self) -> Index | None:
+        """What read_index would say without a wait: a single voter needs to ask nobody."""
+        state = self._core.state
+        return state.commit if not state.progress and reads.knows_commit(state) else None
+
     async def read_index(self, *, timeout_s: float) -> Index:
         """How far a reader who starts now must wait for apply; raises NoLeader or ReadTimeout.
 
         While no leader is known it waits too, since most elections are short.
         """
-        state = self._core.state
-        if not state.progress and reads.knows_commit(state):
-            return state.commit  # a single voter needs to ask nobody, so there is no wait at all
+        if (known := self.known_index) is not None:
+            return known
         if self._readers_joining is None:
             self._readers_joining = _Readers()
             self._wake.set()

@@ -20,6 +20,7 @@ class Story(ClusterOfOne):
         self.rounds = 0
         self.answer = trio.Event()
         self.index = 0
+        self.known_index: int | None = None
 
     async def read_index(self) -> int:
         self.rounds += 1
@@ -144,3 +145,33 @@ async def test_stopping_tells_those_who_wait(autojump_clock: MockClock) -> None:
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert trio.current_time() < READ_TIMEOUT_S
+
+
+async def test_where_nobody_has_to_be_asked_there_is_no_wait(autojump_clock: MockClock) -> None:
+    story = Story()
+    story.noop()
+    story.known_index = 1
+    view = await story.barriers.view()  # nothing runs that could hold a round
+    assert (view.index, story.rounds) == (1, 0)
+
+
+async def test_what_is_known_and_not_applied_yet_is_waited_for(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    story = Story()
+    nursery.start_soon(story.barriers.run)
+    story.known_index = story.index = 1
+    views = list[View]()
+
+    async def read() -> None:
+        views.append(await story.barriers.view())
+
+    nursery.start_soon(read)
+    await wait_all_tasks_blocked()
+    story.answer.set()
+    await wait_all_tasks_blocked()
+    assert not views
+    story.noop()
+    await wait_all_tasks_blocked()
+    assert [view.index for view in views] == [1]
+    nursery.cancel_scope.cancel()
