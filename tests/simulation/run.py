@@ -141,9 +141,9 @@ class Nemesis:
             self._cluster.network.split({leader.replica}, others, both_ways=both)
             self._count("isolate leader")
             self._mend_later()
+            replica = leader.replica
             for delay_ms in range(300, 1500, 25):
                 # Readers at the one that may no longer lead, while others write elsewhere.
-                replica = leader.replica
                 self._cluster.at(delay_ms * US_PER_MS, lambda: self._cluster.read(replica))
 
     def _kill(self) -> None:
