@@ -29,7 +29,7 @@ class ThreadWriter:
         """Nothing runs before `run`."""
         self._storage = storage
         self._queue: SimpleQueue[Persist | None] = SimpleQueue()
-        self._failure: DiskFailed | None = None
+        self._failure: Exception | None = None
         self._preparing: threading.Thread | None = None
 
     def submit(self, step: Persist) -> None:
@@ -42,7 +42,7 @@ class ThreadWriter:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Own the thread until cancelled; raises DiskFailed when it met an error."""
+        """Own the thread until cancelled; raises what ended it: DiskFailed, or a bug of ours."""
         stopped = trio.Event()
         token = trio.lowlevel.current_trio_token()
         thread = threading.Thread(
@@ -71,10 +71,10 @@ class ThreadWriter:
                 token.run_sync_soon(on_durable, steps[-1].number)
                 if self._storage.needs_spare and self._preparing is None:
                     self._start_preparing(token, stopped)
-        except DiskFailed as failure:
-            self._failure = failure
         except trio.RunFinishedError:
             return  # the loop ended without waiting for us
+        except Exception as failure:  # raised again by `run`
+            self._failure = failure
         self._tell(token, stopped.set)
 
     def _gather(self) -> list[Persist] | None:
@@ -99,7 +99,7 @@ class ThreadWriter:
         def prepare() -> None:
             try:
                 self._storage.prepare()
-            except DiskFailed as failure:
+            except Exception as failure:  # raised again by `run`
                 self._failure = failure
                 self._tell(token, stopped.set)
             finally:

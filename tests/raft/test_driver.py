@@ -270,6 +270,34 @@ async def test_a_failed_disk_ends_the_driver(writer: type[InlineWriter | ThreadW
         await driver.run()
 
 
+class BuggyLog(MemoryLog):
+    """A log with a mistake of ours in it, met when writing or when preparing the next file."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(cluster=CLUSTER, replica=1)
+        self.place = place
+
+    @property
+    def needs_spare(self) -> bool:
+        return True
+
+    def write(self, steps: Sequence[Persist]) -> None:
+        assert self.place != "write", "ours"
+        super().write(steps)
+
+    def prepare(self) -> None:
+        assert self.place != "prepare", "ours"
+
+
+@pytest.mark.parametrize("place", ["write", "prepare"])
+async def test_a_bug_met_in_the_writers_threads_ends_the_driver_too(place: str) -> None:
+    driver = alone(BuggyLog(place), Machine(), ThreadWriter)
+    with trio.fail_after(5):
+        with pytest.raises(ExceptionGroup) as caught:
+            await driver.run()
+    assert caught.group_contains(AssertionError, match="ours")
+
+
 def alone(
     storage: LogStorage,
     machine: Machine,
