@@ -89,6 +89,7 @@ class Proposer:
         self._paused: list[tuple[float, AccountId]] = []
         self._staging = trio.Semaphore(STAGED_PARTS_MAX)
         self._bell = trio.Event()
+        self._stirred = trio.Event()  # there is something to sweep
 
     async def write(
         self, account: AccountId, command: Command[R], *, blobs: Sequence[bytes] = ()
@@ -100,6 +101,7 @@ class Proposer:
         waiting = Waiting(account, command, self._clock.monotonic_s() + self._timeout_s)
         self._open[waiting] = None
         self._octets += octets
+        self._stirred.set()
         try:
             if blobs:
                 await self._bring(waiting, blobs)
@@ -240,6 +242,8 @@ class Proposer:
 
     def _on_applied(self, results: Sequence[Applied]) -> None:
         self._release(self._turns.note(results))
+        if self._rounds.fenced:
+            self._stirred.set()
 
     def _release(self, accounts: Sequence[AccountId]) -> None:
         """The turn on these accounts has passed on, perhaps to us."""
@@ -252,6 +256,9 @@ class Proposer:
     async def _sweep(self) -> None:
         """Time, for everybody: deadlines, pauses, resends; and whether we are fenced."""
         while True:
+            if not (self._open or self._paused or self._rounds or self._rounds.fenced):
+                self._stirred = trio.Event()
+                await self._stirred.wait()
             await trio.sleep(SWEEP_S)
             if self._rounds.fenced:
                 raise Fenced("another process has registered as this replica")
