@@ -29,9 +29,10 @@ from node.consensus_port import Consensus
 from node.doors import Doors, build_doors
 from node.env import Env
 from node.foundation import Foundation
-from node.identity import IdentityError, mark_number
+from node.identity import mark_number
 from node.listeners import Listeners
 from node.machine import Machine
+from node.newcomer import Newcomer
 from node.news import Bells
 from node.passwords import Passwords
 from node.proposer import Proposer
@@ -67,8 +68,6 @@ from raft import Driver, Role
 STEP_DOWN_S: Final = 2.0
 # A peer asked over a fresh connection (gossip, before links are there) answers in this time.
 EXCHANGE_S: Final = 5.0
-# At a first start, for peers to say whether they know us.
-HELLO_S: Final = 1.0
 # How many entries behind the known commit a node may be and still call itself ready.
 READY_LAG_MAX: Final = 1_000
 # Until a majority is there the first accounts cannot be made; we look again after this.
@@ -115,6 +114,13 @@ class House:
             draw=env.draw,
         )
         self._roster.attach(self._peers)
+        others = [foundation.replica_of(node.name) for node in config.node if node is not own]
+        self._newcomer = Newcomer(
+            own.name,
+            mark_number(foundation.mark),
+            self._peers,
+            others if foundation.fresh else (),
+        )
         self._server = Server(
             credentials,
             on_message=self._on_message,
@@ -166,8 +172,7 @@ class House:
         Raises what stops a node: DiskFailed, Fenced, OSError for a port that cannot be opened.
         """
         own = self._base.own
-        if self._base.fresh:
-            await self._ask_who_we_are()
+        await self._newcomer.ask_at(self._roster.seeds(self._base.replica))
         peer_listeners = await self._env.network.listen_tcp(own.address, own.peer)
         datagrams = await self._env.network.open_udp(own.address, own.peer)
         self._gossip = self._build_gossip(datagrams)
@@ -177,6 +182,7 @@ class House:
             )
             inner.start_soon(self._server.serve, peer_listeners, name="rpc listener")
             inner.start_soon(self._peers.run, name="rpc peers")
+            inner.start_soon(self._newcomer.ask_the_rest, name="newcomer")
             inner.start_soon(self._gossip.run, name="gossip")
             await inner.start(partial(_started, self._driver.run), name="raft driver")
             inner.start_soon(self._proposer.run, name="proposer")
@@ -194,30 +200,6 @@ class House:
             await self._leave()
             inner.cancel_scope.cancel()
         self._base.close()
-
-    async def _ask_who_we_are(self) -> None:
-        """Our disk is empty: a peer that knows this node by another disk knows that we have
-        forgotten what we acknowledged, and we must not vote as if we had not.
-
-        Raises IdentityError. Peers that are not there yet cannot say; a first start has none.
-        """
-        own, known_as = self._base.own, mark_number(self._base.mark)
-
-        async def ask(address: tuple[str, int]) -> None:
-            try:
-                remote, answer = await self._peers.call_at(address, Hello(), timeout_s=HELLO_S)
-            except RpcError:
-                return
-            held = answer.registered.get(own.name) if isinstance(answer, HelloAnswer) else None
-            if held not in (None, known_as):
-                raise IdentityError(
-                    f"{remote.name} knows {own.name} by another disk than {self._env.data}: "
-                    "bring that one back; to go on with an empty one, remove the node and add it."
-                )
-
-        async with trio.open_nursery() as nursery:
-            for address in self._roster.seeds(self._base.replica):
-                nursery.start_soon(ask, address)
 
     async def _serve_doors(
         self,
@@ -293,7 +275,9 @@ class House:
     def _on_message(self, remote: Remote, kind: int, payload: bytes) -> None:
         if kind != Kind.RAFT:
             raise LinkLost(f"a message of unknown kind {kind}")
-        self._driver.receive(self._transport.read(remote, payload))
+        message = self._transport.read(remote, payload)
+        if self._newcomer.may_hear(remote.replica):
+            self._driver.receive(message)
 
     async def _on_call(self, remote: Remote, call: Call) -> Answer:
         match call:
@@ -304,6 +288,8 @@ class House:
                 except GossipFormatError as error:
                     raise CallRefused(str(error)) from error
             case Hello():
+                if not self._base.fresh and self._machine.applied_index == 0:
+                    raise CallRefused("this node has a log and has not read it yet")
                 return HelloAnswer(
                     self._base.own.name,
                     self._base.replica,

@@ -214,3 +214,21 @@ async def test_a_voter_with_an_emptied_disk_is_refused(village: Village) -> None
     with pytest.RaisesGroup(Exception, allow_unwrapped=True, flatten_subgroups=True) as raised:
         await village.start("n3")
     assert "by another disk" in repr(raised.value)
+
+
+async def test_an_emptied_disk_does_not_vote_before_somebody_says_who_it_was(
+    village: Village,
+) -> None:
+    for name in village.machines:
+        await village.pull_the_plug(name)
+    village.machines["n3"].disk = SimDisk(random.Random(99))
+    with pytest.RaisesGroup(Exception, allow_unwrapped=True, flatten_subgroups=True) as raised:
+        async with trio.open_nursery() as village.nursery:
+            await village.start("n3")  # nobody is there to be asked
+            await village.start("n1")
+            with trio.move_on_after(10):
+                await village.wait_ready("n1")
+                pytest.fail("a node that has forgotten made a majority")
+            await village.start("n2")
+            await trio.sleep(10)
+    assert "by another disk" in repr(raised.value)
