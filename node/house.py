@@ -114,13 +114,7 @@ class House:
             draw=env.draw,
         )
         self._roster.attach(self._peers)
-        others = [foundation.replica_of(node.name) for node in config.node if node is not own]
-        self._newcomer = Newcomer(
-            own.name,
-            mark_number(foundation.mark),
-            self._peers,
-            others if foundation.fresh else (),
-        )
+        self._newcomer = _newcomer(foundation, self._peers)
         self._server = Server(
             credentials,
             on_message=self._on_message,
@@ -361,6 +355,12 @@ class House:
             return answer.payload if isinstance(answer, AdminAnswer) else None
 
         return await gather(self.status_row(), [n.name for n in self._base.config.node], ask)
+
+
+def _newcomer(base: Foundation, peers: Peers) -> Newcomer:
+    names = [node.name for node in base.config.node if node is not base.own]
+    others = [base.replica_of(name) for name in names] if base.fresh else []
+    return Newcomer(base.own.name, mark_number(base.mark), peers, others)
 
 
 async def _tree(args: Mapping[str, Any]) -> Any:
