@@ -158,6 +158,11 @@ class Config(_Section, frozen=True, kw_only=True):
         known = ", ".join(node.name for node in self.node)
         raise ConfigError(f"{self.path}: no node is named '{name}': use one of {known}.")
 
+    @property
+    def voters(self) -> list[str]:
+        """The names of the nodes that vote."""
+        return [node.name for node in self.node if node.role == "voter"]
+
     def data_directory(self, name: str) -> Path:
         """Where the node keeps all it has."""
         return self.path.parent / self.cluster.data / name
@@ -268,7 +273,7 @@ def _check_nodes(config: Config, text: str) -> None:
         raise ConfigError(f"{config.path}: no [[node]]: name at least one.")
     if len(config.node) > NODES_MAX:
         raise ConfigError(f"{config.path}: over {NODES_MAX} nodes: leave some out.")
-    if not any(node.role == "voter" for node in config.node):
+    if not config.voters:
         raise ConfigError(f"{config.path}: every node is a replica: make at least one a voter.")
     names: set[str] = set()
     taken: dict[tuple[str, int], str] = {}

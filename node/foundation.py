@@ -19,10 +19,11 @@ from node.machine import Machine
 from node.raft_transport import RaftTransport
 from node.secret import read_secret
 from node.small_files import read_small, write_small
-from raft import Disk, Driver, LogStorage, RaftConfig, open_log
+from raft import Disk, Driver, LogStorage, RaftConfig, WalCorrupt, WrongLog, open_log
 from storage.apply import registered_identity
 from storage.opening import State
 
+LOG_NAME: Final = "raft"
 INCARNATION_NAME: Final = "incarnation"
 # Octets of entries handed over at a time when blobs are redone.
 REDO_OCTETS: Final = 4 * 1024 * 1024
@@ -44,6 +45,8 @@ class Foundation:
     disk: Disk
     state: State
     raft_log: LogStorage
+    log_is_new: bool
+    """There was no log in this directory before."""
 
     def replica_of(self, name: str) -> int:
         """The replica id of a node of the file."""
@@ -81,9 +84,7 @@ class Foundation:
                 election_ms_max=section.election_max_ms,
             ),
             replica=self.replica,
-            voters=frozenset(
-                self.replica_of(node.name) for node in self.config.node if node.role == "voter"
-            ),
+            voters=frozenset(self.replica_of(name) for name in self.config.voters),
             cluster=self.cluster,
             storage=self.raft_log,
             transport=transport,
@@ -133,12 +134,14 @@ def lay_foundation(config: Config, name: str, env: Env) -> Foundation:
         mark = env.draw(MARK_BYTES)
         write_mark(env.disk, env.data, mark)
     replica = replica_id(cluster, name)
-    raft_log = open_log(
-        env.disk, str(env.data / "raft"), cluster=cluster, replica=replica, random=env.chance
-    )
+    raft_log, log_is_new = _open_raft_log(config, env, cluster, replica)
     state = env.open_state(env.data, log_end=raft_log.last)
     if state.refused is not None:
         log.warning("rows moved aside, to be rebuilt from the log", reason=state.refused)
+    if state.log_lost and len(config.voters) > 1:
+        raft_log.doubt_head()
+    if raft_log.head_in_doubt:
+        log.warning("the log's end is damaged: no vote until a leader has brought it up to date")
     foundation = Foundation(
         config=config,
         own=own,
@@ -150,9 +153,36 @@ def lay_foundation(config: Config, name: str, env: Env) -> Foundation:
         disk=env.disk,
         state=state,
         raft_log=raft_log,
+        log_is_new=log_is_new,
     )
     _redo_blobs(foundation)
     return foundation
+
+
+def _open_raft_log(
+    config: Config, env: Env, cluster: bytes, replica: int
+) -> tuple[LogStorage, bool]:
+    """The log, and whether there was none; damage is told with its place and the mend."""
+    directory = env.data / LOG_NAME
+    env.disk.make_directory(str(directory))
+    is_new = not any(name.endswith(".wal") for name in env.disk.list_names(str(directory)))
+    try:
+        opened = open_log(
+            env.disk,
+            str(directory),
+            cluster=cluster,
+            replica=replica,
+            random=env.chance,
+            head_may_be_lost=len(config.voters) > 1,
+        )
+    except WalCorrupt as error:
+        raise WalCorrupt(
+            f"{directory}: {error}: put back an undamaged copy of this file, "
+            "or remove the node from the cluster and add it with an empty disk."
+        ) from error
+    except WrongLog as error:
+        raise WrongLog(f"{directory}: {error}: give each node its own data directory.") from error
+    return opened, is_new
 
 
 def _redo_blobs(foundation: Foundation) -> None:

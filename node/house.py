@@ -182,6 +182,8 @@ class House:
             inner.start_soon(self._proposer.run, name="proposer")
             inner.start_soon(self._barriers.run, name="barriers")
             inner.start_soon(self._bootstrap, name="bootstrap")
+            if self._base.raft_log.head_in_doubt:
+                inner.start_soon(self._restore_head, name="log restored")
             async with trio.open_nursery() as outer:
                 outer.start_soon(self._serve_admin, name="admin socket")
                 await outer.start(self._serve_doors, stopping, name="doors")
@@ -222,6 +224,17 @@ class House:
         log.info("leaving", handed_over=handed_over)
         assert self._gossip is not None
         await self._gossip.leave()
+
+    async def _restore_head(self) -> None:
+        """Vote again once our registration has come back through the log.
+
+        It was proposed after the loss, so what is before it in a leader's log, and now in ours, is
+        all that we can have acknowledged to that leader; earlier ones have been elected without us.
+        """
+        while not self._proposer.registered:  # noqa: ASYNC110  once a start, and only after damage
+            await trio.sleep(BOOTSTRAP_PAUSE_S)
+        await self._env.run_blocking(self._base.raft_log.restore_head)
+        log.info("the log is whole again: this node votes")
 
     async def _bootstrap(self) -> None:
         accounts = self._base.config.bootstrap.account

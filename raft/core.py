@@ -207,9 +207,13 @@ class Core:
     def peer_lost(self, replica: ReplicaId, now_ms: int) -> None:
         """A hint that a replica's process died: if it led, campaign soon instead of waiting.
 
-        Only a hint: pre-vote still needs a majority that lost the leader too.
+        Only a hint: pre-vote still needs a majority that lost the leader too. If it followed us, it
+        may come back with less than it had (a damaged disk), so what it had counts no more.
         """
         state = self._at(now_ms)
+        if (progress := state.progress.get(replica)) is not None:
+            progress.restart()
+            state.appends_due = True
         if state.role is Role.FOLLOWER and state.leader == replica:
             state.heard_leader_ms = now_ms - state.config.election_ms_min
             soon = state.random.randint(state.config.tick_ms, 2 * state.config.heartbeat_ms)

@@ -26,7 +26,7 @@ from raft.state import (
 
 def on_election_timeout(state: State) -> None:
     """No leader was heard for too long: ask around, unless we may not or could not lead."""
-    if not state.membership.counts(state.replica) or state.is_disk_silent:
+    if not may_lead(state) or state.is_disk_silent:
         draw_election_deadline(state)
         return
     become_pre_candidate(state)
@@ -37,9 +37,14 @@ def on_election_timeout(state: State) -> None:
     _ask_all(state, pre=True, handover=False)
 
 
+def may_lead(state: State) -> bool:
+    """A voter, and one that has forgotten nothing it acknowledged."""
+    return state.membership.counts(state.replica) and not state.log.head_in_doubt
+
+
 def campaign(state: State, *, handover: bool) -> None:
     """Open a term with a vote for ourselves and ask for the others'."""
-    if not state.membership.counts(state.replica):
+    if not may_lead(state):
         return
     become_candidate(state)
     # Our own vote is a message to ourselves, so that it counts only when the disk has it.
@@ -79,7 +84,10 @@ def is_leader_alive(state: State) -> bool:
 
 def on_vote_request(state: State, request: VoteRequest) -> None:
     """Grant to a log that covers ours, once a term (paper 5.4.1); the term rule ran before."""
-    log_covers = state.log.is_covered_by(request.last_term, request.last_index)
+    # A log that may have been longer than it is can judge nobody's (consensus 3, recovering head).
+    log_covers = not state.log.head_in_doubt and state.log.is_covered_by(
+        request.last_term, request.last_index
+    )
     if request.pre:
         granted = request.term > state.term and log_covers
         term = request.term if granted else state.term

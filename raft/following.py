@@ -88,8 +88,10 @@ def _refuse(state: State, append: Append) -> None:
 def on_heartbeat(state: State, heartbeat: Heartbeat) -> None:
     """The leader is alive, and knows that we hold what it says is committed."""
     _follow(state, heartbeat.sender)
-    assert heartbeat.commit <= state.log.last, (heartbeat, state.log.last)
-    state.commit = max(state.commit, heartbeat.commit)
+    if heartbeat.commit <= state.log.last:
+        state.commit = max(state.commit, heartbeat.commit)
+    else:  # it knows what we had before our log lost its end, and will hear that it is gone
+        assert state.log.head_in_doubt, (heartbeat, state.log.last)
     if heartbeat.round:
         reply = HeartbeatReply(
             state.group, state.replica, heartbeat.sender, state.term, heartbeat.round

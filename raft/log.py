@@ -21,6 +21,11 @@ ENTRY_OVERHEAD_BYTES = 64
 class EntryReader(Protocol):
     """Durable entries by index."""
 
+    @property
+    def head_in_doubt(self) -> bool:
+        """Whether acknowledged entries may be missing at the end."""
+        ...
+
     def read(self, low: Index, high: Index, bytes_max: int) -> list[Entry]:
         """Entries low..high, cut after bytes_max but never empty when low <= high."""
         ...
@@ -50,6 +55,11 @@ class RaftLog:
         self._window: list[Entry] = []
         self._ends: list[int] = []  # bytes of the window up to and with each entry, cumulated
         self._dropped_bytes = 0
+
+    @property
+    def head_in_doubt(self) -> bool:
+        """The log may be shorter than what this replica acknowledged."""
+        return self._reader.head_in_doubt
 
     @property
     def last_term(self) -> Term:

@@ -81,6 +81,15 @@ class Progress:
         self.probe_from(max(self.match + 1, min(rejected, agreed_at_most + 1)))
         return True
 
+    def restart(self) -> None:
+        """The follower's process may be another one: only what it says now counts.
+
+        It is sent the last entry again, so that there is something for it to answer.
+        """
+        self.match = 0
+        self.told_commit = 0
+        self.probe_from(max(1, self.next - 1))
+
     def probe_from(self, index: Index) -> None:
         """Forget what is on its way and ask again, one message at a time."""
         self.sending = Sending.PROBE

@@ -6,8 +6,12 @@ bytes had been synced: a later flush or seal that says so, or the header of the 
 
 The seal stands in a block of its own, so one damaged place cannot take both a flush and its
 proof. Where both are gone (a file cut short, a power cut between fdatasync and the write-back of
-the seal together with damage of the flush), the tail counts as torn. Holding such a replica back
-from elections, and fetching refused entries from other replicas, are not built yet.
+the seal together with damage of the flush), the tail counts as torn.
+
+What no crash explains, at the very end, is a head in doubt: the last flush is damaged and its seal
+says it was synced, the file is shorter than it was made, or there are bytes that no write put
+there. The end is cut, and the replica keeps out of elections until a leader has brought it up to
+date (raft/wal.py). Fetching refused entries from other replicas is not built yet.
 """
 
 from array import array
@@ -98,10 +102,24 @@ class Recovered:
     sealed_crc: int = 0  # of all flushes up to there
     tail: list[Persist] = field(default_factory=list)  # valid, but perhaps not on the disk
     torn_at: int | None = None
+    is_sealed: bool = False  # the last segment ends with its seal
+    head_in_doubt: bool = False  # acknowledged entries may be missing at the end
 
 
-def recover(disk: Disk, directory: str, *, cluster: bytes, replica: ReplicaId) -> Recovered:
-    """Read all segments in order; raises WalCorrupt, WrongLog, DiskFailed."""
+def recover(
+    disk: Disk,
+    directory: str,
+    *,
+    cluster: bytes,
+    replica: ReplicaId,
+    segment_bytes: int = 0,
+    head_may_be_lost: bool = False,
+) -> Recovered:
+    """Read all segments in order; raises WalCorrupt, WrongLog, DiskFailed.
+
+    With `head_may_be_lost` others hold what was acknowledged, so a last flush that was synced and
+    is damaged is cut and not refused.
+    """
     recovered = Recovered()
     sequences = _sequences(disk, directory, recovered)
     data = disk.read(_path(directory, recovered.names[sequences[0]])) if sequences else b""
@@ -114,7 +132,9 @@ def recover(disk: Disk, directory: str, *, cluster: bytes, replica: ReplicaId) -
         if not is_last:
             following = disk.read(_path(directory, recovered.names[sequence + 1]))
             end = _read_previous_end(recovered.names[sequence + 1], following)
-        _Segment(name, data, header, recovered).read(end)
+        _Segment(name, data, header, recovered, head_may_be_lost).read(end)
+        if is_last and len(data) < segment_bytes and not recovered.is_sealed:
+            recovered.head_in_doubt = True  # files are made in full size before they are used
         data = following
     return recovered
 
@@ -171,7 +191,10 @@ def _read_header(
 class _Segment:
     """One pass over one segment, adding what it holds to the findings."""
 
-    def __init__(self, name: str, data: bytes, header: Header, found: Recovered) -> None:
+    def __init__(
+        self, name: str, data: bytes, header: Header, found: Recovered, head_may_be_lost: bool
+    ) -> None:
+        self._head_may_be_lost = head_may_be_lost
         self._name = name
         self._data = data
         self._header = header
@@ -193,6 +216,7 @@ class _Segment:
             # A flush begins only when the one before is synced, and says so.
             self._sealed_here()
             if flush.length == 0:
+                self._found.is_sealed = True
                 return
             self._apply(flush)
         if self._offset != end:
@@ -259,10 +283,29 @@ class _Segment:
         """The flush here is not whole: make sure that nobody can have relied on it."""
         for offset in range(self._offset + BLOCK_BYTES, len(self._data), BLOCK_BYTES):
             later = unpack_flush_header(self._data, offset, self._header.salt)
-            if later is not None and later.synced_up_to > self._offset:
+            if later is None or later.synced_up_to <= self._offset:
+                continue
+            if not (self._head_may_be_lost and self._is_our_seal(later)):
                 raise self._corrupt(f"damaged, though synced before offset {offset} was written")
+            self._found.head_in_doubt = True
         if any(self._data[self._offset : self._offset + BLOCK_BYTES]):
             self._found.torn_at = self._offset
+        if not self._is_torn_by_a_crash():
+            self._found.head_in_doubt = True
+
+    def _is_our_seal(self, later: FlushHeader) -> bool:
+        """It seals the flush here, the last one: nothing behind it was ever written."""
+        return later.length == 0 and later.number == self._number + 1
+
+    def _is_torn_by_a_crash(self) -> bool:
+        """What is here could be part of one write: its header or nothing, and zeros behind it.
+
+        A flush header fits in a sector, which is written whole or not at all.
+        """
+        flush = unpack_flush_header(self._data, self._offset, self._header.salt)
+        if flush is not None:
+            return not any(self._data[self._offset + FLUSH_HEADER_BYTES + flush.length :])
+        return not any(self._data[self._offset : self._offset + FLUSH_HEADER_BYTES])
 
     def _corrupt(self, why: str) -> WalCorrupt:
         return WalCorrupt(f"{self._name}, offset {self._offset}: {why}")

@@ -40,6 +40,19 @@ class LogStorage(Protocol):
         """(first index, term) of each run of equal terms, as found when opened."""
         ...
 
+    @property
+    def head_in_doubt(self) -> bool:
+        """Acknowledged entries may be missing at the end: no vote, no candidacy."""
+        ...
+
+    def doubt_head(self) -> None:
+        """Remember that, durably."""
+        ...
+
+    def restore_head(self) -> None:
+        """Something proposed after the loss has come back through the log: all is here again."""
+        ...
+
     def write(self, steps: Sequence[Persist]) -> None:
         """Make these steps durable, in order; blocks; raises DiskFailed, which is final."""
         ...
@@ -84,8 +97,12 @@ def open_log(
     replica: ReplicaId,
     random: Random,
     segment_bytes: int = SEGMENT_BYTES,
+    head_may_be_lost: bool = False,
 ) -> DurableLog:
-    """Recover or create the log in a directory; raises WalCorrupt, WrongLog or DiskFailed."""
+    """Recover or create the log in a directory; raises WalCorrupt, WrongLog or DiskFailed.
+
+    `head_may_be_lost`: there are other voters, so a damaged end is cut and the head in doubt.
+    """
     return DurableLog(
         disk,
         directory,
@@ -93,6 +110,7 @@ def open_log(
         replica=replica,
         random=random,
         segment_bytes=segment_bytes,
+        head_may_be_lost=head_may_be_lost,
     )
 
 
@@ -104,6 +122,7 @@ class MemoryLog:
         self.cluster = cluster
         self.replica = replica
         self.hard_state = HardState()
+        self.head_in_doubt = False
         self._entries: list[Entry] = []
 
     @property
@@ -141,6 +160,14 @@ class MemoryLog:
                 break
             found.append(entry)
         return found
+
+    def doubt_head(self) -> None:
+        """As on a disk."""
+        self.head_in_doubt = True
+
+    def restore_head(self) -> None:
+        """As on a disk."""
+        self.head_in_doubt = False
 
     @property
     def needs_spare(self) -> bool:

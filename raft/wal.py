@@ -8,6 +8,12 @@
 
 `write` and `prepare` may run in a thread of their own; `read` serves durable entries to the loop
 meanwhile. After DiskFailed nothing more is written.
+
+A log that may have lost acknowledged entries at its end has its head in doubt: a file beside the
+segments says so, over restarts, until `restore_head`. Its replica neither campaigns nor votes
+meanwhile (raft/election.py): every leader is then elected by those who have forgotten nothing, and
+so holds all that was committed, ours too. A vote or term lost with the end is covered as far as it
+is not given twice.
 """
 
 from collections import OrderedDict
@@ -39,6 +45,7 @@ SEGMENT_BYTES: Final = 16 * MIB
 FLUSH_BYTES_MAX: Final = 4 * MIB
 READ_CHUNK_BYTES: Final = 256 * KIB
 OPEN_FILES_MAX: Final = 8  # of older segments, for reading back
+DOUBT_NAME: Final = "head-in-doubt"
 GROUP: Final = 0  # one group until accounts are spread over several
 
 
@@ -54,6 +61,7 @@ class Wal:
         replica: ReplicaId,
         random: Random,
         segment_bytes: int = SEGMENT_BYTES,
+        head_may_be_lost: bool = False,
     ) -> None:
         """Recover, and begin the segment of this boot; raises WalCorrupt, WrongLog, DiskFailed."""
         self._disk = disk
@@ -68,7 +76,17 @@ class Wal:
         self._spares_made = 0
         self._is_failed = False
         disk.make_directory(directory)
-        found = recover(disk, directory, cluster=cluster, replica=replica)
+        found = recover(
+            disk,
+            directory,
+            cluster=cluster,
+            replica=replica,
+            segment_bytes=segment_bytes,
+            head_may_be_lost=head_may_be_lost,
+        )
+        self.head_in_doubt = DOUBT_NAME in disk.list_names(directory)
+        if found.head_in_doubt and head_may_be_lost:
+            self.doubt_head()  # before the new segment hides the old one's end
         self.torn_at: Final = found.torn_at
         self.term_runs: Final = tuple(found.term_runs)
         self.hard_state: HardState = found.hard_state
@@ -87,6 +105,22 @@ class Wal:
     def last(self) -> Index:
         """The last entry written."""
         return self._positions.last
+
+    # --- what was acknowledged and may be missing ---
+
+    def doubt_head(self) -> None:
+        """Remember, over restarts, that acknowledged entries may be missing at the end."""
+        if not self.head_in_doubt:
+            self._disk.create_zeroed(f"{self._directory}/{DOUBT_NAME}", BLOCK_BYTES).close()
+            self._disk.sync_directory(self._directory)
+            self.head_in_doubt = True
+
+    def restore_head(self) -> None:
+        """A leader has brought us at least as far as we had ever been: take part again."""
+        if self.head_in_doubt:
+            self._disk.remove(f"{self._directory}/{DOUBT_NAME}")
+            self._disk.sync_directory(self._directory)
+            self.head_in_doubt = False
 
     # --- writing ---
 

@@ -32,6 +32,8 @@ class State:
     applier: Applier
     checkpointer: Checkpointer
     refused: str | None = None
+    log_lost: bool = False
+    """It was moved aside because it had applied what the log does not hold any more."""
 
     def close(self) -> None:
         """Take a last checkpoint and release the files."""
@@ -53,19 +55,30 @@ def open_state(directory: Path, *, log_end: int = U64_MAX) -> State:
         return _open(directory / STATE, None, log_end)
     except EngineRefused as refusal:
         _move_aside(directory)
-        return _open(directory / STATE, str(refusal), log_end)
+        return _open(directory / STATE, refusal, log_end)
 
 
-def _open(place: Path, refused: str | None, log_end: int) -> State:
+class _AheadOfLog(EngineRefused):
+    """The rows are whole, and tell of entries that the log has lost."""
+
+
+def _open(place: Path, refused: EngineRefused | None, log_end: int) -> State:
     place.mkdir(exist_ok=True)
     engine = LevelEngine(place / "rows")
     try:
         verify_groups(engine)
         if applied_index(engine) > log_end:
-            raise EngineRefused(f"applied is {applied_index(engine)}, the log ends at {log_end}")
+            raise _AheadOfLog(f"applied is {applied_index(engine)}, the log ends at {log_end}")
         blobs = BlobStore(engine, DirectoryFiles(place / "blobs"))
         applier = Applier(engine, blobs)
-        return State(engine, blobs, applier, Checkpointer(engine, blobs, applier), refused)
+        return State(
+            engine,
+            blobs,
+            applier,
+            Checkpointer(engine, blobs, applier),
+            None if refused is None else str(refused),
+            isinstance(refused, _AheadOfLog),
+        )
     except BaseException:
         engine.close()
         raise

@@ -110,8 +110,8 @@ def test_a_killed_process_loses_nothing_it_applied(tmp_path: Path) -> None:
 def test_rows_ahead_of_their_log_are_moved_aside(tmp_path: Path, log: Log) -> None:
     fill(tmp_path, log)
     state = open_state(tmp_path, log_end=len(log.entries))
-    assert state.refused is None
+    assert state.refused is None and not state.log_lost
     state.close()
     state = open_state(tmp_path, log_end=len(log.entries) - 1)
-    assert state.refused and rebuilt(state, log)
+    assert state.refused and state.log_lost and rebuilt(state, log)
     state.close()
