@@ -242,7 +242,7 @@ class Proposer:
 
     def _on_applied(self, results: Sequence[Applied]) -> None:
         self._release(self._turns.note(results))
-        if self._rounds.fenced:
+        if self._must_sweep:
             self._stirred.set()
 
     def _release(self, accounts: Sequence[AccountId]) -> None:
@@ -253,10 +253,15 @@ class Proposer:
                 self._ready.append(account)
                 self._bell.set()
 
+    @property
+    def _must_sweep(self) -> bool:
+        under_way = self._open or self._paused or self._rounds or self._turns
+        return bool(under_way) or self._rounds.fenced
+
     async def _sweep(self) -> None:
         """Time, for everybody: deadlines, pauses, resends; and whether we are fenced."""
         while True:
-            if not (self._open or self._paused or self._rounds or self._rounds.fenced):
+            if not self._must_sweep:
                 self._stirred = trio.Event()
                 await self._stirred.wait()
             await trio.sleep(SWEEP_S)

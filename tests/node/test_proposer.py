@@ -23,8 +23,16 @@ from node.rounds import RESEND_S, Fenced
 from protocols.ports import Unavailable
 from storage import keys
 from storage.apply import Outcome
-from storage.batch import BATCH_BYTES_MAX, BatchError, ProposalId, encode_batch
-from storage.ids import AccountId, blob_id
+from storage.batch import (
+    BATCH_BYTES_MAX,
+    Announce,
+    Batch,
+    BatchError,
+    Expect,
+    ProposalId,
+    encode_batch,
+)
+from storage.ids import AccountId, Version, blob_id
 from storage.plan import Plan
 from tests.node.cluster_of_one import ME, ClusterOfOne
 
@@ -452,3 +460,25 @@ async def test_another_node_that_met_a_conflict_goes_first(
 
     assert story.engine.get(COUNTER) == b"3"
     assert [outcome for _, outcome in story.outcomes[-2:]] == [Outcome.APPLIED, Outcome.APPLIED]
+
+
+async def test_turns_that_were_not_taken_hold_up_nobody_who_comes_later(
+    story: Story, autojump_clock: MockClock
+) -> None:
+    for rival in (97, 98):
+        story.register_rival(replica=rival)
+        stale = encode_batch(
+            Batch(
+                ProposalId(rival, 1, 1),
+                1,
+                expects=(Expect(COUNTER, b"never"),),
+                announces=(Announce(ALICE, Version(1), 1),),
+            )
+        )
+        story.waiting.append(stale)
+    story.commit()
+    assert [outcome for _, outcome in story.outcomes[-2:]] == [Outcome.CONFLICT] * 2
+    await trio.sleep(10)
+    before = trio.current_time()
+    await story.proposer.write(ALICE, count)
+    assert trio.current_time() == before
