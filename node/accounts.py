@@ -127,6 +127,11 @@ def _unavailable(error: Exception) -> str:
     return f"the cluster cannot answer now ({error}): see trireme status, then try again."
 
 
+def is_bootstrapped(accounts: Sequence[BootstrapAccount], rows: Rows) -> bool:
+    """Whether the file's accounts have been made, or there are none to make."""
+    return not accounts or rows.get(keys.BOOTSTRAPPED_KEY) is not None
+
+
 async def bootstrap(
     accounts: Sequence[BootstrapAccount], reader: Reader, writer: Writer, passwords: Passwords
 ) -> None:
@@ -134,7 +139,7 @@ async def bootstrap(
 
     Raises Unavailable and AuthBusy: try again.
     """
-    if not accounts or (await reader.view()).get(keys.BOOTSTRAPPED_KEY) is not None:
+    if is_bootstrapped(accounts, await reader.view()):
         return
     hashes = [await passwords.hash(account.password) for account in accounts]
 

@@ -24,7 +24,7 @@ import trio
 
 from gossip import Gossip, GossipFormatError, Identity, Keyring, first_incarnation
 from node import VERSION, admin, logs
-from node.accounts import AccountDesk, bootstrap
+from node.accounts import AccountDesk, bootstrap, is_bootstrapped
 from node.consensus_port import Consensus
 from node.doors import Doors, build_doors
 from node.env import Env
@@ -327,10 +327,13 @@ class House:
         await admin.AdminDoor(calls).serve(self._env.open_admin(self._env.data))
 
     def ready(self) -> bool:
-        """There is a leader, and we have applied nearly all that we know to be committed."""
+        """There is a leader, we have applied nearly all that we know to be committed, and in a
+        new cluster the file's accounts are made: until then a door would call them unknown.
+        """
         status = self._driver.status()
         caught_up = status.commit - self._machine.applied_index <= READY_LAG_MAX
-        return status.leader != NOBODY and caught_up and self._proposer.registered
+        populated = is_bootstrapped(self._base.config.bootstrap.account, self._machine.view())
+        return status.leader != NOBODY and caught_up and self._proposer.registered and populated
 
     def status_row(self) -> StatusRow:
         """This node's own row."""
