@@ -30,8 +30,18 @@ def pids(cluster: RealCluster) -> list[int]:
     return [node.process.pid for node in cluster.nodes if node.process is not None]
 
 
-def ingest(cluster: RealCluster, first: int, count: int, connections: int) -> Row:
-    """LMTP deliveries, spread over the nodes."""
+# Whoever gets mail where every connection has a mailbox of its own.
+CROWD = [f"user{number}@example.org" for number in range(8)]
+BOOTSTRAP = "".join(
+    f'[[bootstrap.account]]\naddress = "{address}"\npassword = "{PASSWORD}"\n' for address in CROWD
+)
+
+
+def ingest(
+    cluster: RealCluster, first: int, count: int, connections: int, *, to_crowd: bool = False
+) -> Row:
+    """LMTP deliveries, spread over the nodes: into one mailbox, or a mailbox for a connection."""
+    addresses = CROWD if to_crowd else [USER]
     lines = [
         Lmtp(cluster.nodes[number % len(cluster.nodes)].address("lmtp"))
         for number in range(connections)
@@ -39,7 +49,8 @@ def ingest(cluster: RealCluster, first: int, count: int, connections: int) -> Ro
     mails = [message(first + number) for number in range(count)]
 
     def deliver(connection: int, number: int) -> None:
-        reply = lines[connection].deliver(mails[number])
+        address = addresses[connection % len(addresses)]
+        reply = lines[connection].deliver(mails[number], address)
         assert reply.startswith(b"250"), reply
 
     rate = measure(pids(cluster), connections, count, deliver)
@@ -47,7 +58,8 @@ def ingest(cluster: RealCluster, first: int, count: int, connections: int) -> Ro
         line.close()
     octets = sum(map(len, mails)) // count
     return {
-        "what": f"LMTP ingest, {connections} connections, {octets // 1000} KB",
+        "what": f"LMTP ingest, {octets // 1000} KB, {connections} connections, "
+        f"{'a mailbox each' if to_crowd else 'one mailbox'}",
         "rate": rate.per_s,
         "unit": "messages/s",
         "cpu_ms": rate.cpu_ms,
@@ -113,9 +125,11 @@ def imap(cluster: RealCluster, messages: int) -> list[Row]:
     received: list[int] = []
     for what, command in (("envelopes", envelopes), ("bodies", "FETCH 1:* (UID BODY.PEEK[])")):
         received.clear()
-        rate = measure(
-            pids(cluster), 1, 1, lambda c, n, t=command: received.append(client.command(t))
-        )
+
+        def fetch(connection: int, number: int, command: str = command) -> None:
+            received.append(client.command(command))
+
+        rate = measure(pids(cluster), 1, 1, fetch)
         bodies = what == "bodies"
         rows.append(
             {
@@ -173,7 +187,7 @@ def bench(size: int, count: int, big: int) -> list[Row]:
     """All measurements on a cluster of `size` nodes."""
     with tempfile.TemporaryDirectory(prefix="trireme-bench-") as directory:
         disk = fdatasyncs_per_s(Path(directory))
-        with running(Path(directory), size) as cluster:
+        with running(Path(directory), size, BOOTSTRAP) as cluster:
             process = cluster.nodes[0].process
             assert process is not None
             rows = [
@@ -183,6 +197,7 @@ def bench(size: int, count: int, big: int) -> list[Row]:
             part = max(1, count // 4)
             rows.append(ingest(cluster, 0, part, 1))
             rows.append(ingest(cluster, part, count - part, 8))
+            rows.append(ingest(cluster, count, part, 8, to_crowd=True))
             rows.append(
                 {"what": "RSS loaded", "rate": rss_mib(process.pid), "unit": "MiB", "cpu_ms": None}
             )
@@ -206,9 +221,10 @@ def show(results: list[Row]) -> None:
     for (what, unit), rows in by_what.items():
         cells = [what, unit]
         for nodes in (1, 3):
-            row = rows.get(nodes)
-            cells.append(f"{row['rate']:,.1f}" if row else "")
-            cells.append(f"{row['cpu_ms']:.3f}" if row and row["cpu_ms"] is not None else "")
+            found = rows.get(nodes)
+            cells.append(f"{found['rate']:,.1f}" if found else "")
+            cpu_ms = found["cpu_ms"] if found else None
+            cells.append("" if cpu_ms is None else f"{cpu_ms:.3f}")
         both = 1 in rows and 3 in rows and rows[1]["rate"]
         cells.append(f"{rows[3]['rate'] / rows[1]['rate']:.2f}" if both else "")
         table.add_row(*cells)
