@@ -45,8 +45,6 @@ class Foundation:
     disk: Disk
     state: State
     raft_log: LogStorage
-    log_is_new: bool
-    """There was no log in this directory before."""
 
     def replica_of(self, name: str) -> int:
         """The replica id of a node of the file."""
@@ -130,11 +128,11 @@ def lay_foundation(config: Config, name: str, env: Env) -> Foundation:
     cluster = cluster_id(config.cluster.name, secret)
     env.disk.make_directory(str(env.data))
     mark = read_mark(env.disk, env.data)
-    if mark is None:
-        mark = env.draw(MARK_BYTES)
-        write_mark(env.disk, env.data, mark)
     replica = replica_id(cluster, name)
     raft_log, log_is_new = _open_raft_log(config, env, cluster, replica)
+    if mark is None or log_is_new:  # a disk whose log is gone is not the one that it was
+        mark = env.draw(MARK_BYTES)
+        write_mark(env.disk, env.data, mark)
     state = env.open_state(env.data, log_end=raft_log.last)
     if state.refused is not None:
         log.warning("rows moved aside, to be rebuilt from the log", reason=state.refused)
@@ -153,7 +151,6 @@ def lay_foundation(config: Config, name: str, env: Env) -> Foundation:
         disk=env.disk,
         state=state,
         raft_log=raft_log,
-        log_is_new=log_is_new,
     )
     _redo_blobs(foundation)
     return foundation
