@@ -130,8 +130,10 @@ class House:
         )
         consensus = Consensus(self._driver)
         origin = Origin(foundation.replica, own.name, foundation.mark, env.draw(8))
-        self._proposer = Proposer(self._machine, consensus, env.clock, env.chance, origin)
         self._barriers = Barriers(self._machine, consensus, env.clock)
+        self._proposer = Proposer(
+            self._machine, consensus, env.clock, env.chance, origin, self._barriers.view
+        )
         self._passwords = Passwords(
             env.run_blocking,
             random_bytes=env.draw,

@@ -7,6 +7,8 @@ known (node/rounds.py), and then:
     APPLIED      the commands' results are returned
     CONFLICT     somebody else changed the account: the commands are planned again, first in queue,
                  when it is our turn on the account (node/turns.py)
+    (no batch)   a command was refused or had nothing to write: it is planned once more behind a
+                 read barrier, since another node may have acknowledged what we had not applied
     (silence)    callers are told Unavailable at their deadline, which says nothing of the
                  outcome; the batch stays under way, and its account's queue behind it
 """
@@ -14,7 +16,7 @@ known (node/rounds.py), and then:
 import hashlib
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import trio
@@ -71,9 +73,12 @@ class Proposer:
         clock: Clock,
         chance: random.Random,
         origin: Origin,
+        barrier: Callable[[], Awaitable[object]],
         *,
         timeout_s: float = WRITE_TIMEOUT_S,
     ) -> None:
+        """`barrier` returns when every write acknowledged before is applied here; Unavailable."""
+        self._barrier = barrier
         self._machine = machine
         self._clock = clock
         self._chance = chance
@@ -105,8 +110,11 @@ class Proposer:
         try:
             if blobs:
                 await self._bring(waiting, blobs)
-            self._enqueue(waiting)
-            await waiting.done.wait()
+            await self._answer(waiting)
+            if waiting.unwritten:
+                waiting.begin_again()
+                await self._barrier()
+                await self._answer(waiting)
         finally:
             waiting.gone = True
             self._open.pop(waiting, None)
@@ -117,6 +125,11 @@ class Proposer:
             raise waiting.error
         result: R = waiting.result
         return result
+
+    async def _answer(self, waiting: Waiting) -> None:
+        if not waiting.gone:  # its deadline may have passed meanwhile
+            self._enqueue(waiting)
+        await waiting.done.wait()
 
     def leader_changed(self) -> None:
         """Consensus has a new leader: what was given to the old one is sent again."""
@@ -202,6 +215,7 @@ class Proposer:
         commands, parts = fill_plan(queue, plan)
         if plan.empty and not parts:
             for waiting in commands:
+                waiting.unwritten = True
                 waiting.finish()  # nothing to write: what it read is its answer
             self._make_ready(account, queue)
             return None

@@ -46,6 +46,8 @@ class Waiting:
     """Nobody waits any more: not to be planned if it has not been."""
     queued: bool = False
     """It stands in its account's queue."""
+    unwritten: bool = False
+    """It was refused or had nothing to write: no apply has checked what it read."""
 
     def finish(self, error: Exception | None = None) -> None:
         """Wake whoever waits; a second end changes nothing."""
@@ -53,6 +55,11 @@ class Waiting:
             self.error = error
             self.gone = True
             self.done.set()
+
+    def begin_again(self) -> None:
+        """Forget the answer; the deadline stays."""
+        self.result, self.error, self.done = None, None, trio.Event()
+        self.gone = self.unwritten = False
 
     @property
     def octets(self) -> int:
@@ -112,6 +119,7 @@ def fill_plan(queue: Queue, plan: Plan) -> tuple[list[Waiting], list[BlobPart]]:
             except _Full:
                 break
             except Exception as error:
+                waiting.unwritten = True
                 waiting.finish(error)
             else:
                 taken.append(waiting)

@@ -51,7 +51,8 @@ class Writer(Protocol):
         and short, may run again on newer state after a conflict, and its result is returned when
         this node has applied the batch. `blobs` are the bytes of every blob the command refers to
         and may not be stored yet: they are durable when the command's rows are. Whatever
-        `command` raises is raised here, with nothing written. Raises Unavailable.
+        `command` raises is raised here, with nothing written; a refusal, like an answer without
+        a write, knows every write acknowledged before this call. Raises Unavailable.
         """
 
 

@@ -46,7 +46,28 @@ class Story(ClusterOfOne):
     def __init__(self) -> None:
         super().__init__()
         self.register_rival(replica=99)
-        self.proposer = Proposer(self.machine, self, self.clock, self.chance, ME)
+        self.unseen: list[bytes] = []  # acknowledged by another node, not applied here yet
+        self.barriers = 0
+        self.proposer = Proposer(
+            self.machine, self, self.clock, self.chance, ME, barrier=self.barrier
+        )
+
+    async def barrier(self) -> None:
+        """As Barriers.view."""
+        await trio.lowlevel.checkpoint()
+        self.barriers += 1
+        unseen, self.unseen = self.unseen, []
+        if unseen:
+            self.waiting[:0] = unseen
+            self.commit()
+
+    def rival_puts(self, number: bytes) -> None:
+        """Another node changes Alice's counter; we do not know yet."""
+        plan = Plan(self.machine.view(), now_ms=0, chance=self.chance)
+        with plan.command():
+            plan.touch(ALICE, 1)
+            plan.put(COUNTER, number)
+        self.unseen.append(encode_batch(plan.batch(ProposalId(99, 1, 1), 1)))
 
     async def registered(self) -> None:
         """Until the proposer has its epoch."""
@@ -127,6 +148,52 @@ async def test_a_refused_command_leaves_its_neighbours_alone(
         with pytest.raises(KeyError):
             await story.proposer.write(ALICE, refused)
     assert story.engine.get(COUNTER) == b"1"
+
+
+async def test_a_refusal_knows_what_other_nodes_acknowledged(
+    story: Story, autojump_clock: MockClock
+) -> None:
+    def take_one(plan: Plan) -> int:
+        held = int(plan.get(COUNTER) or 0)
+        if held == 0:
+            raise KeyError("nothing is left")
+        plan.touch(ALICE, 1)
+        plan.put(COUNTER, b"%d" % (held - 1))
+        return held - 1
+
+    story.rival_puts(b"5")
+    assert await story.proposer.write(ALICE, take_one) == 4
+    assert story.barriers == 1
+
+
+async def test_a_write_is_not_left_out_because_of_what_is_no_longer_so(
+    story: Story, autojump_clock: MockClock
+) -> None:
+    def set_to_one(plan: Plan) -> None:
+        if plan.get(COUNTER) != b"1":
+            plan.touch(ALICE, 1)
+            plan.put(COUNTER, b"1")
+
+    await story.proposer.write(ALICE, set_to_one)
+    assert story.barriers == 0, "what apply has checked needs no barrier"
+    story.rival_puts(b"2")
+    await story.proposer.write(ALICE, set_to_one)
+    await story.barrier()  # at the latest now the other node's change is seen here
+    assert story.engine.get(COUNTER) == b"1"
+
+
+async def test_a_refusal_that_nobody_confirms_is_unavailable(
+    story: Story, autojump_clock: MockClock
+) -> None:
+    async def never() -> None:
+        await trio.sleep(WRITE_TIMEOUT_S * 2)
+
+    def refuse(plan: Plan) -> None:
+        raise KeyError("no")
+
+    story.proposer._barrier = never
+    with pytest.raises(Unavailable):
+        await story.proposer.write(ALICE, refuse)
 
 
 async def test_a_command_without_changes_proposes_nothing(
