@@ -122,14 +122,11 @@ CHANCE: Final = random.Random(11)
 TAILS: Final[dict[str, Callable[[Path], None]]] = {
     "cut before the seal": cut(0),
     "cut within the last flush": cut(0, 100),
-    "cut a block before": cut(1),
     "cut four blocks and a bit before": cut(4, 1234),
-    "seal garbled": overwrite(0, 1, CHANCE.randbytes),
     "seal zeroed": overwrite(0, 1, bytes),
     "last flush garbled, its seal too": overwrite(1, 2, CHANCE.randbytes),
     "last flush zeroed, its seal too": overwrite(1, 2, bytes),
     "last flush garbled": overwrite(1, 1, CHANCE.randbytes),
-    "last flush zeroed": overwrite(1, 1, bytes),
 }
 
 
@@ -220,7 +217,6 @@ def leave_rubbish(data: Path) -> None:
 
 FILES: Final[dict[str, Callable[[Path], None]]] = {
     "rows: CURRENT": garble("state/rows/CURRENT"),
-    "rows: CURRENT empty": empty("state/rows/CURRENT"),
     "rows: MANIFEST": garble("state/rows/MANIFEST-*"),
     "rows: log": garble("state/rows/*.log"),
     "rows: log empty": empty("state/rows/*.log"),
@@ -229,7 +225,6 @@ FILES: Final[dict[str, Callable[[Path], None]]] = {
     "blobs: tail cut": cut_blobs,
     "spare segments gone": remove("raft/*.tmp"),
     "incarnation": garble("incarnation"),
-    "incarnation empty": empty("incarnation"),
     "rubbish": leave_rubbish,
 }
 
