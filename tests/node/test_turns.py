@@ -27,7 +27,9 @@ def conflict(replica: int, account: AccountId = ALICE) -> Applied:
 
 
 def applied(replica: int, account: AccountId = ALICE) -> Applied:
-    return Applied(1, ProposalId(replica, 1, 1), Outcome.APPLIED, (Announce(account, Version(1), 1),))
+    return Applied(
+        1, ProposalId(replica, 1, 1), Outcome.APPLIED, (Announce(account, Version(1), 1),)
+    )
 
 
 def test_without_conflicts_it_is_always_our_turn() -> None:
