@@ -15,11 +15,11 @@ from node import logs
 from node.config import Config, ConfigError, NodeSection
 from node.env import Env
 from node.identity import MARK_BYTES, cluster_id, mark_number, read_mark, replica_id, write_mark
-from node.machine import Machine
+from node.machine import Machine, state_payload
 from node.raft_transport import RaftTransport
 from node.secret import read_secret
 from node.small_files import read_small, write_small
-from raft import Disk, Driver, LogStorage, RaftConfig, open_log
+from raft import Disk, Driver, LogStorage, Membership, RaftConfig, open_log
 from storage.apply import registered_identity
 from storage.opening import State
 
@@ -81,8 +81,10 @@ class Foundation:
                 election_ms_max=section.election_max_ms,
             ),
             replica=self.replica,
-            voters=frozenset(
-                self.replica_of(node.name) for node in self.config.node if node.role == "voter"
+            membership=Membership(
+                frozenset(
+                    self.replica_of(node.name) for node in self.config.node if node.role == "voter"
+                )
             ),
             cluster=self.cluster,
             storage=self.raft_log,
@@ -161,7 +163,7 @@ def _redo_blobs(foundation: Foundation) -> None:
     while first <= state.applier.index:
         entries = foundation.raft_log.read(first, state.applier.index, REDO_OCTETS)
         restored += state.applier.redo_blobs(
-            (entry.index, entry.term, entry.payload) for entry in entries
+            (entry.index, entry.term, state_payload(entry)) for entry in entries
         )
         first += len(entries)
     if restored:

@@ -242,7 +242,7 @@ class House:
 
     async def _leave(self) -> None:
         """The leader hands over, and everybody hears that we go."""
-        handed_over = await self._driver.step_down(timeout_s=STEP_DOWN_S)
+        handed_over = await self._driver.steering.step_down(timeout_s=STEP_DOWN_S)
         log.info("leaving", handed_over=handed_over)
         assert self._gossip is not None
         await self._gossip.leave()

@@ -12,13 +12,18 @@ import trio
 
 from node.env import RunBlocking
 from node.news import Bells
-from raft.model import Entry
+from raft.model import Entry, EntryKind
 from storage.apply import Applied
 from storage.checkpoint import CHECKPOINT_OCTETS, CHECKPOINT_S
 from storage.opening import State
 from storage.view import View
 
 OnApplied = Callable[[Sequence[Applied]], None]
+
+
+def state_payload(entry: Entry) -> bytes:
+    """What an entry asks of the state; nothing when it is consensus' own."""
+    return entry.payload if entry.kind is EntryKind.NORMAL else b""
 
 
 class Machine:
@@ -39,7 +44,7 @@ class Machine:
 
     def apply(self, entries: Sequence[Entry]) -> None:
         """Apply committed entries, which follow the applied index."""
-        results = self._state.applier.apply([(e.index, e.term, e.payload) for e in entries])
+        results = self._state.applier.apply([(e.index, e.term, state_payload(e)) for e in entries])
         for listener in self._listeners:
             listener(results)
         index = self.applied_index

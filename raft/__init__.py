@@ -4,6 +4,7 @@ from raft.config import BadConfig, RaftConfig
 from raft.core import Core
 from raft.disk import Disk, DiskFailed, DiskFile, OsDisk
 from raft.driver import Driver
+from raft.membership import Change, ChangeRefused
 from raft.messages import Message
 from raft.model import (
     CLUSTER_ID_BYTES,
@@ -32,12 +33,16 @@ from raft.ready import Ready
 from raft.recovery import WalCorrupt, WrongLog
 from raft.stable import DurableLog, LogStorage, MemoryLog, open_log
 from raft.state import Role
+from raft.steering import ChangeUnknown, Steering
 from raft.wire import WireError, decode, encode
 from raft.writer import InlineWriter, ThreadWriter
 
 __all__ = [
     "CLUSTER_ID_BYTES",
     "BadConfig",
+    "Change",
+    "ChangeRefused",
+    "ChangeUnknown",
     "Core",
     "Disk",
     "DiskFailed",
@@ -67,6 +72,7 @@ __all__ = [
     "StateAheadOfLog",
     "StateMachine",
     "Status",
+    "Steering",
     "Term",
     "ThreadWriter",
     "TooBusy",

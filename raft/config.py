@@ -36,6 +36,8 @@ class RaftConfig:
     - window_bytes_max: newest entries kept in memory; older ones are read back from the disk.
     - apply_entries_max, apply_bytes_max: one call of StateMachine.apply.
     - inbox_messages_max, inbox_bytes_max: messages received and not yet handled; more are dropped.
+    - promote_lag_max: a learner becomes a voter only when at most this many entries behind the
+      commit index, or it would be counted on before it can answer.
     - transfer_lag_max: a leader hands over only to a follower at most this many entries behind.
     """
 
@@ -53,6 +55,7 @@ class RaftConfig:
     apply_bytes_max: int = 4 * MIB
     inbox_messages_max: int = 4096
     inbox_bytes_max: int = 64 * MIB
+    promote_lag_max: int = 1_000
     transfer_lag_max: int = 10_000
 
     def __post_init__(self) -> None:

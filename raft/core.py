@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final
 
-from raft import election, following, reads, replication
+from raft import election, following, membership, reads, replication
 from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.log import RaftLog
 from raft.messages import (
     Append,
@@ -33,7 +34,6 @@ from raft.model import (
     EntryKind,
     HardState,
     Index,
-    Membership,
     ReplicaId,
 )
 from raft.ready import Ready
@@ -93,7 +93,7 @@ class Core:
         *,
         config: RaftConfig,
         replica: ReplicaId,
-        membership: Membership,
+        configs: Configs,
         log: RaftLog,
         hard_state: HardState,
         applied: Index,
@@ -108,7 +108,7 @@ class Core:
             config=config,
             replica=replica,
             group=group,
-            membership=membership,
+            configs=configs,
             log=log,
             random=random,
             reads=Reads(base=base, ticket=base, answered=base),
@@ -144,7 +144,10 @@ class Core:
         state = self._at(now_ms)
         if message.to != state.replica or message.group != state.group:
             return
-        if message.sender not in state.membership.everyone:
+        # Whoever knows the cluster's key is heard, member or not: a leader or candidate may be of
+        # a configuration that has not reached us yet (paper 6). Only the removed are not, except
+        # for a leader's last word: that somebody else shall lead.
+        if type(message) is not TimeoutNow and membership.is_out(state, message.sender):
             return
         if type(message) in _TERMLESS or self._accept_term(state, message):
             _HANDLERS[type(message)](state, message)
@@ -198,6 +201,10 @@ class Core:
         """Begin to transfer leadership; False when the target cannot take it soon."""
         return replication.start_handover(self._at(now_ms), target)
 
+    def change_membership(self, change: membership.Change, now_ms: int) -> Index:
+        """Begin a change as leader; the index of its first entry. Raises ChangeRefused."""
+        return membership.propose(self._at(now_ms), change)
+
     def peer_lost(self, replica: ReplicaId, now_ms: int) -> None:
         """A hint that a replica's process died: if it led, campaign soon instead of waiting.
 
@@ -223,6 +230,7 @@ class Core:
     def ready(self, now_ms: int) -> Ready:
         """Take the work of this turn."""
         state = self._at(now_ms)
+        membership.advance(state)
         reads.advance(state)
         replication.send_due_appends(state)
         persist = take_persist(state)

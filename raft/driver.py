@@ -18,6 +18,7 @@ import trio
 
 from raft import reads
 from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.core import Core, entry_fits
 from raft.disk import DiskFailed
 from raft.log import RaftLog
@@ -36,7 +37,7 @@ from raft.ports import (
     Transport,
 )
 from raft.stable import LogStorage
-from raft.state import Role
+from raft.steering import Steering
 from raft.writer import ThreadWriter
 
 # Batches of readers with a ticket of their own; more readers join the one that has none yet.
@@ -60,7 +61,7 @@ class Driver:
         *,
         config: RaftConfig,
         replica: ReplicaId,
-        voters: frozenset[ReplicaId],
+        membership: Membership,
         cluster: bytes,
         storage: LogStorage,
         transport: Transport,
@@ -68,9 +69,12 @@ class Driver:
         random: Random,
         writer: LogWriter | None = None,
         on_leader: Callable[[ReplicaId], None] | None = None,
+        on_membership: Callable[[Membership, bool], None] | None = None,
     ) -> None:
         """Start from what storage and machine remember; raises StateAheadOfLog.
 
+        `membership` is that of a cluster whose log holds none yet. `on_membership` is told the one
+        that counts, and whether it is committed, when either changes. It must not block.
         `on_leader` is told whenever another replica leads: what was passed to the one before may
         be lost. It must neither block nor propose.
         """
@@ -84,12 +88,14 @@ class Driver:
         self._transport = transport
         self._machine = machine
         self._on_leader = on_leader
+        self._on_membership = on_membership
+        self._membership_told: tuple[Index, bool] | None = None
         self._leader_told: ReplicaId = NOBODY
         self._writer: LogWriter = writer if writer is not None else ThreadWriter(storage)
         self._core = Core(
             config=config,
             replica=replica,
-            membership=Membership(voters),
+            configs=Configs(membership, entries=storage.configs),
             log=RaftLog(
                 storage,
                 last=storage.last,
@@ -101,6 +107,7 @@ class Driver:
             random=random,
             now_ms=0,
         )
+        self.steering: Final = Steering(self._core, self._now_ms, self._ring)
         self._applied = applied
         self._started_s = 0.0
         self._wake = trio.Event()
@@ -149,6 +156,9 @@ class Driver:
             while self._turn():
                 await trio.lowlevel.checkpoint()
 
+    def _ring(self) -> None:
+        self._wake.set()
+
     def _now_ms(self) -> int:
         return int((trio.current_time() - self._started_s) * 1000)
 
@@ -168,7 +178,17 @@ class Driver:
             self._leader_told = leader
             if self._on_leader is not None:
                 self._on_leader(leader)
+        self._tell_membership()
         return self._apply()
+
+    def _tell_membership(self) -> None:
+        state = self._core.state
+        index = state.configs.active_index
+        now = (index, index <= state.commit)
+        if now != self._membership_told:
+            self._membership_told = now
+            if self._on_membership is not None:
+                self._on_membership(state.membership, now[1])
 
     def _take_inputs(self, now_ms: int) -> None:
         core = self._core
@@ -303,18 +323,6 @@ class Driver:
                 self._apply_waiters.remove(waiter)
                 heapq.heapify(self._apply_waiters)
 
-    async def step_down(self, *, timeout_s: float) -> bool:
-        """Hand leadership to the follower that is furthest; True when we do not lead any more."""
-        state = self._core.state
-        with trio.move_on_after(timeout_s):
-            while state.role is Role.LEADER and state.progress:
-                if state.handover is None:
-                    best = max(state.progress.values(), key=lambda p: (p.match, p.heard_ms))
-                    self._core.hand_over(best.replica, self._now_ms())
-                    self._wake.set()
-                await trio.sleep(self._config.tick_ms / 1000)
-        return state.role is not Role.LEADER
-
     def status(self) -> Status:
         """What this replica knows now."""
         state = self._core.state
@@ -339,6 +347,7 @@ class Driver:
             durable=state.log.durable,
             last=state.log.last,
             voters=tuple(sorted(state.membership.voters)),
+            learners=tuple(sorted(state.membership.learners)),
             peers=peers,
             uncommitted_bytes=state.uncommitted_bytes,
             messages_dropped=self._messages_dropped,

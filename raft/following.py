@@ -61,7 +61,9 @@ def _store(state: State, previous: Index, entries: tuple[Entry, ...]) -> None:
         if entries and entries[0].index <= log.last:
             assert entries[0].index > state.commit, (entries[0], state.commit)
             log.truncate(entries[0].index)
+            state.configs.truncate(entries[0].index)
     log.append(entries)
+    state.configs.append(entries)
 
 
 def _acknowledge(state: State, append: Append, match: Index) -> None:

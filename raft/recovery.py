@@ -15,8 +15,18 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Final
 
+from raft.configs import decode_membership
 from raft.disk import Disk
-from raft.model import Entry, HardState, Index, Persist, ReplicaId, Term
+from raft.model import (
+    Entry,
+    EntryKind,
+    HardState,
+    Index,
+    Membership,
+    Persist,
+    ReplicaId,
+    Term,
+)
 from raft.segment import (
     BLOCK_BYTES,
     FLUSH_HEADER_BYTES,
@@ -91,6 +101,7 @@ class Recovered:
     hard_state: HardState = field(default_factory=HardState)
     positions: Positions = field(default_factory=Positions)
     term_runs: list[tuple[Index, Term]] = field(default_factory=list)
+    configs: list[tuple[Index, Membership]] = field(default_factory=list)
     salts: dict[int, int] = field(default_factory=dict)  # by segment sequence
     names: dict[int, str] = field(default_factory=dict)
     next_sequence: int = 1
@@ -241,6 +252,8 @@ class _Segment:
             case RecordType.TRUNCATE:
                 found.positions.truncate(record.index)
                 _truncate_runs(found.term_runs, record.index)
+                while found.configs and found.configs[-1][0] >= record.index:
+                    found.configs.pop()
                 found.tail.append(Persist(0, None, record.index, ()))
             case RecordType.ENTRY:
                 assert record.entry is not None
@@ -253,6 +266,8 @@ class _Segment:
         found.positions.put(entry.index, self._header.sequence, offset)
         if not found.term_runs or found.term_runs[-1][1] != entry.term:
             found.term_runs.append((entry.index, entry.term))
+        if entry.kind is EntryKind.CONFIG:
+            found.configs.append((entry.index, decode_membership(entry.payload)))
         found.tail.append(Persist(0, None, None, (entry,)))
 
     def _check_torn(self) -> None:

@@ -23,7 +23,10 @@ def append_payloads(state: State, kind: EntryKind, payloads: list[bytes]) -> Non
     assert state.role is Role.LEADER, state.role
     term = state.term
     first = state.log.last + 1
-    state.log.append([Entry(first + i, term, kind, p) for i, p in enumerate(payloads)])
+    entries = [Entry(first + i, term, kind, p) for i, p in enumerate(payloads)]
+    state.log.append(entries)
+    if kind is EntryKind.CONFIG:
+        state.configs.append(entries)
     state.appends_due = True
 
 

@@ -26,6 +26,7 @@ from enum import IntEnum
 from typing import Final
 from zlib import crc32
 
+from raft.configs import BadMembership, decode_membership
 from raft.model import KIB, KINDS_KNOWN, Entry, EntryKind, HardState, Index, Persist, Term
 
 VERSION: Final = 1
@@ -220,9 +221,18 @@ def unpack_record(data: bytes, offset: int, salt: int, *, at: int = 0) -> tuple[
     if record_type is RecordType.ENTRY:
         if entry_kind not in KINDS_KNOWN:
             raise BadSegment(f"record at {at + offset}: {entry_kind.name} is not supported yet")
+        if entry_kind is EntryKind.CONFIG:
+            _check_membership(payload, at + offset)
         entry = Entry(index, term, entry_kind, payload)
     end = body + length + (-length % 8)
     return Record(record_type, group, term, index, entry, at + offset), end
+
+
+def _check_membership(payload: bytes, at: int) -> None:
+    try:
+        decode_membership(payload)
+    except BadMembership as error:
+        raise BadSegment(f"record at {at}: {error}") from error
 
 
 def record_bytes(data: bytes, offset: int) -> int:

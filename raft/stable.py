@@ -7,8 +7,18 @@ from collections.abc import Sequence
 from random import Random
 from typing import Protocol
 
+from raft.configs import decode_membership
 from raft.disk import Disk
-from raft.model import Entry, HardState, Index, Persist, ReplicaId, Term
+from raft.model import (
+    Entry,
+    EntryKind,
+    HardState,
+    Index,
+    Membership,
+    Persist,
+    ReplicaId,
+    Term,
+)
 from raft.wal import SEGMENT_BYTES, Wal
 
 
@@ -38,6 +48,11 @@ class LogStorage(Protocol):
     @property
     def term_runs(self) -> Sequence[tuple[Index, Term]]:
         """(first index, term) of each run of equal terms, as found when opened."""
+        ...
+
+    @property
+    def configs(self) -> Sequence[tuple[Index, Membership]]:
+        """The memberships of CONFIG entries and their indexes, as found when opened."""
         ...
 
     def write(self, steps: Sequence[Persist]) -> None:
@@ -119,6 +134,15 @@ class MemoryLog:
             if not runs or runs[-1][1] != entry.term:
                 runs.append((entry.index, entry.term))
         return runs
+
+    @property
+    def configs(self) -> Sequence[tuple[Index, Membership]]:
+        """The memberships of CONFIG entries and their indexes."""
+        return [
+            (entry.index, decode_membership(entry.payload))
+            for entry in self._entries
+            if entry.kind is EntryKind.CONFIG
+        ]
 
     def write(self, steps: Sequence[Persist]) -> None:
         """Keep them."""

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from random import Random
 
 from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.log import RaftLog
 from raft.messages import AppendReply, Message
 from raft.model import (
@@ -89,7 +90,7 @@ class State:
     config: RaftConfig
     replica: ReplicaId
     group: int
-    membership: Membership
+    configs: Configs
     log: RaftLog
     random: Random
     reads: Reads
@@ -105,6 +106,7 @@ class State:
     heartbeat_due_ms: int = 0
     votes: dict[ReplicaId, bool] = field(default_factory=dict)
     progress: dict[ReplicaId, Progress] = field(default_factory=dict)
+    departing: dict[ReplicaId, int] = field(default_factory=dict)  # removed: told so until then
     term_start: Index = 0  # of the no-op that opened our own term as leader
     handover: Handover | None = None
     appends_due: bool = False
@@ -115,6 +117,11 @@ class State:
     flush_number: int = 0
     disk_waiting_since_ms: int = 0  # meaningful while flushes is not empty
     disk_behind_since_ms: int = 0  # meaningful while commit is above what our disk has
+
+    @property
+    def membership(self) -> Membership:
+        """Who counts now: the newest configuration of the log, committed or not (paper 6)."""
+        return self.configs.active
 
     @property
     def is_disk_silent(self) -> bool:
@@ -188,6 +195,7 @@ def _leave_role(state: State, role: Role, leader: ReplicaId) -> None:
     state.leader = leader
     state.votes.clear()
     state.progress.clear()
+    state.departing.clear()
     state.handover = None
     state.appends_due = False
     state.reads.running = None

@@ -71,6 +71,7 @@ class Wal:
         found = recover(disk, directory, cluster=cluster, replica=replica)
         self.torn_at: Final = found.torn_at
         self.term_runs: Final = tuple(found.term_runs)
+        self.configs: Final = tuple(found.configs)
         self.hard_state: HardState = found.hard_state
         self._positions = found.positions
         self._salts = found.salts

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from zlib import crc32
 
+from raft.configs import BadMembership, decode_membership
 from raft.messages import (
     Append,
     AppendReject,
@@ -206,6 +207,8 @@ def _read_append(head: _Head, flags: int, data: bytes, at: int) -> Append:
             raise WireError(f"entry {index} has term {term} after {last_term}")
         last_term = term
         entries.append(Entry(index, term, _kind(kind_number), data[position:end]))
+        if kind_number == EntryKind.CONFIG:
+            _check_membership(entries[-1])
         position = end
     _whole(data, position)
     if last_term > head[3]:
@@ -218,6 +221,13 @@ def _kind(number: int) -> EntryKind:
     if kind is None:
         raise UnsupportedEntry(f"entry kind {number} is not known to this version")
     return kind
+
+
+def _check_membership(entry: Entry) -> None:
+    try:
+        decode_membership(entry.payload)
+    except BadMembership as error:
+        raise UnsupportedEntry(f"entry {entry.index}: {error}") from error
 
 
 def _read_propose(head: _Head, flags: int, data: bytes, at: int) -> Propose:

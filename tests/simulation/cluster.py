@@ -11,10 +11,11 @@ from random import Random
 from typing import Final
 
 from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.core import Core
 from raft.disk import DiskFailed
 from raft.log import RaftLog
-from raft.model import NOBODY, KIB, Index, Membership, Persist, ReplicaId
+from raft.model import KIB, NOBODY, Index, Membership, Persist, ReplicaId
 from raft.ready import Ready
 from raft.stable import DurableLog, open_log
 from raft.state import Role
@@ -155,7 +156,7 @@ class Cluster:
         return Core(
             config=self.config,
             replica=node.replica,
-            membership=Membership(frozenset(self.replicas)),
+            configs=Configs(Membership(frozenset(self.replicas)), entries=storage.configs),
             log=log,
             hard_state=storage.hard_state,
             applied=applied,
