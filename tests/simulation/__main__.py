@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections import Counter
 
-from tests.simulation.run import SeedFailed, run_seed
+from tests.simulation.run import FAULTS, SeedFailed, run_seed
 
 
 def main() -> int:
@@ -14,6 +14,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="virtual seconds of faults each")
     parser.add_argument("--first-seed", type=int, default=1, help="number of the first seed")
     parser.add_argument("--seed", help="run this one seed only")
+    parser.add_argument(
+        "--always", action="append", default=[], choices=FAULTS, help="a fault every seed has"
+    )
     options = parser.parse_args()
     first = options.first_seed
     seeds = [options.seed] if options.seed else map(str, range(first, first + options.seeds))
@@ -23,7 +26,7 @@ def main() -> int:
     for seed in seeds:
         count += 1
         try:
-            report = run_seed(seed, options.seconds)
+            report = run_seed(seed, options.seconds, options.always)
         except SeedFailed as failure:
             failed += 1
             print(f"FAILED {failure}", flush=True)
