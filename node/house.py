@@ -358,6 +358,7 @@ class House:
             doors=",".join(
                 f"{name}:{counts.open}" for name, counts in self._listeners.counts.items()
             ),
+            chain=self._base.state.applier.chain.hex(),
             version=VERSION,
         )
 
