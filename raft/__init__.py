@@ -34,6 +34,7 @@ from raft.recovery import WalCorrupt, WrongLog
 from raft.stable import DurableLog, LogStorage, MemoryLog, open_log
 from raft.state import Role
 from raft.steering import ChangeUnknown, Steering
+from raft.transfers import Transfers, unheard_install
 from raft.wire import WireError, decode, encode
 from raft.writer import InlineWriter, ThreadWriter
 
@@ -76,6 +77,7 @@ __all__ = [
     "Term",
     "ThreadWriter",
     "TooBusy",
+    "Transfers",
     "Transport",
     "WalCorrupt",
     "WireError",
@@ -83,4 +85,5 @@ __all__ = [
     "decode",
     "encode",
     "open_log",
+    "unheard_install",
 ]

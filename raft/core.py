@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final
 
-from raft import election, following, membership, reads, replication
+from raft import election, following, membership, reads, replication, snapshots
 from raft.config import RaftConfig
 from raft.configs import Configs
 from raft.log import RaftLog
@@ -23,6 +23,7 @@ from raft.messages import (
     Propose,
     ReadReply,
     ReadRequest,
+    SnapshotOffer,
     TimeoutNow,
     VoteReply,
     VoteRequest,
@@ -35,6 +36,8 @@ from raft.model import (
     HardState,
     Index,
     ReplicaId,
+    SnapshotMeta,
+    Term,
 )
 from raft.ready import Ready
 from raft.state import (
@@ -76,11 +79,14 @@ _HANDLERS: Final[dict[type[Any], Callable[[State, Any], None]]] = {
     AppendReject: replication.on_append_reject,
     Heartbeat: following.on_heartbeat,
     HeartbeatReply: replication.on_heartbeat_reply,
+    SnapshotOffer: following.on_snapshot_offer,
     Propose: _on_propose,
     ReadRequest: reads.on_read_request,
     ReadReply: reads.on_read_reply,
     TimeoutNow: election.on_timeout_now,
 }
+# Whoever sends these leads its term.
+_LEADER_SAYS: Final = (Append, Heartbeat, SnapshotOffer)
 # These say nothing about an election: their term neither raises ours nor makes them stale.
 _TERMLESS: Final = (Propose, ReadRequest, ReadReply)
 
@@ -114,7 +120,8 @@ class Core:
             reads=Reads(base=base, ticket=base, answered=base),
             term=hard_state.term,
             vote=hard_state.vote,
-            commit=applied,  # what was applied had been committed
+            # What was applied, or is forgotten, had been committed.
+            commit=max(applied, log.start),
             applied=applied,
             now_ms=now_ms,
         )
@@ -165,7 +172,7 @@ class Core:
                 become_follower(state, message.term, NOBODY)
             return True
         if message.term < state.term:
-            if isinstance(message, Append | Heartbeat):
+            if isinstance(message, _LEADER_SAYS):
                 # A leader of an older term that never hears of ours would lead on, deaf.
                 hint = AppendReject(state.group, state.replica, message.sender, state.term, 0, 0, 0)
                 send(state, hint)
@@ -173,7 +180,7 @@ class Core:
         if message.term > state.term:
             if isinstance(message, VoteReply) and message.pre and message.granted:
                 return True  # it speaks of the term we would open
-            is_leader = isinstance(message, Append | Heartbeat)
+            is_leader = isinstance(message, _LEADER_SAYS)
             become_follower(state, message.term, message.sender if is_leader else NOBODY)
         return True
 
@@ -251,12 +258,32 @@ class Core:
         """The next entries to apply, bounded in number and bytes; empty when there are none."""
         state = self.state
         config = state.config
+        if state.lacks_state:
+            return ()
         high = min(self.applicable, state.applied + config.apply_entries_max)
         entries = state.log.slice(state.applied + 1, high, config.apply_bytes_max)
         if entries:
             assert entries[0].index == state.applied + 1, (entries[0].index, state.applied)
             state.applied = entries[-1].index
         return entries
+
+    @property
+    def snapshot_wanted(self) -> Index:
+        """A snapshot of this index or later is needed here; 0 when none is."""
+        return snapshots.wanted(self.state)
+
+    def compact(self, upto: Index) -> None:
+        """Forget entries up to `upto`: applied, and made durable by the state machine."""
+        if upto > self.state.log.start:
+            snapshots.compact(self.state, upto)
+
+    def begin_install(self, index: Index) -> bool:
+        """Hold apply and elections while a snapshot is put in place; False: it is too old."""
+        return snapshots.begin_install(self.state, index)
+
+    def snapshot_installed(self, meta: SnapshotMeta, seen_term: Term, now_ms: int) -> None:
+        """The state machine is at the snapshot, and stays there after a crash."""
+        snapshots.install(self._at(now_ms), meta, seen_term)
 
     def _at(self, now_ms: int) -> State:
         assert now_ms >= self.state.now_ms, (now_ms, self.state.now_ms)

@@ -38,6 +38,7 @@ from raft.ports import (
 )
 from raft.stable import LogStorage
 from raft.steering import Steering
+from raft.transfers import Transfers
 from raft.writer import ThreadWriter
 
 # Batches of readers with a ticket of their own; more readers join the one that has none yet.
@@ -95,12 +96,13 @@ class Driver:
         self._core = Core(
             config=config,
             replica=replica,
-            configs=Configs(membership, entries=storage.configs),
+            configs=_configs(membership, storage),
             log=RaftLog(
                 storage,
                 last=storage.last,
                 term_runs=storage.term_runs,
                 window_bytes_max=config.window_bytes_max,
+                start=0 if storage.snapshot is None else storage.snapshot.index,
             ),
             hard_state=storage.hard_state,
             applied=applied,
@@ -108,6 +110,9 @@ class Driver:
             now_ms=0,
         )
         self.steering: Final = Steering(self._core, self._now_ms, self._ring)
+        self.transfers: Final = Transfers(
+            self._core, storage, self._now_ms, self._ring, self._on_installed
+        )
         self._applied = applied
         self._started_s = 0.0
         self._wake = trio.Event()
@@ -179,6 +184,7 @@ class Driver:
             if self._on_leader is not None:
                 self._on_leader(leader)
         self._tell_membership()
+        self.transfers.look()
         return self._apply()
 
     def _tell_membership(self) -> None:
@@ -231,10 +237,13 @@ class Driver:
             return False
         self._machine.apply(entries)
         self._applied = entries[-1].index
+        self._wake_applied()
+        return self._applied < core.applicable
+
+    def _wake_applied(self) -> None:
         waiters = self._apply_waiters
         while waiters and waiters[0][0] <= self._applied:
             heapq.heappop(waiters)[2].set()
-        return self._applied < core.applicable
 
     def _answer_readers(self, confirmed: ReadsConfirmed) -> None:
         waiting = self._readers_waiting
@@ -244,6 +253,10 @@ class Driver:
             readers.answered.set()
         if self._readers_joining:
             self._wake.set()  # there is room for their ticket now
+
+    def _on_installed(self, index: Index) -> None:
+        self._applied = index
+        self._wake_applied()
 
     def _on_durable(self, number: int) -> None:
         self._durable_number = number
@@ -353,6 +366,13 @@ class Driver:
             messages_dropped=self._messages_dropped,
             proposals_dropped=self._proposals_dropped,
         )
+
+
+def _configs(formed_with: Membership, storage: LogStorage) -> Configs:
+    if storage.snapshot is None:
+        return Configs(formed_with, entries=storage.configs)
+    base = storage.snapshot
+    return Configs(base.membership, base_index=base.index, entries=storage.configs)
 
 
 def _portions(payloads: list[bytes], bytes_max: int) -> list[list[bytes]]:

@@ -26,7 +26,8 @@ from raft.state import (
 
 def on_election_timeout(state: State) -> None:
     """No leader was heard for too long: ask around, unless we may not or could not lead."""
-    if not state.membership.counts(state.replica) or state.is_disk_silent:
+    may_lead = state.membership.counts(state.replica) and not state.lacks_state
+    if not may_lead or state.is_disk_silent:
         draw_election_deadline(state)
         return
     become_pre_candidate(state)
@@ -39,7 +40,7 @@ def on_election_timeout(state: State) -> None:
 
 def campaign(state: State, *, handover: bool) -> None:
     """Open a term with a vote for ourselves and ask for the others'."""
-    if not state.membership.counts(state.replica):
+    if not state.membership.counts(state.replica) or state.lacks_state:
         return
     become_candidate(state)
     # Our own vote is a message to ourselves, so that it counts only when the disk has it.

@@ -100,15 +100,12 @@ class ReadsConfirmed:
 class Persist:
     """One step for the disk: written in this order, durable as one, then told to the core.
 
-    `truncate_from` takes back entries that an earlier step may have written.
+    `truncate_from` takes back entries that an earlier step may have written; after it, `snapshot`
+    says that the log begins behind its index from now on, whatever it held up to there.
     """
 
     number: int
     hard_state: HardState | None
     truncate_from: Index | None
     entries: tuple[Entry, ...]
-
-    @property
-    def is_empty(self) -> bool:
-        """Nothing to write: it only keeps its place in the order of answers."""
-        return self.hard_state is None and self.truncate_from is None and not self.entries
+    snapshot: SnapshotMeta | None = None

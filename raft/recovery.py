@@ -10,7 +10,6 @@ the seal together with damage of the flush), the tail counts as torn. Holding su
 from elections, and fetching refused entries from other replicas, are not built yet.
 """
 
-from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,8 +24,10 @@ from raft.model import (
     Membership,
     Persist,
     ReplicaId,
+    SnapshotMeta,
     Term,
 )
+from raft.positions import Positions
 from raft.segment import (
     BLOCK_BYTES,
     FLUSH_HEADER_BYTES,
@@ -44,7 +45,6 @@ from raft.segment import (
 
 SEGMENT_SUFFIX: Final = ".wal"
 UNFINISHED_SUFFIX: Final = ".tmp"
-_OFFSET_BITS: Final = 32
 
 
 class WalCorrupt(Exception):
@@ -61,40 +61,6 @@ def segment_name(sequence: int, first_index: Index) -> str:
 
 
 @dataclass(slots=True)
-class Positions:
-    """Where every entry stands: one u64 each, segment sequence << 32 | offset.
-
-    The writer thread appends and truncates; the loop reads positions of durable entries only,
-    which are not changed meanwhile.
-    """
-
-    places: "array[int]" = field(default_factory=lambda: array("Q"))
-
-    @property
-    def last(self) -> Index:
-        """The last entry that has a place."""
-        return len(self.places)
-
-    def put(self, index: Index, sequence: int, offset: int) -> None:
-        """Entry `index` is the next one, or replaces an equal one that was copied."""
-        assert 0 < index <= len(self.places) + 1, (index, len(self.places))
-        place = sequence << _OFFSET_BITS | offset
-        if index <= len(self.places):
-            self.places[index - 1] = place
-        else:
-            self.places.append(place)
-
-    def truncate(self, first: Index) -> None:
-        """Forget entries from `first` on."""
-        del self.places[first - 1 :]
-
-    def place(self, index: Index) -> tuple[int, int]:
-        """(segment sequence, offset) of an entry."""
-        place = self.places[index - 1]
-        return place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)
-
-
-@dataclass(slots=True)
 class Recovered:
     """What a log directory holds."""
 
@@ -102,6 +68,10 @@ class Recovered:
     positions: Positions = field(default_factory=Positions)
     term_runs: list[tuple[Index, Term]] = field(default_factory=list)
     configs: list[tuple[Index, Membership]] = field(default_factory=list)
+    snapshot: SnapshotMeta | None = None  # the log begins behind it
+    ends: dict[int, int] = field(default_factory=dict)  # bytes in use, by segment sequence
+    is_front_open: bool = False  # earlier segments were removed: no entry has told yet how far
+    leftovers: list[str] = field(default_factory=list)  # segments before a gap: being removed
     salts: dict[int, int] = field(default_factory=dict)  # by segment sequence
     names: dict[int, str] = field(default_factory=dict)
     next_sequence: int = 1
@@ -126,8 +96,28 @@ def recover(disk: Disk, directory: str, *, cluster: bytes, replica: ReplicaId) -
             following = disk.read(_path(directory, recovered.names[sequence + 1]))
             end = _read_previous_end(recovered.names[sequence + 1], following)
         _Segment(name, data, header, recovered).read(end)
+        recovered.ends[sequence] = recovered.sealed_end
         data = following
+    if sequences:
+        _check_start(directory, sequences[0], recovered)
     return recovered
+
+
+def _check_start(directory: str, first: int, found: Recovered) -> None:
+    """Segments are removed from the front, once a record in a later one says so."""
+    start = 0 if found.snapshot is None else found.snapshot.index
+    if found.positions.start > start or (found.snapshot is None and first > 1):
+        raise WalCorrupt(
+            f"{directory}: segment {first - 1} is missing; entries after {start} stood there"
+        )
+    if found.snapshot is None:
+        return
+    found.positions.forget(start)
+    found.configs = [held for held in found.configs if held[0] > start]
+    later = [run for run in found.term_runs if run[0] > start]
+    if later and later[0] == (start + 1, found.snapshot.term):
+        del later[0]  # the same run
+    found.term_runs = [(start, found.snapshot.term), *later]
 
 
 def _path(directory: str, name: str) -> str:
@@ -145,11 +135,15 @@ def _sequences(disk: Disk, directory: str, recovered: Recovered) -> list[int]:
                 raise WalCorrupt(f"{name}: not the name of a log segment") from None
             recovered.names[sequence] = name
     sequences = sorted(recovered.names)
-    if sequences and sequences != list(range(1, sequences[-1] + 1)):
-        present = set(sequences)
-        missing = next(n for n in range(1, sequences[-1] + 1) if n not in present)
-        raise WalCorrupt(f"{directory}: segment {missing} of {sequences[-1]} is missing")
-    recovered.next_sequence = len(sequences) + 1
+    for place in range(len(sequences) - 1, 0, -1):
+        if sequences[place - 1] != sequences[place] - 1:
+            # A power cut while old segments were removed can leave any of them. Whether what
+            # stood in the gap may be missing is for the rest to prove (`_check_start`).
+            recovered.leftovers = [recovered.names.pop(gone) for gone in sequences[:place]]
+            sequences = sequences[place:]
+            break
+    recovered.is_front_open = bool(sequences) and sequences[0] > 1
+    recovered.next_sequence = sequences[-1] + 1 if sequences else 1
     return sequences
 
 
@@ -172,7 +166,8 @@ def _read_header(
             f"{name} belongs to replica {header.replica:x} of cluster {header.cluster.hex()}, "
             f"not to replica {replica:x} of cluster {cluster.hex()}"
         )
-    if header.sequence != sequence or header.previous_crc != found.sealed_crc:
+    follows = not found.salts or header.previous_crc == found.sealed_crc
+    if header.sequence != sequence or not follows:
         raise WalCorrupt(f"{name}, offset 0: it does not continue the segment before it")
     found.salts[sequence] = header.salt
     found.hard_state = header.hard_state
@@ -255,12 +250,28 @@ class _Segment:
                 while found.configs and found.configs[-1][0] >= record.index:
                     found.configs.pop()
                 found.tail.append(Persist(0, None, record.index, ()))
+            case RecordType.SNAPSHOT:
+                assert record.snapshot is not None
+                self._take_snapshot(record.snapshot)
             case RecordType.ENTRY:
                 assert record.entry is not None
                 self._take_entry(record.entry, record.offset)
 
+    def _take_snapshot(self, meta: SnapshotMeta) -> None:
+        found = self._found
+        found.snapshot = meta
+        found.tail.append(Persist(0, None, None, (), meta))
+        if meta.index >= found.positions.last and not found.is_front_open:
+            # Nothing before it is left, so its term is the last one.
+            found.positions.truncate(meta.index + 1)
+            found.positions.forget(meta.index)
+            found.term_runs[:] = [(meta.index, meta.term)]
+
     def _take_entry(self, entry: Entry, offset: int) -> None:
         found = self._found
+        if found.is_front_open:
+            found.is_front_open = False
+            found.positions.forget(entry.index - 1)
         if entry.index != found.positions.last + 1:
             raise self._corrupt(f"entry {entry.index} follows entry {found.positions.last}")
         found.positions.put(entry.index, self._header.sequence, offset)

@@ -22,6 +22,7 @@ from raft.model import (
     Persist,
     ReadsConfirmed,
     ReplicaId,
+    SnapshotMeta,
     Term,
 )
 from raft.progress import Progress
@@ -115,6 +116,9 @@ class State:
     hard_state_dirty: bool = False
     flushes: deque[Flush] = field(default_factory=deque)
     flush_number: int = 0
+    snapshot_due: SnapshotMeta | None = None  # the disk is to learn that the log begins there
+    offered: Index = 0  # a leader's log begins behind this committed entry
+    is_installing: bool = False  # a state is being put in place of ours
     disk_waiting_since_ms: int = 0  # meaningful while flushes is not empty
     disk_behind_since_ms: int = 0  # meaningful while commit is above what our disk has
 
@@ -122,6 +126,11 @@ class State:
     def membership(self) -> Membership:
         """Who counts now: the newest configuration of the log, committed or not (paper 6)."""
         return self.configs.active
+
+    @property
+    def lacks_state(self) -> bool:
+        """What we have applied is gone, or about to be replaced: nothing to lead with."""
+        return self.is_installing or self.applied < self.log.start
 
     @property
     def is_disk_silent(self) -> bool:
@@ -239,10 +248,11 @@ def take_persist(state: State) -> Persist | None:
     hard_state = HardState(state.term, state.vote) if state.hard_state_dirty else None
     state.hard_state_dirty = False
     answers, state.held = state.held, []
+    snapshot, state.snapshot_due = state.snapshot_due, None
     if truncate_from is not None:
         for flush in state.flushes:
             flush.durable = min(flush.durable, truncate_from - 1)
-    if not entries and hard_state is None and truncate_from is None:
+    if not entries and hard_state is None and truncate_from is None and snapshot is None:
         # Nothing new to write; answers wait only for what is being written already.
         if state.flushes:
             state.flushes[-1].answers.extend(answers)
@@ -253,7 +263,7 @@ def take_persist(state: State) -> Persist | None:
         state.disk_waiting_since_ms = state.now_ms
     state.flush_number += 1
     state.flushes.append(Flush(state.flush_number, state.log.last, answers))
-    return Persist(state.flush_number, hard_state, truncate_from, entries)
+    return Persist(state.flush_number, hard_state, truncate_from, entries, snapshot)
 
 
 def finish_flushes(state: State, number: int) -> list[Message]:

@@ -27,6 +27,7 @@ from raft.messages import (
     Propose,
     ReadReply,
     ReadRequest,
+    SnapshotOffer,
     TimeoutNow,
     VoteReply,
     VoteRequest,
@@ -65,6 +66,7 @@ _KINDS: Final[dict[type[Any], int]] = {
     ReadRequest: 9,
     ReadReply: 10,
     TimeoutNow: 11,
+    SnapshotOffer: 12,
 }
 _ENTRY_KINDS: Final = {int(kind): kind for kind in KINDS_KNOWN}
 
@@ -106,6 +108,8 @@ def encode(message: Message, *, cluster: bytes) -> bytes:
         case VoteReply():
             flags = (_PRE if message.pre else 0) | (_GRANTED if message.granted else 0)
             body = []
+        case SnapshotOffer(index=index, index_term=term):
+            body = [_U64X2.pack(index, term)]
         case ReadRequest(ticket=ticket):
             body = [_U64.pack(ticket)]
         case ReadReply(ticket=ticket, index=index):
@@ -264,4 +268,5 @@ _READERS: Final[dict[int, Callable[[_Head, int, bytes, int], Message]]] = {
     9: _simple(ReadRequest, _U64),
     10: _simple(ReadReply, _U64X2),
     11: _read_timeout_now,
+    12: _simple(SnapshotOffer, _U64X2),
 }

@@ -122,24 +122,20 @@ class Cluster:
         node.boot += 1
         random = self.stream(f"boot {replica} {node.boot}")
         try:
-            storage = open_log(
-                node.disk,
-                DIRECTORY,
-                cluster=CLUSTER,
-                replica=replica,
-                random=random,
-                segment_bytes=SEGMENT_BYTES,
-            )
+            storage = self._open_log(node, random)
+            kept = self.snapshots.kept(replica, self.checker.applied_by[replica], FORGET_MAX)
+            self.checker.lost_memory(replica, kept)
+            step = self.snapshots.unheard(replica, kept, storage)
+            if step is not None:
+                self.faults["log told of its snapshot at start"] += 1
+                node.in_doubt = [[step]]
+                storage.write([step])
+                storage = self._open_log(node, random)
         except (Crashed, DiskFailed):
             node.disk.crash_next_sync = False
             self.faults["died while opening its log"] += 1
             return False
-        self.checker.restarted(replica, storage, node.in_doubt)
-        kept = self.snapshots.kept(replica, self.checker.applied_by[replica], FORGET_MAX)
-        if not self._tell_of_snapshot(node, kept, storage):
-            return False
         require(kept <= storage.last, "applied entries that the log lost", replica, kept)
-        self.checker.lost_memory(replica, kept)
         node.storage, node.core = storage, self._core(node, storage, kept, random)
         node.queue.clear()
         node.readers.clear()
@@ -148,21 +144,18 @@ class Cluster:
         self.at(0, self.of_process(node, lambda: self._tick(node)))
         return True
 
-    def _tell_of_snapshot(self, node: Node, kept: Index, storage: DurableLog) -> bool:
-        step = self.snapshots.unheard(node.replica, kept, storage)
-        if step is None:
-            return True
-        self.faults["log told of its snapshot at start"] += 1
-        node.in_doubt = [[step]]
-        try:
-            storage.write([step])
-        except (Crashed, DiskFailed):
-            node.disk.crash_next_sync = False
-            return False
-        self.checker.durable(node.replica, [step])
-        assert step.snapshot is not None
-        self.checker.memberships.forgot(node.replica, step.snapshot)
-        return True
+    def _open_log(self, node: Node, random: Random) -> DurableLog:
+        storage = open_log(
+            node.disk,
+            DIRECTORY,
+            cluster=CLUSTER,
+            replica=node.replica,
+            random=random,
+            segment_bytes=SEGMENT_BYTES,
+        )
+        self.checker.restarted(node.replica, storage, node.in_doubt)
+        node.in_doubt = []
+        return storage
 
     def _core(self, node: Node, storage: DurableLog, applied: Index, random: Random) -> Core:
         log = RaftLog(
