@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 500
 SECONDS_EACH ?= 60
+CHAOS_SECONDS ?= 120
 
 .PHONY: run test check bench sim fuzz chaos lock clean
 run: $(VENV)/.ready
@@ -29,7 +30,7 @@ fuzz: $(VENV)/.ready-dev
 	$(BIN)/python -m fuzz.run
 
 chaos: $(VENV)/.ready-dev
-	$(BIN)/python -m tests.e2e.chaos
+	$(BIN)/python -m fuzz.cluster --seconds $(CHAOS_SECONDS)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header

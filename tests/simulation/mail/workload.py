@@ -31,7 +31,10 @@ ANSWER_S: Final = 12.0
 class World(Protocol):
     """A cluster that clients can reach."""
 
-    names: Sequence[str]
+    @property
+    def names(self) -> Sequence[str]:
+        """All nodes."""
+        ...
 
     async def dial(self, name: str, door: str) -> trio.abc.Stream:
         """A stream to a node's door; raises OSError."""
