@@ -74,17 +74,14 @@ class Driver:
     ) -> None:
         """Start from what storage and machine remember; raises StateAheadOfLog.
 
-        `membership` is that of a cluster whose log holds none yet. `on_membership` is told the one
-        that counts, and whether it is committed, when either changes. It must not block.
-        `on_leader` is told whenever another replica leads: what was passed to the one before may
-        be lost. It must neither block nor propose.
+        `membership` counts while the log holds none. `on_leader` is told when another replica
+        leads: what was passed to the one before may be lost. `on_membership` is told the one that
+        counts, and whether it is committed. Neither may block or propose.
         """
         assert (storage.cluster, storage.replica) == (cluster, replica), "another replica's log"
         applied = machine.applied_index
         if applied > storage.last:
-            raise StateAheadOfLog(
-                f"the state machine has applied {applied}, the log ends at {storage.last}"
-            )
+            raise StateAheadOfLog(f"applied is {applied}, the log ends at {storage.last}")
         self._config = config
         self._transport = transport
         self._machine = machine
@@ -124,8 +121,7 @@ class Driver:
         self._proposals_bytes = 0
         self._proposals_dropped = 0
         self._lost_peers: list[ReplicaId] = []
-        self._durable_number = 0
-        self._durable_told = 0
+        self._durable_number = self._durable_told = 0
         self._readers_joining: _Readers | None = None
         self._readers_waiting: deque[_Readers] = deque()
         self._apply_waiters: list[tuple[Index, int, trio.Event]] = []
