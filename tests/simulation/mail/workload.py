@@ -23,7 +23,7 @@ REGISTERS: Final = ("carol@example.org", "carol-demo")
 REGISTERS_COUNT: Final = 3
 MAILBOXES: Final = ("INBOX", "Archive")
 # Above this many messages in an account, clients rather remove some.
-MESSAGES_MAX: Final = 60
+MESSAGES_MAX: Final = 40
 # A client that hears nothing for this long goes elsewhere; the outcome stays unknown.
 ANSWER_S: Final = 12.0
 

@@ -24,9 +24,14 @@ from cryptography.exceptions import InvalidKey
 
 from node import config, foundation, passwords
 from raft import open_log
+from storage import keys
 from storage.accounts import list_accounts
+from storage.blobs import BlobDamaged
 from storage.dump import state_hash
+from storage.ids import BLOB_ID_BYTES, BlobId, blob_id
 from storage.mail.recount import recount
+from storage.opening import State
+from storage.values import unpack_u64
 from tests.simulation.mail.clients import Lmtp
 from tests.simulation.mail.history import Census, History, Listing, Span, compare
 from tests.simulation.mail.workload import (
@@ -172,7 +177,7 @@ class Run:
         self.bugs: list[str] = []
         shape = random.Random(f"{seed}/shape")
         self.size = shape.choice([3, 3, 3, 5])
-        self._clients, self._pause_s = shape.choice([2, 3, 5]), shape.choice([0.3, 1.0, 3.0])
+        self._clients, self._pause_s = shape.choice([2, 3, 5]), shape.choice([0.4, 1.2, 4.0])
         self.network = SimNetwork(self.clock, random.Random(f"{seed}/network"), self.trace)
         parsed = _config(directory, self.size)
         self.machines = [
@@ -250,7 +255,8 @@ class Run:
             self.history.censuses.append(Census(account, node, span, "", tuple(tokens)))
 
     def _judge_states(self) -> None:
-        """12, 24, 25: equal chains and rows; everything derived as a recount has it."""
+        """12, 24-26: equal chains and rows; everything derived as a recount has it; and every
+        blob has its bytes."""
         states = {m.name: m.state for m in self.machines if m.state is not None}
         seen = {
             name: (s.applier.index, s.applier.chain.hex(), state_hash(s.engine).hex())
@@ -262,6 +268,22 @@ class Run:
         for name, state in states.items():
             for account, _ in list_accounts(state.engine):
                 self.bugs += [f"24: {name}: {w}" for w in recount(state.engine, account)]
+            self.bugs += [f"26: {name}: {w}" for w in damaged_blobs(state)]
+
+
+def damaged_blobs(state: State) -> list[str]:
+    """Whole blobs whose bytes do not have the hash that names them."""
+    wrong = []
+    for key, size in state.engine.scan(*keys.blobs_range(b"B")):
+        blob = BlobId(key[-BLOB_ID_BYTES:])
+        try:
+            data = state.blobs.read(blob, 0, unpack_u64(size))
+        except BlobDamaged as error:
+            wrong.append(str(error))
+        else:
+            if blob_id(data) != blob:
+                wrong.append(f"{blob.hex()} has other bytes")
+    return wrong
 
 
 def run_seed(seed: str, seconds: float, out: TextIO | None = None) -> Report:

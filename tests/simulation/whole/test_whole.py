@@ -17,7 +17,7 @@ from storage.apply import Applier
 from storage.batch import Batch
 from storage.opening import State
 from tests.simulation.disk import Crashed
-from tests.simulation.whole import scheduling
+from tests.simulation.whole import nemesis, scheduling
 from tests.simulation.whole.clock import SimClock
 from tests.simulation.whole.machine import Machine, SimWriter
 from tests.simulation.whole.network import Process, SimNetwork
@@ -52,7 +52,7 @@ def test_a_seed_is_the_same_run_in_two_processes() -> None:
 
 def finds(*said: str) -> None:
     """Some seed must fail, for one of these reasons, and say how to see it again."""
-    for number in range(12):
+    for number in range(20):
         try:
             run_seed(f"planted {number}", 15)
         except SeedFailed as failure:
@@ -65,11 +65,12 @@ def finds(*said: str) -> None:
 def test_an_acknowledgement_before_its_fsync_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was acknowledged is missing after power cuts; asserts of the core may see it first."""
     monkeypatch.setattr(following, "send_when_durable", state.send)
+    monkeypatch.setattr(nemesis, "ACTS", ("power all", "slow disk"))
     real = SimWriter.submit
 
     def submit(self: SimWriter, step: object) -> None:
         real(self, step)  # type: ignore[arg-type]
-        self._machine.sync_s_max = 0.4
+        self._machine.sync_s_max = 0.3
 
     monkeypatch.setattr(SimWriter, "submit", submit)
     finds("")
