@@ -306,7 +306,7 @@ def run_seed(seed: str, seconds: float, out: TextIO | None = None) -> Report:
             raise SeedFailed(
                 f"seed {seed} at {run.clock.current_time():.3f} virtual seconds, {run.size} nodes, "
                 f"faults {enabled}: {_said(error)}\nthe end of its trace: {path}\nto see it again: "
-                f"python -m tests.simulation.whole --seed {shlex.quote(seed)} "
+                f"python -m tests.simulation --tier b --seed {shlex.quote(seed)} "
                 f"--seconds {seconds:g}"
             ) from error
     return Report(
