@@ -16,6 +16,7 @@ from node.network import Address
 from node.roster import Roster
 from node.rpc import HelloAnswer, Peers, Remote
 from raft import Driver, Membership
+from storage.engine import Rows
 
 # A member that was removed is reached this long, to learn that it was.
 FAREWELL_S: Final = 2.0
@@ -52,14 +53,14 @@ class Belonging:
         """Every member's name, and ours."""
         return sorted({card.name for card in self.members.cards.values()} | {self._base.own.name})
 
-    def hello(self, remote: Remote, *, formed: bool) -> HelloAnswer:
+    def hello(self, remote: Remote, rows: Rows, *, formed: bool) -> HelloAnswer:
         """What we know, for one who asks."""
         steering = self._steering
         says = steering.is_settled and steering.membership_index > 0
         return HelloAnswer(
             self._base.own.name,
             self._base.replica,
-            self._base.registered(),
+            self._base.registered(rows),
             formed,
             steering.membership.everyone if says else (),
             says and remote.replica in steering.membership.removed,

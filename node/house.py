@@ -327,7 +327,9 @@ class House:
                 except GossipFormatError as error:
                     raise CallRefused(str(error)) from error
             case Hello():
-                return self._belonging.hello(remote, formed=self._machine.applied_index > 0)
+                machine = self._machine
+                formed = machine.applied_index > 0
+                return self._belonging.hello(remote, machine.current, formed=formed)
             case SnapshotOpen() | SnapshotRows() | SnapshotParts():
                 return await self._snapshots.answer(call)
             case AdminCall(b"status"):
@@ -356,7 +358,7 @@ class House:
     async def _serve_admin(self) -> None:
         desk = AccountDesk(self._barriers, self._proposer, self._passwords)
         calls = {"status": self._status, "tree": _tree}
-        calls |= desk.calls() | self._belonging.desk.calls()
+        calls |= desk.calls() | self._belonging.desk.calls() | self._snapshots.calls()
         await admin.AdminDoor(calls).serve(self._env.open_admin(self._env.data))
 
     def ready(self) -> bool:

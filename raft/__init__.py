@@ -1,6 +1,7 @@
 """Consensus by Raft: a sans-IO core, its durable log, and the Trio task that drives both."""
 
 from raft.config import BadConfig, RaftConfig
+from raft.configs import decode_membership, encode_membership
 from raft.core import Core
 from raft.disk import Disk, DiskFailed, DiskFile, OsDisk
 from raft.driver import Driver
@@ -13,6 +14,7 @@ from raft.model import (
     HardState,
     Index,
     Membership,
+    Persist,
     ReplicaId,
     SnapshotMeta,
     Term,
@@ -64,6 +66,7 @@ __all__ = [
     "NoLeader",
     "OsDisk",
     "PeerStatus",
+    "Persist",
     "RaftConfig",
     "ReadTimeout",
     "Ready",
@@ -83,7 +86,9 @@ __all__ = [
     "WireError",
     "WrongLog",
     "decode",
+    "decode_membership",
     "encode",
+    "encode_membership",
     "open_log",
     "unheard_install",
 ]

@@ -7,8 +7,8 @@ place, durably, before the log hears of it (`install`). A replica whose own stat
 without being offered any, since its log does not reach back.
 
 Invariant (7 of the design): start <= applied <= commit <= last, but for a replica that lacks its
-state: it applies nothing, does not campaign, and goes on storing entries and voting, since its log
-is whole.
+state: it applies nothing, seldom campaigns, and goes on storing entries and voting, since its log
+is whole. It may even lead, if nobody else can be elected, until others have a state to give.
 """
 
 from raft.messages import SnapshotOffer
@@ -53,8 +53,10 @@ def compact(state: State, upto: Index) -> None:
 
 def begin_install(state: State, index: Index) -> bool:
     """Hold apply and elections while a state is put in place; False when it is not needed."""
-    if state.role is Role.LEADER or index <= state.applied or index < state.log.start:
+    if index <= state.applied or index < state.log.start:
         return False
+    if state.role is Role.LEADER and not state.log.start <= index <= state.log.last:
+        return False  # not a state of our log, so we shall not lead for long
     state.is_installing = True
     return True
 
@@ -65,7 +67,7 @@ def install(state: State, meta: SnapshotMeta, seen_term: Term) -> None:
     `seen_term` is the term of whoever gave it, when it did. No leader of an earlier term is
     followed from here on: it might lack entries of the snapshot, which were committed by then.
     """
-    assert state.is_installing and state.role is not Role.LEADER
+    assert state.is_installing
     state.is_installing = False
     if seen_term > state.term:
         become_follower(state, seen_term, NOBODY)

@@ -129,7 +129,7 @@ class State:
 
     @property
     def lacks_state(self) -> bool:
-        """What we have applied is gone, or about to be replaced: nothing to lead with."""
+        """What we have applied is gone, or about to be replaced: nothing can be applied."""
         return self.is_installing or self.applied < self.log.start
 
     @property

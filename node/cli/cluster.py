@@ -1,5 +1,6 @@
 """`trireme cluster`: who is a member, who votes, who leads."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,16 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from node.cli.asking import ask_any, config_option, json_option, load_config, print_json
+from node.admin import ask
+from node.cli.asking import (
+    ASK_TIMEOUT_S,
+    Refused,
+    ask_any,
+    config_option,
+    json_option,
+    load_config,
+    print_json,
+)
 from node.cli.house_commands import address
 
 
@@ -65,6 +75,27 @@ def remove_node(name: str, force: bool, path: Path, as_json: bool) -> None:
 def promote(name: str, path: Path, as_json: bool) -> None:
     """Make a learner that has caught up a voter."""
     _ask(path, as_json, "promote", {"name": name})
+
+
+@cluster.command()
+@config_option
+@json_option
+def snapshot(path: Path, as_json: bool) -> None:
+    """Make the states of this machine's nodes durable now, and cut their logs behind them."""
+    config = load_config(path)
+    rows = {}
+    for node in config.node:
+        with contextlib.suppress(OSError):  # not running, or on another machine
+            rows[node.name] = ask(
+                config.data_directory(node.name), "node.cut-log", {}, timeout_s=ASK_TIMEOUT_S
+            )
+    if not rows:
+        raise Refused(f"no node of {config.path} runs on this machine.")
+    if as_json:
+        print_json({"nodes": rows})
+        return
+    for name, row in rows.items():
+        click.echo(f"{name}: durable to {row['durable']}, log behind {row['log_starts_behind']}")
 
 
 @cluster.command("transfer-leader")
