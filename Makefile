@@ -5,8 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 500
 SECONDS_EACH ?= 60
+WHOLE_SEEDS ?= 40
+CHAOS_SECONDS ?= 120
 
-.PHONY: run test check bench sim fuzz chaos lock clean
+.PHONY: run test check bench sim fuzz chaos mutants lock clean
 run: $(VENV)/.ready
 	@$(BIN)/trireme up -c cluster.toml
 
@@ -24,12 +26,16 @@ bench: $(VENV)/.ready-dev
 
 sim: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --seconds $(SECONDS_EACH)
+	$(BIN)/python -m tests.simulation.whole --seeds $(WHOLE_SEEDS) --seconds 60
 
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/python -m fuzz.run
 
 chaos: $(VENV)/.ready-dev
-	$(BIN)/python -m tests.e2e.chaos
+	$(BIN)/python -m fuzz.cluster --seconds $(CHAOS_SECONDS)
+
+mutants: $(VENV)/.ready-dev
+	$(BIN)/python -m fuzz.mutants
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header

@@ -102,11 +102,18 @@ class StorageSection(_Section, frozen=True, kw_only=True):
 
 
 class RaftSection(_Section, frozen=True, kw_only=True):
-    """[raft]: heartbeat and election timing, in milliseconds; the same on all nodes."""
+    """[raft]: heartbeat and election timing in milliseconds, and how many shall vote; the same on
+    all nodes."""
 
     heartbeat_ms: Milliseconds = 75
     election_min_ms: Milliseconds = 400
     election_max_ms: Milliseconds = 800
+    trailing_bytes: Annotated[int, msgspec.Meta(ge=64 * 1024)] = 64 * 1024 * 1024
+    """The newest part of the log that is kept for followers that were away; a start reads it."""
+    segment_bytes: Annotated[int, msgspec.Meta(ge=4 << 20, le=256 << 20)] = 16 * 1024 * 1024
+    """Size of a file of the log; the log is cut in whole files."""
+    voters: Annotated[int, msgspec.Meta(ge=0, le=NODES_MAX)] = 0
+    """Learners are made voters until there are so many; 0: as many as the file has voters."""
 
 
 class GossipSection(_Section, frozen=True, kw_only=True):
@@ -162,6 +169,17 @@ class Config(_Section, frozen=True, kw_only=True):
     def voters(self) -> list[str]:
         """The names of the nodes that vote."""
         return [node.name for node in self.node if node.role == "voter"]
+
+    def joined_by(self, node: NodeSection) -> "Config":
+        """With a node that the file does not name; raises ConfigError when it clashes with one."""
+        other = msgspec.structs.replace(self, node=(*self.node, node))
+        _check_nodes(other, "")
+        return other
+
+    @property
+    def voters_wanted(self) -> int:
+        """How many voters the cluster grows to by itself."""
+        return self.raft.voters or sum(node.role == "voter" for node in self.node)
 
     def data_directory(self, name: str) -> Path:
         """Where the node keeps all it has."""

@@ -21,7 +21,7 @@ from protocols.imap.session import ImapDoor
 from protocols.jmap.capabilities import Limits
 from protocols.lmtp.events import Offer
 from protocols.lmtp.session import LmtpDoor
-from protocols.ports import News, Ports, Reader, Writer
+from protocols.ports import Blobs, News, Ports, Reader, Writer
 
 # A hostname for greetings when the file gives none: the node's own name is at least true.
 _ANONYMOUS: Final = "localhost"
@@ -49,6 +49,7 @@ def build_ports(
     *,
     reader: Reader,
     writer: Writer,
+    blobs: Blobs,
     news: News,
     passwords: Passwords,
 ) -> Ports:
@@ -56,7 +57,7 @@ def build_ports(
     return Ports(
         reader=reader,
         writer=writer,
-        blobs=foundation.state.blobs,
+        blobs=blobs,
         auth=PasswordAuth(
             reader,
             passwords,
@@ -79,6 +80,7 @@ def build_doors(
     *,
     reader: Reader,
     writer: Writer,
+    blobs: Blobs,
     news: News,
     passwords: Passwords,
     ready: Callable[[], bool],
@@ -86,7 +88,13 @@ def build_doors(
     """Every door this node has a port for."""
     config, own = foundation.config, foundation.own
     ports = build_ports(
-        foundation, env, reader=reader, writer=writer, news=news, passwords=passwords
+        foundation,
+        env,
+        reader=reader,
+        writer=writer,
+        blobs=blobs,
+        news=news,
+        passwords=passwords,
     )
     tls: ssl.SSLContext | None = None
     if config.tls.certificate:

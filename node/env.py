@@ -8,7 +8,7 @@ import os
 import random
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -19,7 +19,8 @@ from node.clock import SystemClock
 from node.network import Network, TrioNetwork
 from protocols.ports import Clock
 from raft import Disk, LogStorage, LogWriter, OsDisk, ThreadWriter
-from storage.opening import State, open_state
+from storage.memory_home import MemoryHome
+from storage.opening import DirectoryHome, State, StateHome, open_state
 
 R = TypeVar("R")
 
@@ -60,6 +61,8 @@ class Env:
     open_admin: Callable[[Path], trio.abc.Listener[trio.abc.Stream]]
     """The operator's socket in a data directory."""
     data: Path
+    state_home: StateHome = field(default_factory=MemoryHome)
+    """Where the state of another node is put together, to take the place of ours."""
 
 
 def real_env(data: Path) -> Env:
@@ -75,4 +78,5 @@ def real_env(data: Path) -> Env:
         log_writer=ThreadWriter,
         open_admin=open_socket,
         data=data,
+        state_home=DirectoryHome(data),
     )

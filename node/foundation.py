@@ -7,23 +7,54 @@ checkpoint, before the first new entry is applied.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from gossip import GossipConfig
 from node import logs
-from node.config import Config, ConfigError, NodeSection
+from node.config import Config, NodeSection
 from node.env import Env
-from node.identity import MARK_BYTES, cluster_id, mark_number, read_mark, replica_id, write_mark
-from node.machine import Machine
+from node.identity import (
+    MARK_BYTES,
+    IdentityError,
+    cluster_id,
+    joiner_id,
+    mark_number,
+    read_mark,
+    read_replica,
+    replica_id,
+    write_mark,
+    write_replica,
+)
+from node.machine import Machine, state_payload
+from node.network import Address
 from node.raft_transport import RaftTransport
 from node.secret import read_secret
 from node.small_files import read_small, write_small
-from raft import Disk, Driver, LogStorage, RaftConfig, WalCorrupt, WrongLog, open_log
+from node.snapshot_note import decode_note
+from raft import (
+    Disk,
+    Driver,
+    HardState,
+    LogStorage,
+    Membership,
+    Persist,
+    RaftConfig,
+    WalCorrupt,
+    WrongLog,
+    open_log,
+    others_vote,
+    unheard_install,
+)
 from storage.apply import registered_identity
+from storage.engine import Rows
 from storage.opening import State
+from storage.snapshot import installed
 
 LOG_NAME: Final = "raft"
+# The log keeps at most so many times its trailing bytes for a live follower that is behind.
+HELD_FACTOR: Final = 16
 INCARNATION_NAME: Final = "incarnation"
 # Octets of entries handed over at a time when blobs are redone.
 REDO_OCTETS: Final = 4 * 1024 * 1024
@@ -44,11 +75,27 @@ class Foundation:
     directory: Path
     disk: Disk
     state: State
+    """As it was opened; another may have taken its place since (node/machine.py)."""
     raft_log: LogStorage
+    joined: bool
+    """Whether this disk came to a cluster that was there already: its file founded nothing."""
+    join: tuple[Address, ...]
+    """Where to ask to be a member."""
 
     def replica_of(self, name: str) -> int:
-        """The replica id of a node of the file."""
-        return replica_id(self.cluster, name)
+        """The replica id of a node of the file: a founder's, unless it is our own."""
+        return self.replica if name == self.own.name else replica_id(self.cluster, name)
+
+    @property
+    def founding(self) -> Membership:
+        """Who counts while the log says nothing; a joiner has no right to an opinion."""
+        if self.joined:
+            return Membership(frozenset())
+        voters, replicas = (
+            frozenset(self.replica_of(node.name) for node in self.config.node if node.role == role)
+            for role in ("voter", "replica")
+        )
+        return Membership(voters, learners=replicas)
 
     @property
     def fresh(self) -> bool:
@@ -72,6 +119,7 @@ class Foundation:
         machine: Machine,
         env: Env,
         on_leader: Callable[[int], None],
+        on_membership: Callable[[Membership, bool], None],
     ) -> Driver:
         """Raft over this node's log."""
         section = self.config.raft
@@ -80,15 +128,18 @@ class Foundation:
                 heartbeat_ms=section.heartbeat_ms,
                 election_ms_min=section.election_min_ms,
                 election_ms_max=section.election_max_ms,
+                trailing_bytes=section.trailing_bytes,
+                held_bytes_max=HELD_FACTOR * section.trailing_bytes,
             ),
             replica=self.replica,
-            voters=frozenset(self.replica_of(name) for name in self.config.voters),
+            membership=self.founding,
             cluster=self.cluster,
             storage=self.raft_log,
             transport=transport,
             machine=machine,
             random=env.chance,
             on_leader=on_leader,
+            on_membership=on_membership,
             writer=env.log_writer(self.raft_log),
         )
 
@@ -102,44 +153,80 @@ class Foundation:
         """Keep it for the next start."""
         write_small(self.disk, self.directory, INCARNATION_NAME, b"%d" % incarnation)
 
-    def registered(self) -> dict[str, int]:
+    def registered(self, rows: Rows) -> dict[str, int]:
         """By node name, the disk that the replicated state knows for it (see node/identity)."""
         known = {
-            node.name: registered_identity(self.state.engine, self.replica_of(node.name))
+            node.name: registered_identity(rows, replica_id(self.cluster, node.name))
             for node in self.config.node
         }
         return {name: mark_number(mark) for name, mark in known.items() if mark}
 
-    def close(self) -> None:
-        """Take a last checkpoint and close all files."""
-        self.state.close()
+    def close(self, state: State) -> None:
+        """Take a last checkpoint of the state that stands now, and close all files."""
+        state.close()
         self.raft_log.close()
 
 
-def lay_foundation(config: Config, name: str, env: Env) -> Foundation:
+def _identify(
+    env: Env, cluster: bytes, name: str, join: tuple[Address, ...], *, log_is_new: bool
+) -> tuple[bytes, int, bool]:
+    """This disk's mark, the replica it is, and whether it joined.
+
+    All are made now on a fresh disk; one whose log is gone is not the one that it was.
+    """
+    mark = read_mark(env.disk, env.data)
+    joined_as = read_replica(env.disk, env.data)
+    if mark is not None and not log_is_new:
+        return mark, joined_as or replica_id(cluster, name), joined_as is not None
+    mark = env.draw(MARK_BYTES)
+    if join:
+        joined_as = joiner_id(cluster, name, mark)
+        write_replica(env.disk, env.data, joined_as)
+    elif joined_as is not None:
+        raise IdentityError(
+            f"{env.data}: its first start ended before it could join, or its log is gone: "
+            "start it with --join again."
+        )
+    write_mark(env.disk, env.data, mark)
+    return mark, joined_as or replica_id(cluster, name), bool(join)
+
+
+def lay_foundation(
+    config: Config, name: str, env: Env, join: tuple[Address, ...] = ()
+) -> Foundation:
     """Open everything of one node. Raises ConfigError, IdentityError, EngineBusy, OSError and
     what the log says when it is damaged (raft.WalCorrupt)."""
     own = config.member(name)
-    if own.role == "replica":
-        raise ConfigError(
-            f"{config.path}: {name} is a replica, which this version cannot run: make it a voter."
-        )
     secret = read_secret(config)
     cluster = cluster_id(config.cluster.name, secret)
     env.disk.make_directory(str(env.data))
-    mark = read_mark(env.disk, env.data)
-    replica = replica_id(cluster, name)
-    raft_log, log_is_new = _open_raft_log(config, env, cluster, replica)
-    if mark is None or log_is_new:  # a disk whose log is gone is not the one that it was
-        mark = env.draw(MARK_BYTES)
-        write_mark(env.disk, env.data, mark)
+    log_is_new = not _has_log(env)
+    mark, replica, joined = _identify(env, cluster, name, join, log_is_new=log_is_new)
+    others_found = joined or any(voter != name for voter in config.voters)
+    reopen = partial(_open_raft_log, config, env, cluster, replica, others_found)
+    raft_log = reopen()
     state = env.open_state(env.data, log_end=raft_log.last)
     if state.refused is not None:
-        log.warning("rows moved aside, to be rebuilt from the log", reason=state.refused)
-    if state.log_lost and len(config.voters) > 1:
+        source = "the log" if raft_log.snapshot is None else "another node's snapshot"
+        log.warning("rows moved aside, to be rebuilt", reason=state.refused, source=source)
+    if state.log_lost and others_vote(
+        raft_log.configs, raft_log.snapshot, replica, default=others_found
+    ):
         raft_log.doubt_head()
     if raft_log.head_in_doubt:
         log.warning("the log's end is damaged: no vote until a leader has brought it up to date")
+    if (step := _unheard(state, raft_log)) is not None:
+        if raft_log.hard_state == HardState():
+            # Who was sent a snapshot knew the leader's term: the log that did is gone.
+            raise IdentityError(
+                f"{env.data}: its log is gone, and {state.applier.index} entries are applied: "
+                "bring it back; to go on with an empty disk, remove the node with "
+                f"trireme cluster remove-node {name} and start it with --join."
+            )
+        log.info("telling the log of the snapshot that is in place", index=state.applier.index)
+        raft_log.write([step])
+        raft_log.close()
+        raft_log = reopen()
     foundation = Foundation(
         config=config,
         own=own,
@@ -151,26 +238,33 @@ def lay_foundation(config: Config, name: str, env: Env) -> Foundation:
         disk=env.disk,
         state=state,
         raft_log=raft_log,
+        joined=joined,
+        join=join if joined else (),
     )
     _redo_blobs(foundation)
     return foundation
 
 
+def _has_log(env: Env) -> bool:
+    directory = str(env.data / LOG_NAME)
+    env.disk.make_directory(directory)
+    return any(name.endswith(".wal") for name in env.disk.list_names(directory))
+
+
 def _open_raft_log(
-    config: Config, env: Env, cluster: bytes, replica: int
-) -> tuple[LogStorage, bool]:
-    """The log, and whether there was none; damage is told with its place and the mend."""
+    config: Config, env: Env, cluster: bytes, replica: int, others_found: bool
+) -> LogStorage:
+    """The log; damage is told with its place and the mend."""
     directory = env.data / LOG_NAME
-    env.disk.make_directory(str(directory))
-    is_new = not any(name.endswith(".wal") for name in env.disk.list_names(str(directory)))
     try:
-        opened = open_log(
+        return open_log(
             env.disk,
             str(directory),
             cluster=cluster,
             replica=replica,
             random=env.chance,
-            head_may_be_lost=len(config.voters) > 1,
+            segment_bytes=config.raft.segment_bytes,
+            head_may_be_lost=others_found,
         )
     except WalCorrupt as error:
         raise WalCorrupt(
@@ -179,16 +273,23 @@ def _open_raft_log(
         ) from error
     except WrongLog as error:
         raise WrongLog(f"{directory}: {error}: give each node its own data directory.") from error
-    return opened, is_new
+
+
+def _unheard(state: State, raft_log: LogStorage) -> Persist | None:
+    """What the log must hear of a snapshot that a crash kept from it."""
+    index, note = installed(state.engine)
+    return unheard_install(raft_log, *decode_note(index, note)) if note else None
 
 
 def _redo_blobs(foundation: Foundation) -> None:
-    state, first = foundation.state, foundation.state.checkpointer.index + 1
+    state, start = foundation.state, foundation.raft_log.snapshot
+    # A log is cut behind a checkpoint; if it begins later, the whole state is to be fetched.
+    first = max(state.checkpointer.index, 0 if start is None else start.index) + 1
     restored = 0
     while first <= state.applier.index:
         entries = foundation.raft_log.read(first, state.applier.index, REDO_OCTETS)
         restored += state.applier.redo_blobs(
-            (entry.index, entry.term, entry.payload) for entry in entries
+            (entry.index, entry.term, state_payload(entry)) for entry in entries
         )
         first += len(entries)
     if restored:

@@ -1,9 +1,10 @@
 """The only place that knows every part: builds them, opens the nursery tree, stops it in order.
 
     root
-    ├─ storage     checkpoints of rows and blob segments
+    ├─ storage     checkpoints, snapshots given and fetched
     ├─ rpc         listener, links to peers
     ├─ gossip      who is where
+    ├─ members     joining, removal, promotion
     ├─ raft        the log; committed entries go to the machine, news rings
     ├─ proposer, barriers      writes and reads of the doors
     ├─ bootstrap   the file's accounts, once
@@ -25,6 +26,7 @@ import trio
 from gossip import Gossip, GossipFormatError, Identity, Keyring, first_incarnation
 from node import VERSION, admin, logs
 from node.accounts import AccountDesk, bootstrap, is_bootstrapped
+from node.belonging import Belonging
 from node.consensus_port import Consensus
 from node.doors import Doors, build_doors
 from node.env import Env
@@ -50,19 +52,22 @@ from node.rpc import (
     GossipAnswer,
     GossipExchange,
     Hello,
-    HelloAnswer,
     Kind,
     LinkLost,
     Peers,
     Remote,
     RpcError,
     Server,
+    SnapshotOpen,
+    SnapshotParts,
+    SnapshotRows,
 )
+from node.snapshots import Snapshots
 from node.status import StatusRow, gather
 from node.supervise import keep_trying
 from node.tree import render, snapshot
 from protocols.ports import AuthBusy, Unavailable
-from raft import Driver, Role
+from raft import Driver, Membership, Role
 
 # At a stop: for the leader to hand over, and for all of it.
 STEP_DOWN_S: Final = 2.0
@@ -75,7 +80,6 @@ BOOTSTRAP_PAUSE_S: Final = 0.5
 
 NOBODY: Final = 0
 _ROLES: Final = {
-    Role.FOLLOWER: "follower",
     Role.PRE_CANDIDATE: "candidate",
     Role.CANDIDATE: "candidate",
     Role.LEADER: "leader",
@@ -126,7 +130,17 @@ class House:
         self._machine = Machine(foundation.state, self._bells)
         self._transport = RaftTransport(self._peers)
         self._driver: Driver = foundation.build_driver(
-            self._transport, self._machine, env, self._leader_changed
+            self._transport, self._machine, env, self._leader_changed, self._members_changed
+        )
+        self._belonging = Belonging(foundation, config, self._driver, self._roster, self._peers)
+        self._snapshots = Snapshots(
+            self._machine,
+            self._driver,
+            self._peers,
+            env.state_home,
+            env.run_blocking,
+            env.chance,
+            own=foundation.replica,
         )
         consensus = Consensus(self._driver)
         origin = Origin(foundation.replica, own.name, foundation.mark, env.draw(8))
@@ -151,6 +165,7 @@ class House:
             env,
             reader=self._barriers,
             writer=self._proposer,
+            blobs=self._machine.current,
             news=self._bells,
             passwords=self._passwords,
             ready=self.ready,
@@ -173,14 +188,14 @@ class House:
         datagrams = await self._env.network.open_udp(own.address, own.peer)
         self._gossip = self._build_gossip(datagrams)
         async with trio.open_nursery() as inner:
-            inner.start_soon(
-                self._machine.run_checkpoints, self._env.run_blocking, name="storage checkpoints"
-            )
             inner.start_soon(self._server.serve, peer_listeners, name="rpc listener")
             inner.start_soon(self._peers.run, name="rpc peers")
             inner.start_soon(self._newcomer.ask_the_rest, name="newcomer")
             inner.start_soon(self._gossip.run, name="gossip")
             await inner.start(partial(_started, self._driver.run), name="raft driver")
+            inner.start_soon(self._belonging.members.keep, name="members")
+            inner.start_soon(self._belonging.run, name="belonging")
+            inner.start_soon(self._snapshots.run, name="storage")
             inner.start_soon(self._proposer.run, name="proposer")
             inner.start_soon(self._barriers.run, name="barriers")
             inner.start_soon(self._bootstrap, name="bootstrap")
@@ -197,7 +212,7 @@ class House:
                 outer.cancel_scope.cancel()
             await self._leave()
             inner.cancel_scope.cancel()
-        self._base.close()
+        self._base.close(self._machine.state)
 
     async def _serve_doors(
         self,
@@ -222,7 +237,7 @@ class House:
 
     async def _leave(self) -> None:
         """The leader hands over, and everybody hears that we go."""
-        handed_over = await self._driver.step_down(timeout_s=STEP_DOWN_S)
+        handed_over = await self._driver.steering.step_down(timeout_s=STEP_DOWN_S)
         log.info("leaving", handed_over=handed_over)
         assert self._gossip is not None
         await self._gossip.leave()
@@ -255,7 +270,7 @@ class House:
         return Gossip(
             base.gossip_config,
             Identity(base.replica, own.name, own.host, own.peer, meta),
-            seeds=self._roster.seeds(base.replica),
+            seeds=self._belonging.seeds(),
             keyring=Keyring(base.cluster, base.secret, draw_nonce=self._env.draw),
             datagrams=datagrams,
             exchange=self._exchange,
@@ -297,18 +312,22 @@ class House:
                 except GossipFormatError as error:
                     raise CallRefused(str(error)) from error
             case Hello():
-                if not self._base.fresh and self._machine.applied_index == 0:
+                machine = self._machine
+                if not self._base.fresh and machine.applied_index == 0:
                     raise CallRefused("this node has a log and has not read it yet")
-                return HelloAnswer(
-                    self._base.own.name,
-                    self._base.replica,
-                    self._base.registered(),
-                    self._machine.applied_index > 0,
-                )
+                formed = machine.applied_index > 0
+                return self._belonging.hello(remote, machine.current, formed=formed)
+            case SnapshotOpen() | SnapshotRows() | SnapshotParts():
+                return await self._snapshots.answer(call)
             case AdminCall(b"status"):
                 return AdminAnswer(msgspec.json.encode(self.status_row()))
+            case AdminCall(payload):
+                return AdminAnswer(await self._belonging.desk.answer(payload))
             case _:
                 raise CallRefused("this node does not know that call")
+
+    def _members_changed(self, membership: Membership, committed: bool) -> None:
+        self._belonging.changed(membership, committed)
 
     def _leader_changed(self, leader: int) -> None:
         log.info("leader known", leader=self._roster.name(leader))
@@ -325,7 +344,8 @@ class House:
 
     async def _serve_admin(self) -> None:
         desk = AccountDesk(self._barriers, self._proposer, self._passwords)
-        calls = {"status": self._status, "tree": _tree} | desk.calls()
+        calls = {"status": self._status, "tree": _tree}
+        calls |= desk.calls() | self._belonging.desk.calls() | self._snapshots.calls()
         await admin.AdminDoor(calls).serve(self._env.open_admin(self._env.data))
 
     def ready(self) -> bool:
@@ -345,7 +365,7 @@ class House:
             name=self._base.own.name,
             up=True,
             pid=os.getpid(),
-            role=_ROLES[status.role],
+            role=_ROLES.get(status.role) or self._belonging.members.role(self._base.replica),
             term=status.term,
             commit=status.commit,
             applied=self._machine.applied_index,
@@ -356,6 +376,7 @@ class House:
             doors=",".join(
                 f"{name}:{counts.open}" for name, counts in self._listeners.counts.items()
             ),
+            chain=self._machine.state.applier.chain.hex(),
             version=VERSION,
         )
 
@@ -366,19 +387,20 @@ class House:
         async def ask(name: str) -> bytes | None:
             try:
                 answer = await self._peers.call(
-                    self._base.replica_of(name), AdminCall(b"status"), timeout_s=1.0
+                    self._belonging.members.named(name), AdminCall(b"status"), timeout_s=1.0
                 )
             except RpcError:
                 return None
             return answer.payload if isinstance(answer, AdminAnswer) else None
 
-        return await gather(self.status_row(), [n.name for n in self._base.config.node], ask)
+        return await gather(self.status_row(), self._belonging.names(), ask)
 
 
 def _newcomer(base: Foundation, peers: Peers) -> Newcomer:
-    names = [node.name for node in base.config.node if node is not base.own]
-    others = [base.replica_of(name) for name in names] if base.fresh else []
-    return Newcomer(base.own.name, mark_number(base.mark), peers, others)
+    others = [base.replica_of(node.name) for node in base.config.node if node is not base.own]
+    is_new = base.fresh and not base.joined
+    disk = mark_number(base.mark)
+    return Newcomer(base.own.name, base.replica, disk, peers, others if is_new else None)
 
 
 async def _tree(args: Mapping[str, Any]) -> Any:

@@ -2,66 +2,113 @@
 
 Everything here runs on the event loop inside one call of `apply`: rows are written, then those
 who wait for an index or an outcome are told, then bells ring. So whoever is told reads the
-rows. Checkpoints make rows and blobs durable behind apply's back; the log does until then.
+rows. Checkpoints make rows and blobs durable behind apply's back; the log does until then, and may
+forget entries afterwards. A snapshot of another node can take the place of the whole state
+(`adopt`): never beside an apply, and never while a checkpoint works on the old one (`at_rest`).
 """
 
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from typing import Final
 
 import trio
 
+from node.current_state import CurrentState
 from node.env import RunBlocking
 from node.news import Bells
-from raft.model import Entry
-from storage.apply import Applied
+from raft.model import Entry, EntryKind
+from storage.apply import Applied, Outcome
+from storage.batch import ProposalId
 from storage.checkpoint import CHECKPOINT_OCTETS, CHECKPOINT_S
+from storage.mail.state import version as read_version
 from storage.opening import State
 from storage.view import View
 
 OnApplied = Callable[[Sequence[Applied]], None]
 
 
+def state_payload(entry: Entry) -> bytes:
+    """What an entry asks of the state; nothing when it is consensus' own."""
+    return entry.payload if entry.kind is EntryKind.NORMAL else b""
+
+
 class Machine:
     """Applies entries to this node's state and tells who waits."""
 
     def __init__(self, state: State, bells: Bells) -> None:
-        self._state = state
+        self.current: Final = CurrentState(state)
+        self.at_rest: Final = trio.Lock()
+        """Held while a thread works on the state, or it is replaced."""
         self._bells = bells
         self._listeners: list[OnApplied] = []
+        self._on_adopted: list[Callable[[], None]] = []
         self._waiting: list[tuple[int, int, Callable[[], None]]] = []  # a heap, by index
         self._tickets = 0
         self._pressed = trio.Event()
 
     @property
+    def state(self) -> State:
+        """The state that stands now."""
+        return self.current.state
+
+    @property
     def applied_index(self) -> int:
         """The last entry whose effects can be read here."""
-        return self._state.applier.index
+        return self.current.state.applier.index
 
     def apply(self, entries: Sequence[Entry]) -> None:
         """Apply committed entries, which follow the applied index."""
-        results = self._state.applier.apply([(e.index, e.term, e.payload) for e in entries])
+        results = self.current.state.applier.apply(
+            [(e.index, e.term, state_payload(e)) for e in entries]
+        )
         for listener in self._listeners:
             listener(results)
-        index = self.applied_index
-        while self._waiting and self._waiting[0][0] <= index:
-            heappop(self._waiting)[2]()
+        self._wake()
         for result in results:
             if result.announces:
                 self._bells.ring(result.announces)
-        if self._state.checkpointer.octets_waiting >= CHECKPOINT_OCTETS:
+        if self.current.state.checkpointer.octets_waiting >= CHECKPOINT_OCTETS:
             self._pressed.set()
+
+    def _wake(self) -> None:
+        index = self.applied_index
+        while self._waiting and self._waiting[0][0] <= index:
+            heappop(self._waiting)[2]()
+
+    def adopt(self, state: State) -> State:
+        """Another node's state, which is further than ours, takes its place; gives back the old.
+
+        The results of the entries between are not known one by one: listeners look for theirs,
+        and every account that somebody watches may have changed.
+        """
+        assert state.applier.index > self.applied_index, "a snapshot older than the state"
+        old = self.state
+        self.current.adopt(state)
+        for adopted in self._on_adopted:
+            adopted()
+        self._wake()
+        self._bells.ring_all(lambda account: read_version(self.current, account))
+        return old
 
     def view(self) -> View:
         """What is applied now."""
-        return View(self._state.engine, self.applied_index)
+        return View(self.current, self.applied_index)
 
     def registered(self, replica: int) -> tuple[int, bytes]:
         """The newest boot epoch of a replica, and the nonce of the process that has it."""
-        return self._state.applier.registered(replica)
+        return self.current.state.applier.registered(replica)
 
     def listen(self, listener: OnApplied) -> None:
         """Call `listener` with every result of every apply, in order, before readers wake."""
         self._listeners.append(listener)
+
+    def outcome(self, pid: ProposalId) -> Outcome | None:
+        """What became of a proposal that was not acknowledged yet; None: nothing so far."""
+        return self.state.applier.outcome(pid)
+
+    def listen_adopted(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when a whole state has taken the place of this one."""
+        self._on_adopted.append(listener)
 
     def when_applied(self, index: int, wake: Callable[[], None]) -> None:
         """Call `wake` once `index` is applied; at once if it is."""
@@ -71,18 +118,26 @@ class Machine:
         self._tickets += 1
         heappush(self._waiting, (index, self._tickets, wake))
 
-    async def run_checkpoints(self, run_blocking: RunBlocking) -> None:
-        """Take a checkpoint every CHECKPOINT_S or CHECKPOINT_OCTETS until cancelled."""
-        checkpointer = self._state.checkpointer
+    async def run_checkpoints(
+        self, run_blocking: RunBlocking, then: Callable[[int], object] = lambda index: None
+    ) -> None:
+        """Take a checkpoint every CHECKPOINT_S or CHECKPOINT_OCTETS until cancelled; `then` hears
+        up to which index the state is durable."""
         while True:
             with trio.move_on_after(CHECKPOINT_S):
                 await self._pressed.wait()
             self._pressed = trio.Event()
+            then(await self.checkpoint(run_blocking))
+
+    async def checkpoint(self, run_blocking: RunBlocking) -> int:
+        """Make what is applied now durable; up to which index the state is then."""
+        async with self.at_rest:
+            checkpointer = self.state.checkpointer
             checkpoint = checkpointer.begin()
-            if checkpoint is None:
-                continue
-            # Shielded: what has begun ends before the files are closed.
-            with trio.CancelScope(shield=True):
-                await run_blocking(lambda due=checkpoint: checkpointer.flush(due))  # type: ignore[misc]
-                checkpointer.commit(checkpoint)
-                await run_blocking(checkpointer.settle)
+            if checkpoint is not None:
+                # Shielded: what has begun ends before the files are closed.
+                with trio.CancelScope(shield=True):
+                    await run_blocking(lambda: checkpointer.flush(checkpoint))
+                    checkpointer.commit(checkpoint)
+                    await run_blocking(checkpointer.settle)
+            return checkpointer.index

@@ -2,7 +2,8 @@
 
 One that has forgotten must not vote as if it had not: with its help a peer that lacks acknowledged
 writes could lead. So every peer is asked by which disk it knows us, and until a peer has answered
-nothing of consensus is heard from it. Peers that are down at our start are asked when they come.
+nothing of consensus is heard from it. Peers that are down at our start, and members that the file
+does not name, are asked when they come. A joiner asks nobody: its replica id is of its disk.
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,8 @@ from node.rpc import Answer, Call, CallRefused, Hello, HelloAnswer, Remote, RpcE
 HELLO_S: Final = 1.0
 # A peer that could not say is asked again after this.
 PAUSE_S: Final = 0.1
+# Whom we ask at most; beyond, nobody is heard.
+ASKED_MAX: Final = 256
 
 
 class Asking(Protocol):
@@ -37,16 +40,27 @@ class Asking(Protocol):
 class Newcomer:
     """Which peers have still to say that they do not know us by another disk."""
 
-    def __init__(self, name: str, disk: int, peers: Asking, replicas: Iterable[int]) -> None:
-        """`replicas` are those to ask: all the others, or none where the disk is not empty."""
+    def __init__(
+        self, name: str, own: int, disk: int, peers: Asking, replicas: Iterable[int] | None
+    ) -> None:
+        """`replicas` are all the others of the file; None where the disk is not empty."""
         self._name = name
+        self._own = own
         self._disk = disk
         self._peers = peers
-        self._unasked = set(replicas)
+        self._is_asking = replicas is not None
+        self._to_ask = set(replicas or ())
+        self._answered: set[int] = set()
+        self._came = trio.Event()  # somebody to be asked
 
     def may_hear(self, replica: int) -> bool:
-        """Whether this peer's words on consensus count."""
-        return replica not in self._unasked
+        """Whether this peer's words on consensus count; if not yet, it is asked."""
+        if not self._is_asking or replica in self._answered:
+            return True
+        if replica not in self._to_ask and len(self._to_ask) < ASKED_MAX:
+            self._to_ask.add(replica)
+            self._came.set()
+        return False
 
     async def ask_at(self, addresses: Iterable[Address]) -> None:
         """Before anything else: whoever is there. Raises IdentityError."""
@@ -58,16 +72,23 @@ class Newcomer:
             except RpcError:
                 return  # it is asked again
 
-        if self._unasked:
+        if self._is_asking:
             async with trio.open_nursery() as nursery:
                 for address in addresses:
                     nursery.start_soon(ask, address)
 
     async def ask_the_rest(self) -> None:
-        """Everybody else, until the last has answered. Raises IdentityError."""
+        """Everybody else, whenever they come, until cancelled. Raises IdentityError."""
+        if not self._is_asking:
+            return
+        asked: set[int] = set()
         async with trio.open_nursery() as nursery:
-            for replica in sorted(self._unasked):
-                nursery.start_soon(self._ask_until_answered, replica)
+            while True:
+                self._came = trio.Event()
+                for replica in sorted(self._to_ask - asked):
+                    nursery.start_soon(self._ask_until_answered, replica)
+                asked |= self._to_ask
+                await self._came.wait()
 
     async def _ask_until_answered(self, replica: int) -> None:
         while not self.may_hear(replica):
@@ -82,6 +103,13 @@ class Newcomer:
         if answer.registered.get(self._name) not in (None, self._disk):
             raise IdentityError(
                 f"{answer.name} knows {self._name} by another disk than this one: bring that one "
-                "back; to go on with an empty one, remove the node and add it."
+                "back; to go on with an empty one, remove the node with "
+                f"trireme cluster remove-node {self._name} and start it with --join."
             )
-        self._unasked.discard(replica)
+        if answer.members and self._own not in answer.members:
+            raise IdentityError(
+                f"the cluster of {answer.name} has formed without {self._name}: "
+                "start it with an empty disk and --join."
+            )
+        self._to_ask.add(replica)
+        self._answered.add(replica)

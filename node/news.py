@@ -5,7 +5,7 @@ much happened between two looks: per account the newest version and every type t
 slow listener costs one dict entry per account it watches, and nothing is ever queued.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -13,9 +13,11 @@ import trio
 
 from storage.batch import Announce
 from storage.ids import AccountId, Version
+from storage.keys import TypeCode
 
 # Accounts one listener may watch: its own and those shared with it.
 ACCOUNTS_WATCHED_MAX: Final = 1_000
+ALL_TYPES: Final = sum(code.bit for code in TypeCode)
 
 
 class Watching:
@@ -81,6 +83,12 @@ class Bells:
             if listeners is not None:
                 for watching in listeners.values():
                     watching.note(announce.account, announce.version, announce.types)
+
+    def ring_all(self, version: Callable[[AccountId], Version]) -> None:
+        """Any of the accounts may have changed, in any way: tell everyone."""
+        for account, listeners in self._by_account.items():
+            for watching in listeners.values():
+                watching.note(account, version(account), ALL_TYPES)
 
     @property
     def watched(self) -> int:

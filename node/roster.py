@@ -83,7 +83,10 @@ class Links(Protocol):
 
 
 class Roster:
-    """Addresses and standing by replica id."""
+    """Addresses and standing by replica id.
+
+    The places are those of the file until the log holds a membership; then they are the log's.
+    """
 
     def __init__(
         self,
@@ -108,6 +111,26 @@ class Roster:
         self._links = links
         for replica in self._places:
             links.keep(replica)
+
+    def settle(self, places: Iterable[Place]) -> None:
+        """These are the members from now on; who is new among them is dialed."""
+        settled = {place.replica: place for place in places}
+        for replica in settled.keys() - self._places.keys():
+            self._places[replica] = settled[replica]
+            if self._links:
+                self._links.keep(replica)
+                self._links.nudge(replica)
+        self._places.update(settled)
+
+    def dismiss(self, replica: int) -> None:
+        """A member is one no more, and has had the time to hear so."""
+        if self._places.pop(replica, None) and self._links:
+            self._links.forget(replica)
+
+    @property
+    def settled(self) -> frozenset[int]:
+        """Members, and the lately dismissed."""
+        return frozenset(self._places)
 
     def locate(self, replica: int) -> Address | None:
         """Where a replica is reached, as far as is known now; the port that `Peers` asks."""

@@ -97,6 +97,7 @@ class Rounds:
         self.fenced = False
         """Another process has taken our identity: everything must stop."""
         machine.listen(self._on_applied)
+        machine.listen_adopted(self._on_adopted)
 
     def __len__(self) -> int:
         return len(self._rounds)
@@ -191,6 +192,15 @@ class Rounds:
                 self._on_registered()
             elif pid.epoch == self.epoch:
                 self._resolve(pid.sequence, applied.outcome)
+
+    def _on_adopted(self) -> None:
+        """A snapshot brought us on: what was applied on the way is told by the state itself."""
+        self._on_registered()
+        for sequence in list(self._rounds):
+            pid = ProposalId(self._origin.replica, self.epoch, sequence)
+            outcome = self._machine.outcome(pid)
+            if outcome is not None:
+                self._resolve(sequence, outcome)
 
     def _on_registered(self) -> None:
         self._changed.unpark_all()

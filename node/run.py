@@ -20,6 +20,7 @@ from node.env import real_env
 from node.foundation import lay_foundation
 from node.house import House
 from node.identity import IdentityError
+from node.network import Address
 from node.rounds import Fenced
 from node.secret import ensure_secret
 from node.tls import TlsError
@@ -45,8 +46,8 @@ _EXPECTED: Final = (
 )
 
 
-def run_one(config: Config, name: str) -> int:
-    """Run the node of this name until a signal; its exit status."""
+def run_one(config: Config, name: str, join: tuple[Address, ...] = ()) -> int:
+    """Run the node of this name until a signal; its exit status. `join`: whom to ask to be in."""
     config.member(name)
     logs.set_up(name, level=config.log.level, form=config.log.format)
     ensure_secret(config)
@@ -55,7 +56,7 @@ def run_one(config: Config, name: str) -> int:
     status = 0
     try:
         with _Lock(directory):
-            trio.run(_run, config, name, directory)
+            trio.run(_run, config, name, directory, join)
     except* DiskFailed as failures:
         # os._exit: nothing that believes in the disk may run any more, not even a clean-up.
         log.error("the disk failed", error=str(_first(failures)))
@@ -67,9 +68,9 @@ def run_one(config: Config, name: str) -> int:
     return status
 
 
-async def _run(config: Config, name: str, directory: Path) -> None:
+async def _run(config: Config, name: str, directory: Path, join: tuple[Address, ...]) -> None:
     env = real_env(directory)
-    house = House(lay_foundation(config, name, env), env)
+    house = House(lay_foundation(config, name, env, join), env)
     # What stands now stands for good: the collector need not look at it again and again.
     gc.freeze()
     stopping = trio.Event()

@@ -1,9 +1,11 @@
 """Consensus by Raft: a sans-IO core, its durable log, and the Trio task that drives both."""
 
 from raft.config import BadConfig, RaftConfig
+from raft.configs import decode_membership, encode_membership
 from raft.core import Core
 from raft.disk import Disk, DiskFailed, DiskFile, OsDisk
 from raft.driver import Driver
+from raft.membership import Change, ChangeRefused
 from raft.messages import Message
 from raft.model import (
     CLUSTER_ID_BYTES,
@@ -12,6 +14,7 @@ from raft.model import (
     HardState,
     Index,
     Membership,
+    Persist,
     ReplicaId,
     SnapshotMeta,
     Term,
@@ -29,15 +32,20 @@ from raft.ports import (
     Transport,
 )
 from raft.ready import Ready
-from raft.recovery import WalCorrupt, WrongLog
+from raft.recovery import WalCorrupt, WrongLog, others_vote
 from raft.stable import DurableLog, LogStorage, MemoryLog, open_log
 from raft.state import Role
+from raft.steering import ChangeUnknown, Steering
+from raft.transfers import Transfers, unheard_install
 from raft.wire import WireError, decode, encode
 from raft.writer import InlineWriter, ThreadWriter
 
 __all__ = [
     "CLUSTER_ID_BYTES",
     "BadConfig",
+    "Change",
+    "ChangeRefused",
+    "ChangeUnknown",
     "Core",
     "Disk",
     "DiskFailed",
@@ -58,6 +66,7 @@ __all__ = [
     "NoLeader",
     "OsDisk",
     "PeerStatus",
+    "Persist",
     "RaftConfig",
     "ReadTimeout",
     "Ready",
@@ -67,14 +76,20 @@ __all__ = [
     "StateAheadOfLog",
     "StateMachine",
     "Status",
+    "Steering",
     "Term",
     "ThreadWriter",
     "TooBusy",
+    "Transfers",
     "Transport",
     "WalCorrupt",
     "WireError",
     "WrongLog",
     "decode",
+    "decode_membership",
     "encode",
+    "encode_membership",
     "open_log",
+    "others_vote",
+    "unheard_install",
 ]

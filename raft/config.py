@@ -35,8 +35,14 @@ class RaftConfig:
     - uncommitted_bytes_max: what a leader holds that no majority has; beyond it proposals are
       refused, so a lost quorum cannot fill memory.
     - window_bytes_max: newest entries kept in memory; older ones are read back from the disk.
+    - trailing_bytes: newest part of the log that is kept although the state machine has it; a
+      follower that was away for less than this needs no snapshot. A restart reads this much.
+    - held_bytes_max: what the log keeps at most for a live follower that is behind, or while it
+      fetches a snapshot.
     - apply_entries_max, apply_bytes_max: one call of StateMachine.apply.
     - inbox_messages_max, inbox_bytes_max: messages received and not yet handled; more are dropped.
+    - promote_lag_max: a learner becomes a voter only when at most this many entries behind the
+      commit index, or it would be counted on before it can answer.
     - transfer_lag_max: a leader hands over only to a follower at most this many entries behind.
     """
 
@@ -50,10 +56,13 @@ class RaftConfig:
     inflight_bytes_max: int = 8 * MIB
     uncommitted_bytes_max: int = 64 * MIB
     window_bytes_max: int = 32 * MIB
+    trailing_bytes: int = 64 * MIB
+    held_bytes_max: int = 1024 * MIB
     apply_entries_max: int = 256
     apply_bytes_max: int = 4 * MIB
     inbox_messages_max: int = 4096
     inbox_bytes_max: int = 64 * MIB
+    promote_lag_max: int = 1_000
     transfer_lag_max: int = 10_000
 
     def __post_init__(self) -> None:
@@ -65,6 +74,8 @@ class RaftConfig:
             raise BadConfig("two heartbeats must fit in election_ms_min < election_ms_max")
         if self.tick_ms > self.heartbeat_ms:
             raise BadConfig("tick_ms must not be longer than heartbeat_ms")
+        if self.trailing_bytes > self.held_bytes_max:
+            raise BadConfig("trailing_bytes must not be more than held_bytes_max")
         if self.entry_bytes_max > self.uncommitted_bytes_max:
             raise BadConfig("one entry must fit in uncommitted_bytes_max")
         if self.entry_bytes_max > self.inbox_bytes_max:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final
 
-from raft import election, following, reads, replication
+from raft import election, following, membership, reads, replication, snapshots
 from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.log import RaftLog
 from raft.messages import (
     Append,
@@ -22,6 +23,7 @@ from raft.messages import (
     Propose,
     ReadReply,
     ReadRequest,
+    SnapshotOffer,
     TimeoutNow,
     VoteReply,
     VoteRequest,
@@ -33,8 +35,9 @@ from raft.model import (
     EntryKind,
     HardState,
     Index,
-    Membership,
     ReplicaId,
+    SnapshotMeta,
+    Term,
 )
 from raft.ready import Ready
 from raft.state import (
@@ -76,11 +79,14 @@ _HANDLERS: Final[dict[type[Any], Callable[[State, Any], None]]] = {
     AppendReject: replication.on_append_reject,
     Heartbeat: following.on_heartbeat,
     HeartbeatReply: replication.on_heartbeat_reply,
+    SnapshotOffer: following.on_snapshot_offer,
     Propose: _on_propose,
     ReadRequest: reads.on_read_request,
     ReadReply: reads.on_read_reply,
     TimeoutNow: election.on_timeout_now,
 }
+# Whoever sends these leads its term.
+_LEADER_SAYS: Final = (Append, Heartbeat, SnapshotOffer)
 # These say nothing about an election: their term neither raises ours nor makes them stale.
 _TERMLESS: Final = (Propose, ReadRequest, ReadReply)
 
@@ -93,7 +99,7 @@ class Core:
         *,
         config: RaftConfig,
         replica: ReplicaId,
-        membership: Membership,
+        configs: Configs,
         log: RaftLog,
         hard_state: HardState,
         applied: Index,
@@ -108,13 +114,14 @@ class Core:
             config=config,
             replica=replica,
             group=group,
-            membership=membership,
+            configs=configs,
             log=log,
             random=random,
             reads=Reads(base=base, ticket=base, answered=base),
             term=hard_state.term,
             vote=hard_state.vote,
-            commit=applied,  # what was applied had been committed
+            # What was applied, or is forgotten, had been committed.
+            commit=max(applied, log.start),
             applied=applied,
             now_ms=now_ms,
         )
@@ -150,7 +157,10 @@ class Core:
         state = self._at(now_ms)
         if message.to != state.replica or message.group != state.group:
             return
-        if message.sender not in state.membership.everyone:
+        # Whoever knows the cluster's key is heard, member or not: a leader or candidate may be of
+        # a configuration that has not reached us yet (paper 6). Only the removed are not, except
+        # for a leader's last word: that somebody else shall lead.
+        if type(message) is not TimeoutNow and membership.is_out(state, message.sender):
             return
         if type(message) in _TERMLESS or self._accept_term(state, message):
             _HANDLERS[type(message)](state, message)
@@ -168,7 +178,7 @@ class Core:
                 become_follower(state, message.term, NOBODY)
             return True
         if message.term < state.term:
-            if isinstance(message, Append | Heartbeat):
+            if isinstance(message, _LEADER_SAYS):
                 # A leader of an older term that never hears of ours would lead on, deaf.
                 hint = AppendReject(state.group, state.replica, message.sender, state.term, 0, 0, 0)
                 send(state, hint)
@@ -176,7 +186,7 @@ class Core:
         if message.term > state.term:
             if isinstance(message, VoteReply) and message.pre and message.granted:
                 return True  # it speaks of the term we would open
-            is_leader = isinstance(message, Append | Heartbeat)
+            is_leader = isinstance(message, _LEADER_SAYS)
             become_follower(state, message.term, message.sender if is_leader else NOBODY)
         return True
 
@@ -203,6 +213,10 @@ class Core:
     def hand_over(self, target: ReplicaId, now_ms: int) -> bool:
         """Begin to transfer leadership; False when the target cannot take it soon."""
         return replication.start_handover(self._at(now_ms), target)
+
+    def change_membership(self, change: membership.Change, now_ms: int) -> Index:
+        """Begin a change as leader; the index of its first entry. Raises ChangeRefused."""
+        return membership.propose(self._at(now_ms), change)
 
     def peer_lost(self, replica: ReplicaId, now_ms: int) -> None:
         """A hint that a replica's process died: if it led, campaign soon instead of waiting.
@@ -233,6 +247,7 @@ class Core:
     def ready(self, now_ms: int) -> Ready:
         """Take the work of this turn."""
         state = self._at(now_ms)
+        membership.advance(state)
         reads.advance(state)
         replication.send_due_appends(state)
         persist = take_persist(state)
@@ -253,12 +268,32 @@ class Core:
         """The next entries to apply, bounded in number and bytes; empty when there are none."""
         state = self.state
         config = state.config
+        if state.lacks_state:
+            return ()
         high = min(self.applicable, state.applied + config.apply_entries_max)
         entries = state.log.slice(state.applied + 1, high, config.apply_bytes_max)
         if entries:
             assert entries[0].index == state.applied + 1, (entries[0].index, state.applied)
             state.applied = entries[-1].index
         return entries
+
+    @property
+    def snapshot_wanted(self) -> Index:
+        """A snapshot of this index or later is needed here; 0 when none is."""
+        return snapshots.wanted(self.state)
+
+    def compact(self, upto: Index) -> None:
+        """Forget entries up to `upto`: applied, and made durable by the state machine."""
+        if upto > self.state.log.start:
+            snapshots.compact(self.state, upto)
+
+    def begin_install(self, index: Index) -> bool:
+        """Hold apply and elections while a snapshot is put in place; False: it is too old."""
+        return snapshots.begin_install(self.state, index)
+
+    def snapshot_installed(self, meta: SnapshotMeta, seen_term: Term, now_ms: int) -> None:
+        """The state machine is at the snapshot, and stays there after a crash."""
+        snapshots.install(self._at(now_ms), meta, seen_term)
 
     def _at(self, now_ms: int) -> State:
         assert now_ms >= self.state.now_ms, (now_ms, self.state.now_ms)

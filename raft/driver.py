@@ -18,6 +18,7 @@ import trio
 
 from raft import reads
 from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.core import Core, entry_fits
 from raft.disk import DiskFailed
 from raft.log import RaftLog
@@ -36,7 +37,8 @@ from raft.ports import (
     Transport,
 )
 from raft.stable import LogStorage
-from raft.state import Role
+from raft.steering import Steering
+from raft.transfers import Transfers
 from raft.writer import ThreadWriter
 
 # Batches of readers with a ticket of their own; more readers join the one that has none yet.
@@ -60,7 +62,7 @@ class Driver:
         *,
         config: RaftConfig,
         replica: ReplicaId,
-        voters: frozenset[ReplicaId],
+        membership: Membership,
         cluster: bytes,
         storage: LogStorage,
         transport: Transport,
@@ -68,38 +70,45 @@ class Driver:
         random: Random,
         writer: LogWriter | None = None,
         on_leader: Callable[[ReplicaId], None] | None = None,
+        on_membership: Callable[[Membership, bool], None] | None = None,
     ) -> None:
         """Start from what storage and machine remember; raises StateAheadOfLog.
 
-        `on_leader` is told whenever another replica leads: what was passed to the one before may
-        be lost. It must neither block nor propose.
+        `membership` counts while the log holds none. `on_leader` is told when another replica
+        leads: what was passed to the one before may be lost. `on_membership` is told the one that
+        counts, and whether it is committed. Neither may block or propose.
         """
         assert (storage.cluster, storage.replica) == (cluster, replica), "another replica's log"
         applied = machine.applied_index
         if applied > storage.last:
-            raise StateAheadOfLog(
-                f"the state machine has applied {applied}, the log ends at {storage.last}"
-            )
+            raise StateAheadOfLog(f"applied is {applied}, the log ends at {storage.last}")
         self._config = config
         self._transport = transport
         self._machine = machine
         self._on_leader = on_leader
+        self._on_membership = on_membership
+        self._membership_told: tuple[Index, bool] | None = None
         self._leader_told: ReplicaId = NOBODY
         self._writer: LogWriter = writer if writer is not None else ThreadWriter(storage)
         self._core = Core(
             config=config,
             replica=replica,
-            membership=Membership(voters),
+            configs=_configs(membership, storage),
             log=RaftLog(
                 storage,
                 last=storage.last,
                 term_runs=storage.term_runs,
                 window_bytes_max=config.window_bytes_max,
+                start=0 if storage.snapshot is None else storage.snapshot.index,
             ),
             hard_state=storage.hard_state,
             applied=applied,
             random=random,
             now_ms=0,
+        )
+        self.steering: Final = Steering(self._core, self._now_ms, self._ring)
+        self.transfers: Final = Transfers(
+            self._core, storage, self._now_ms, self._ring, self._on_installed
         )
         self._applied = applied
         self._started_s = 0.0
@@ -112,8 +121,7 @@ class Driver:
         self._proposals_bytes = 0
         self._proposals_dropped = 0
         self._lost_peers: list[ReplicaId] = []
-        self._durable_number = 0
-        self._durable_told = 0
+        self._durable_number = self._durable_told = 0
         self._readers_joining: _Readers | None = None
         self._readers_waiting: deque[_Readers] = deque()
         self._apply_waiters: list[tuple[Index, int, trio.Event]] = []
@@ -155,6 +163,9 @@ class Driver:
             while self._turn():
                 await trio.lowlevel.checkpoint()
 
+    def _ring(self) -> None:
+        self._wake.set()
+
     def _now_ms(self) -> int:
         return int((trio.current_time() - self._started_s) * 1000)
 
@@ -174,7 +185,18 @@ class Driver:
             self._leader_told = leader
             if self._on_leader is not None:
                 self._on_leader(leader)
+        self._tell_membership()
+        self.transfers.look()
         return self._apply()
+
+    def _tell_membership(self) -> None:
+        state = self._core.state
+        index = state.configs.active_index
+        now = (index, index <= state.commit)
+        if now != self._membership_told:
+            self._membership_told = now
+            if self._on_membership is not None:
+                self._on_membership(state.membership, now[1])
 
     def _take_inputs(self, now_ms: int) -> None:
         core = self._core
@@ -217,10 +239,13 @@ class Driver:
             return False
         self._machine.apply(entries)
         self._applied = entries[-1].index
+        self._wake_applied()
+        return self._applied < core.applicable
+
+    def _wake_applied(self) -> None:
         waiters = self._apply_waiters
         while waiters and waiters[0][0] <= self._applied:
             heapq.heappop(waiters)[2].set()
-        return self._applied < core.applicable
 
     def _answer_readers(self, confirmed: ReadsConfirmed) -> None:
         waiting = self._readers_waiting
@@ -230,6 +255,10 @@ class Driver:
             readers.answered.set()
         if self._readers_joining:
             self._wake.set()  # there is room for their ticket now
+
+    def _on_installed(self, index: Index) -> None:
+        self._applied = index
+        self._wake_applied()
 
     def _on_durable(self, number: int) -> None:
         self._durable_number = number
@@ -314,18 +343,6 @@ class Driver:
                 self._apply_waiters.remove(waiter)
                 heapq.heapify(self._apply_waiters)
 
-    async def step_down(self, *, timeout_s: float) -> bool:
-        """Hand leadership to the follower that is furthest; True when we do not lead any more."""
-        state = self._core.state
-        with trio.move_on_after(timeout_s):
-            while state.role is Role.LEADER and state.progress:
-                if state.handover is None:
-                    best = max(state.progress.values(), key=lambda p: (p.match, p.heard_ms))
-                    self._core.hand_over(best.replica, self._now_ms())
-                    self._wake.set()
-                await trio.sleep(self._config.tick_ms / 1000)
-        return state.role is not Role.LEADER
-
     def status(self) -> Status:
         """What this replica knows now."""
         state = self._core.state
@@ -350,11 +367,19 @@ class Driver:
             durable=state.log.durable,
             last=state.log.last,
             voters=tuple(sorted(state.membership.voters)),
+            learners=tuple(sorted(state.membership.learners)),
             peers=peers,
             uncommitted_bytes=state.uncommitted_bytes,
             messages_dropped=self._messages_dropped,
             proposals_dropped=self._proposals_dropped,
         )
+
+
+def _configs(formed_with: Membership, storage: LogStorage) -> Configs:
+    if storage.snapshot is None:
+        return Configs(formed_with, entries=storage.configs)
+    base = storage.snapshot
+    return Configs(base.membership, base_index=base.index, entries=storage.configs)
 
 
 def _portions(payloads: list[bytes], bytes_max: int) -> list[list[bytes]]:

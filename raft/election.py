@@ -6,6 +6,8 @@ nobody votes (thesis 4.2.3). A request of an older term is answered with our own
 replica that fell behind in terms while pre-voting could ask for ever (etcd 8243, 8501).
 """
 
+from typing import Final
+
 from raft.messages import TimeoutNow, VoteReply, VoteRequest
 from raft.model import NOBODY, Term
 from raft.quorum import Vote, vote_result
@@ -23,10 +25,17 @@ from raft.state import (
     set_hard_state,
 )
 
+# How often a replica without its state lets an election pass.
+LEAVE_IT_TO_OTHERS: Final = 0.75
+
 
 def on_election_timeout(state: State) -> None:
     """No leader was heard for too long: ask around, unless we may not or could not lead."""
-    if not may_lead(state) or state.is_disk_silent:
+    if not may_campaign(state) or state.is_disk_silent:
+        draw_election_deadline(state)
+        return
+    if state.lacks_state and state.random.random() < LEAVE_IT_TO_OTHERS:
+        # We could not serve anything; but if our log is the longest, nobody else can lead.
         draw_election_deadline(state)
         return
     become_pre_candidate(state)
@@ -37,14 +46,18 @@ def on_election_timeout(state: State) -> None:
     _ask_all(state, pre=True, handover=False)
 
 
-def may_lead(state: State) -> bool:
-    """A voter, and one that has forgotten nothing it acknowledged."""
-    return state.membership.counts(state.replica) and not state.log.head_in_doubt
+def may_campaign(state: State) -> bool:
+    """Voters may; and who was one until a change that is not known to have committed: if only
+    we have the entry that removes us, nobody else can be elected (thesis 4.2.2). But nobody whose
+    log may be shorter than what it acknowledged."""
+    was_voter = state.configs.at(state.commit).counts(state.replica)
+    counts = state.membership.counts(state.replica) or was_voter
+    return counts and not state.is_installing and not state.log.head_in_doubt
 
 
 def campaign(state: State, *, handover: bool) -> None:
     """Open a term with a vote for ourselves and ask for the others'."""
-    if not may_lead(state):
+    if not may_campaign(state):
         return
     become_candidate(state)
     # Our own vote is a message to ourselves, so that it counts only when the disk has it.

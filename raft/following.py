@@ -10,6 +10,7 @@ from raft.messages import (
     AppendReply,
     Heartbeat,
     HeartbeatReply,
+    SnapshotOffer,
 )
 from raft.model import Entry, Index
 from raft.state import (
@@ -61,7 +62,9 @@ def _store(state: State, previous: Index, entries: tuple[Entry, ...]) -> None:
         if entries and entries[0].index <= log.last:
             assert entries[0].index > state.commit, (entries[0], state.commit)
             log.truncate(entries[0].index)
+            state.configs.truncate(entries[0].index)
     log.append(entries)
+    state.configs.append(entries)
 
 
 def _acknowledge(state: State, append: Append, match: Index) -> None:
@@ -83,6 +86,18 @@ def _refuse(state: State, append: Append) -> None:
             hint_term,
         ),
     )
+
+
+def on_snapshot_offer(state: State, message: SnapshotOffer) -> None:
+    """The leader has forgotten what we would need next; or we have it, and it does not know."""
+    _follow(state, message.sender)
+    if state.log.matches(message.index, message.index_term):
+        state.commit = max(state.commit, message.index)  # only what is committed is forgotten
+    if message.index <= state.commit:
+        reply = AppendReply(state.group, state.replica, message.sender, state.term, state.commit)
+        send_when_durable(state, reply)
+    else:
+        state.offered = max(state.offered, message.index)
 
 
 def on_heartbeat(state: State, heartbeat: Heartbeat) -> None:

@@ -1,11 +1,12 @@
 """The log as the core sees it: terms of all entries, the newest entries, and three cursors.
 
-    1 ........ window ........ durable ... handed ... last
-    (on disk)  (in memory)     (fsynced)   (given to the writer)
+    start ........ window ........ durable ... handed ... last
+          (on disk)  (in memory)   (fsynced)   (given to the writer)
 
-Terms never fall along the log, so they are kept as runs; a term is looked up without the disk.
-Only the newest entries stay in memory (`window_bytes_max`); older ones are read back through the
-reader port. Entries that are not durable or not committed never leave memory.
+What is up to `start` is forgotten: a snapshot, or our own state, stands for it. Terms never fall
+along the log, so they are kept as runs; a term is looked up without the disk. Only the newest
+entries stay in memory (`window_bytes_max`); older ones are read back through the reader port.
+Entries that are not durable or not committed never leave memory.
 """
 
 from bisect import bisect_right
@@ -32,7 +33,7 @@ class EntryReader(Protocol):
 
 
 class RaftLog:
-    """Entries from 1 to `last`, with what is durable and what the writer has been given."""
+    """Entries after `start`, with what is durable and what the writer has been given."""
 
     def __init__(
         self,
@@ -41,8 +42,14 @@ class RaftLog:
         last: Index,
         term_runs: Sequence[tuple[Index, Term]],
         window_bytes_max: int,
+        start: Index = 0,
     ) -> None:
-        """Start from what recovery found: all of it durable, none of it in memory."""
+        """Start from what recovery found: all of it durable, none of it in memory.
+
+        With a start above 0 the first run of terms covers it.
+        """
+        assert start == 0 or term_runs[0][0] <= start, (start, term_runs)
+        self.start: Index = start
         self._reader = reader
         self._window_bytes_max = window_bytes_max
         self._run_starts = [start for start, _ in term_runs]
@@ -72,24 +79,25 @@ class RaftLog:
         return list(zip(self._run_starts, self._run_terms, strict=True))
 
     def term(self, index: Index) -> Term:
-        """The term at an index of the log; 0 before its start."""
-        assert 0 <= index <= self.last, (index, self.last)
+        """The term at an index of the log, its start included; 0 before the first entry."""
+        assert self.start <= index <= self.last, (self.start, index, self.last)
         if index == 0:
             return 0
         return self._run_terms[bisect_right(self._run_starts, index) - 1]
 
     def matches(self, index: Index, term: Term) -> bool:
         """Whether this log has that entry (paper 5.3)."""
-        return index <= self.last and self.term(index) == term
+        return self.start <= index <= self.last and self.term(index) == term
 
     def last_at_or_below(self, index: Index, term: Term) -> tuple[Index, Term]:
-        """The last entry up to `index` whose term is not above `term`; (0, 0) if there is none."""
+        """The last entry up to `index` whose term is not above `term`; (0, 0) if there is none
+        that is not forgotten."""
         index = min(index, self.last)
         run = bisect_right(self._run_starts, index) - 1
         while run >= 0 and self._run_terms[run] > term:
             index = self._run_starts[run] - 1
             run -= 1
-        return (index, self._run_terms[run]) if run >= 0 else (0, 0)
+        return (index, self._run_terms[run]) if run >= 0 and index >= self.start else (0, 0)
 
     def is_covered_by(self, last_term: Term, last_index: Index) -> bool:
         """Whether a log ending there is at least as new as this one (paper 5.4.1)."""
@@ -115,7 +123,7 @@ class RaftLog:
 
     def truncate(self, first: Index) -> None:
         """Take back entries from `first` on: another leader's log won (paper 5.3)."""
-        assert 0 < first <= self.last, (first, self.last)
+        assert self.start < first <= self.last, (self.start, first, self.last)
         keep = max(first - self._window_first, 0)
         del self._window[keep:]
         del self._ends[keep:]
@@ -131,6 +139,23 @@ class RaftLog:
             self.handed = self.last
             earlier = self.truncated_from
             self.truncated_from = first if earlier is None else min(first, earlier)
+
+    def compact(self, upto: Index) -> None:
+        """Forget what is up to there: settled, applied, and durable elsewhere."""
+        assert self.start < upto <= self.durable, (self.start, upto, self.durable)
+        runs = bisect_right(self._run_starts, upto) - 1
+        del self._run_starts[:runs]
+        del self._run_terms[:runs]
+        self._leave_window(upto + 1 - self._window_first)
+        self.start = upto
+
+    def reset(self, start: Index, term: Term) -> None:
+        """Begin anew behind a snapshot that goes further than anything settled here."""
+        assert start > self.last, (start, self.last)
+        self._run_starts, self._run_terms = [start], [term]
+        self.start = self.last = self.handed = start
+        self._window, self._ends = [], []
+        self._window_first, self._dropped_bytes = start + 1, 0
 
     def take_unhanded(self) -> tuple[Index | None, tuple[Entry, ...]]:
         """What the writer must do next: take back from an index, then append these."""
@@ -153,7 +178,10 @@ class RaftLog:
             return
         # Half at a time, so that shifting the rest costs little per entry.
         count = bisect_right(self._ends, self._ends[-1] - self._window_bytes_max)
-        count = min(count, min(self.durable, settled) + 1 - self._window_first)
+        self._leave_window(min(count, min(self.durable, settled) + 1 - self._window_first))
+
+    def _leave_window(self, count: int) -> None:
+        count = min(count, len(self._window))
         if count > 0:
             self._dropped_bytes = self._ends[count - 1]
             del self._window[:count]
@@ -164,7 +192,7 @@ class RaftLog:
         """Entries low..high, cut after bytes_max, but at least one when low <= high."""
         if low > high:
             return ()
-        assert low > 0 and high <= self.last, (low, high, self.last)
+        assert low > self.start and high <= self.last, (self.start, low, high, self.last)
         first = low - self._window_first
         if first < 0:
             return self._reader.read(low, min(high, self._window_first - 1), bytes_max)

@@ -1,8 +1,7 @@
 """One frozen dataclass per thing replicas say to each other, and their union.
 
 Every message names its group (0 until accounts are spread over groups), its two ends and its
-sender's term. The cluster id is put on and checked by `wire`. Installing a snapshot and changing
-the membership have no message in this version; what is unknown is refused by `wire`.
+sender's term. The cluster id is put on and checked by `wire`, which refuses what is unknown.
 """
 
 from dataclasses import dataclass
@@ -86,6 +85,17 @@ class HeartbeatReply(_Message):
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotOffer(_Message):
+    """The leader's log begins behind this committed entry: fetch a state that has it (paper 7).
+
+    Answered like an Append once the follower has it, not at all before.
+    """
+
+    index: Index
+    index_term: Term
+
+
+@dataclass(frozen=True, slots=True)
 class Propose(_Message):
     """Payloads for the leader to append; lost without an answer if it does not lead."""
 
@@ -120,6 +130,7 @@ Message: TypeAlias = (
     | AppendReject
     | Heartbeat
     | HeartbeatReply
+    | SnapshotOffer
     | Propose
     | ReadRequest
     | ReadReply

@@ -21,15 +21,15 @@ ENTRY_HEADER_BYTES: Final = 32
 
 
 class EntryKind(IntEnum):
-    """What an entry is for. CONFIG has its number; this version neither makes nor accepts it."""
+    """What an entry is for."""
 
     NOOP = 0  # opens a leader's term, so that it can commit (paper 5.4.2, thesis 6.4)
     NORMAL = 1  # a payload for the state machine
-    CONFIG = 2  # a change of membership
+    CONFIG = 2  # a membership, which counts from here on (paper 6; bytes in raft.configs)
 
 
 # Kinds that this version understands; what holds another kind is refused, never skipped.
-KINDS_KNOWN: Final = (EntryKind.NOOP, EntryKind.NORMAL)
+KINDS_KNOWN: Final = (EntryKind.NOOP, EntryKind.NORMAL, EntryKind.CONFIG)
 
 
 class Entry(NamedTuple):
@@ -51,11 +51,18 @@ class HardState:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Who counts. `outgoing` is not empty only inside a joint change (paper 6)."""
+    """Who counts. `outgoing` is not empty only inside a joint change (paper 6).
+
+    `removed` are ids that were members and never may be again: their disks may have promised
+    what later memberships do not count. `contexts` are the house's own notes on members, sorted
+    by replica; consensus carries them and does not read them.
+    """
 
     voters: frozenset[ReplicaId]
     outgoing: frozenset[ReplicaId] = frozenset()
     learners: frozenset[ReplicaId] = frozenset()
+    removed: frozenset[ReplicaId] = frozenset()
+    contexts: tuple[tuple[ReplicaId, bytes], ...] = ()
 
     @property
     def everyone(self) -> tuple[ReplicaId, ...]:
@@ -65,6 +72,11 @@ class Membership:
     def counts(self, replica: ReplicaId) -> bool:
         """Whether this replica's vote counts."""
         return replica in self.voters or replica in self.outgoing
+
+    @property
+    def is_joint(self) -> bool:
+        """Two sets of voters must agree until the change is over."""
+        return bool(self.outgoing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +100,12 @@ class ReadsConfirmed:
 class Persist:
     """One step for the disk: written in this order, durable as one, then told to the core.
 
-    `truncate_from` takes back entries that an earlier step may have written.
+    `truncate_from` takes back entries that an earlier step may have written; after it, `snapshot`
+    says that the log begins behind its index from now on, whatever it held up to there.
     """
 
     number: int
     hard_state: HardState | None
     truncate_from: Index | None
     entries: tuple[Entry, ...]
-
-    @property
-    def is_empty(self) -> bool:
-        """Nothing to write: it only keeps its place in the order of answers."""
-        return self.hard_state is None and self.truncate_from is None and not self.entries
+    snapshot: SnapshotMeta | None = None

@@ -97,6 +97,7 @@ class Status:
     durable: Index
     last: Index
     voters: tuple[ReplicaId, ...]
+    learners: tuple[ReplicaId, ...]
     peers: tuple[PeerStatus, ...]
     uncommitted_bytes: int
     messages_dropped: int

@@ -2,7 +2,7 @@
 
 PROBE      its log is not known yet: one Append at a time, next to be confirmed or refused
 REPLICATE  its log matches: Appends follow each other without waiting, within a window
-SNAPSHOT   it needs entries that no longer exist; the place for installing one, not entered yet
+SNAPSHOT   it needs entries that no longer exist: offered a snapshot until it says that it has one
 
 Invariant: match < next, and entries in (match, next) are on their way.
 """
@@ -65,7 +65,7 @@ class Progress:
         is_news = match > self.match
         if is_news:
             self.match = match
-        if self.sending is Sending.PROBE:
+        if self.sending is not Sending.REPLICATE:
             self.sending = Sending.REPLICATE
             self.next = self.match + 1
         self.next = max(self.next, self.match + 1)

@@ -14,13 +14,25 @@ there. The end is cut, and the replica keeps out of elections until a leader has
 date (raft/wal.py). Fetching refused entries from other replicas is not built yet.
 """
 
-from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from raft.configs import decode_membership
 from raft.disk import Disk
-from raft.model import Entry, HardState, Index, Persist, ReplicaId, Term
+from raft.model import (
+    Entry,
+    EntryKind,
+    HardState,
+    Index,
+    Membership,
+    Persist,
+    ReplicaId,
+    SnapshotMeta,
+    Term,
+)
+from raft.positions import Positions
 from raft.segment import (
     BLOCK_BYTES,
     FLUSH_HEADER_BYTES,
@@ -38,7 +50,6 @@ from raft.segment import (
 
 SEGMENT_SUFFIX: Final = ".wal"
 UNFINISHED_SUFFIX: Final = ".tmp"
-_OFFSET_BITS: Final = 32
 
 
 class WalCorrupt(Exception):
@@ -55,46 +66,17 @@ def segment_name(sequence: int, first_index: Index) -> str:
 
 
 @dataclass(slots=True)
-class Positions:
-    """Where every entry stands: one u64 each, segment sequence << 32 | offset.
-
-    The writer thread appends and truncates; the loop reads positions of durable entries only,
-    which are not changed meanwhile.
-    """
-
-    places: "array[int]" = field(default_factory=lambda: array("Q"))
-
-    @property
-    def last(self) -> Index:
-        """The last entry that has a place."""
-        return len(self.places)
-
-    def put(self, index: Index, sequence: int, offset: int) -> None:
-        """Entry `index` is the next one, or replaces an equal one that was copied."""
-        assert 0 < index <= len(self.places) + 1, (index, len(self.places))
-        place = sequence << _OFFSET_BITS | offset
-        if index <= len(self.places):
-            self.places[index - 1] = place
-        else:
-            self.places.append(place)
-
-    def truncate(self, first: Index) -> None:
-        """Forget entries from `first` on."""
-        del self.places[first - 1 :]
-
-    def place(self, index: Index) -> tuple[int, int]:
-        """(segment sequence, offset) of an entry."""
-        place = self.places[index - 1]
-        return place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)
-
-
-@dataclass(slots=True)
 class Recovered:
     """What a log directory holds."""
 
     hard_state: HardState = field(default_factory=HardState)
     positions: Positions = field(default_factory=Positions)
     term_runs: list[tuple[Index, Term]] = field(default_factory=list)
+    configs: list[tuple[Index, Membership]] = field(default_factory=list)
+    snapshot: SnapshotMeta | None = None  # the log begins behind it
+    ends: dict[int, int] = field(default_factory=dict)  # bytes in use, by segment sequence
+    is_front_open: bool = False  # earlier segments were removed: no entry has told yet how far
+    leftovers: list[str] = field(default_factory=list)  # segments before a gap: being removed
     salts: dict[int, int] = field(default_factory=dict)  # by segment sequence
     names: dict[int, str] = field(default_factory=dict)
     next_sequence: int = 1
@@ -118,7 +100,7 @@ def recover(
     """Read all segments in order; raises WalCorrupt, WrongLog, DiskFailed.
 
     With `head_may_be_lost` others hold what was acknowledged, so a last flush that was synced and
-    is damaged is cut and not refused.
+    is damaged is cut and not refused. A membership in the log has the last word on that.
     """
     recovered = Recovered()
     sequences = _sequences(disk, directory, recovered)
@@ -133,10 +115,48 @@ def recover(
             following = disk.read(_path(directory, recovered.names[sequence + 1]))
             end = _read_previous_end(recovered.names[sequence + 1], following)
         _Segment(name, data, header, recovered, head_may_be_lost).read(end)
+        recovered.ends[sequence] = recovered.sealed_end
         if is_last and len(data) < segment_bytes and not recovered.is_sealed:
             recovered.head_in_doubt = True  # files are made in full size before they are used
         data = following
+    if sequences:
+        _check_start(directory, sequences[0], recovered)
     return recovered
+
+
+def others_vote(
+    configs: Sequence[tuple[Index, Membership]],
+    snapshot: SnapshotMeta | None,
+    own: ReplicaId,
+    *,
+    default: bool,
+) -> bool:
+    """Whether somebody else holds what was acknowledged here, as the newest membership of a log
+    has it; `default` when it holds none."""
+    if configs:
+        membership = configs[-1][1]
+    elif snapshot is not None:
+        membership = snapshot.membership
+    else:
+        return default
+    return bool((membership.voters | membership.outgoing) - {own})
+
+
+def _check_start(directory: str, first: int, found: Recovered) -> None:
+    """Segments are removed from the front, once a record in a later one says so."""
+    start = 0 if found.snapshot is None else found.snapshot.index
+    if found.positions.start > start or (found.snapshot is None and first > 1):
+        raise WalCorrupt(
+            f"{directory}: segment {first - 1} is missing; entries after {start} stood there"
+        )
+    if found.snapshot is None:
+        return
+    found.positions.forget(start)
+    found.configs = [held for held in found.configs if held[0] > start]
+    later = [run for run in found.term_runs if run[0] > start]
+    if later and later[0] == (start + 1, found.snapshot.term):
+        del later[0]  # the same run
+    found.term_runs = [(start, found.snapshot.term), *later]
 
 
 def _path(directory: str, name: str) -> str:
@@ -154,11 +174,15 @@ def _sequences(disk: Disk, directory: str, recovered: Recovered) -> list[int]:
                 raise WalCorrupt(f"{name}: not the name of a log segment") from None
             recovered.names[sequence] = name
     sequences = sorted(recovered.names)
-    if sequences and sequences != list(range(1, sequences[-1] + 1)):
-        present = set(sequences)
-        missing = next(n for n in range(1, sequences[-1] + 1) if n not in present)
-        raise WalCorrupt(f"{directory}: segment {missing} of {sequences[-1]} is missing")
-    recovered.next_sequence = len(sequences) + 1
+    for place in range(len(sequences) - 1, 0, -1):
+        if sequences[place - 1] != sequences[place] - 1:
+            # A power cut while old segments were removed can leave any of them. Whether what
+            # stood in the gap may be missing is for the rest to prove (`_check_start`).
+            recovered.leftovers = [recovered.names.pop(gone) for gone in sequences[:place]]
+            sequences = sequences[place:]
+            break
+    recovered.is_front_open = bool(sequences) and sequences[0] > 1
+    recovered.next_sequence = sequences[-1] + 1 if sequences else 1
     return sequences
 
 
@@ -181,7 +205,8 @@ def _read_header(
             f"{name} belongs to replica {header.replica:x} of cluster {header.cluster.hex()}, "
             f"not to replica {replica:x} of cluster {cluster.hex()}"
         )
-    if header.sequence != sequence or header.previous_crc != found.sealed_crc:
+    follows = not found.salts or header.previous_crc == found.sealed_crc
+    if header.sequence != sequence or not follows:
         raise WalCorrupt(f"{name}, offset 0: it does not continue the segment before it")
     found.salts[sequence] = header.salt
     found.hard_state = header.hard_state
@@ -265,18 +290,38 @@ class _Segment:
             case RecordType.TRUNCATE:
                 found.positions.truncate(record.index)
                 _truncate_runs(found.term_runs, record.index)
+                while found.configs and found.configs[-1][0] >= record.index:
+                    found.configs.pop()
                 found.tail.append(Persist(0, None, record.index, ()))
+            case RecordType.SNAPSHOT:
+                assert record.snapshot is not None
+                self._take_snapshot(record.snapshot)
             case RecordType.ENTRY:
                 assert record.entry is not None
                 self._take_entry(record.entry, record.offset)
 
+    def _take_snapshot(self, meta: SnapshotMeta) -> None:
+        found = self._found
+        found.snapshot = meta
+        found.tail.append(Persist(0, None, None, (), meta))
+        if meta.index >= found.positions.last and not found.is_front_open:
+            # Nothing before it is left, so its term is the last one.
+            found.positions.truncate(meta.index + 1)
+            found.positions.forget(meta.index)
+            found.term_runs[:] = [(meta.index, meta.term)]
+
     def _take_entry(self, entry: Entry, offset: int) -> None:
         found = self._found
+        if found.is_front_open:
+            found.is_front_open = False
+            found.positions.forget(entry.index - 1)
         if entry.index != found.positions.last + 1:
             raise self._corrupt(f"entry {entry.index} follows entry {found.positions.last}")
         found.positions.put(entry.index, self._header.sequence, offset)
         if not found.term_runs or found.term_runs[-1][1] != entry.term:
             found.term_runs.append((entry.index, entry.term))
+        if entry.kind is EntryKind.CONFIG:
+            found.configs.append((entry.index, decode_membership(entry.payload)))
         found.tail.append(Persist(0, None, None, (entry,)))
 
     def _check_torn(self) -> None:
@@ -285,13 +330,17 @@ class _Segment:
             later = unpack_flush_header(self._data, offset, self._header.salt)
             if later is None or later.synced_up_to <= self._offset:
                 continue
-            if not (self._head_may_be_lost and self._is_our_seal(later)):
+            if not (self._others_vote() and self._is_our_seal(later)):
                 raise self._corrupt(f"damaged, though synced before offset {offset} was written")
             self._found.head_in_doubt = True
         if any(self._data[self._offset : self._offset + BLOCK_BYTES]):
             self._found.torn_at = self._offset
         if not self._is_torn_by_a_crash():
             self._found.head_in_doubt = True
+
+    def _others_vote(self) -> bool:
+        found, own = self._found, self._header.replica
+        return others_vote(found.configs, found.snapshot, own, default=self._head_may_be_lost)
 
     def _is_our_seal(self, later: FlushHeader) -> bool:
         """It seals the flush here, the last one: nothing behind it was ever written."""

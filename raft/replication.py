@@ -9,6 +9,7 @@ from raft.messages import Append, AppendReject, AppendReply, Heartbeat, Heartbea
 from raft.model import Entry, EntryKind, Index, ReplicaId
 from raft.progress import Progress, Sending
 from raft.quorum import agreed
+from raft.snapshots import offer
 from raft.state import Handover, Role, State, send
 
 
@@ -23,7 +24,10 @@ def append_payloads(state: State, kind: EntryKind, payloads: list[bytes]) -> Non
     assert state.role is Role.LEADER, state.role
     term = state.term
     first = state.log.last + 1
-    state.log.append([Entry(first + i, term, kind, p) for i, p in enumerate(payloads)])
+    entries = [Entry(first + i, term, kind, p) for i, p in enumerate(payloads)]
+    state.log.append(entries)
+    if kind is EntryKind.CONFIG:
+        state.configs.append(entries)
     state.appends_due = True
 
 
@@ -42,6 +46,9 @@ def send_due_appends(state: State) -> None:
 
 def _send_appends(state: State, progress: Progress) -> None:
     config, log = state.config, state.log
+    if progress.next <= log.start and progress.sending is not Sending.SNAPSHOT:
+        offer(state, progress)
+        return
     while progress.next <= log.last and progress.may_send(
         config.inflight_messages_max, config.inflight_bytes_max
     ):
@@ -129,7 +136,9 @@ def on_heartbeat_reply(state: State, reply: HeartbeatReply) -> None:
         return
     progress.acked_round = max(progress.acked_round, reply.round)
     if progress.match < state.log.last:
-        if progress.sending is Sending.PROBE:
+        if progress.sending is Sending.SNAPSHOT or progress.next <= state.log.start:
+            offer(state, progress)
+        elif progress.sending is Sending.PROBE:
             progress.probe_sent = False
             state.appends_due = True
         elif progress.match == progress.match_at_heartbeat:

@@ -26,7 +26,19 @@ from enum import IntEnum
 from typing import Final
 from zlib import crc32
 
-from raft.model import KIB, KINDS_KNOWN, Entry, EntryKind, HardState, Index, Persist, Term
+from raft.configs import BadMembership, decode_membership, encode_membership
+from raft.model import (
+    KIB,
+    KINDS_KNOWN,
+    Entry,
+    EntryKind,
+    HardState,
+    Index,
+    Membership,
+    Persist,
+    SnapshotMeta,
+    Term,
+)
 
 VERSION: Final = 1
 BLOCK_BYTES: Final = 4 * KIB
@@ -44,11 +56,12 @@ _PADDING: Final = tuple(bytes(-length % 8) for length in range(8))
 
 
 class RecordType(IntEnum):
-    """Numbers on disk, never renumbered. 4 to 6 are kept for snapshots, membership and marks."""
+    """Numbers on disk, never renumbered."""
 
     ENTRY = 1
     HARD_STATE = 2
     TRUNCATE = 3
+    SNAPSHOT = 4  # the log begins behind (index, term); the payload is the membership there
 
 
 class BadSegment(ValueError):
@@ -90,6 +103,7 @@ class Record:
     index: Index
     entry: Entry | None
     offset: int
+    snapshot: SnapshotMeta | None = None
 
 
 def pack_header(header: Header) -> bytes:
@@ -187,6 +201,13 @@ def pack_steps(
             head = pack(0, RecordType.TRUNCATE, 0, 0, group, 0, step.truncate_from)
             parts += (pack_crc(crc32(head, seed)), head)
             size += RECORD_HEADER_BYTES
+        if step.snapshot is not None:
+            payload = encode_membership(step.snapshot.membership)
+            index, term = step.snapshot.index, step.snapshot.term
+            head = pack(len(payload), RecordType.SNAPSHOT, 0, 0, group, term, index)
+            pad = padding[len(payload) & 7]
+            parts += (pack_crc(crc32(payload, crc32(head, seed))), head, payload, pad)
+            size += RECORD_HEADER_BYTES + len(payload) + len(pad)
         for index, term, kind, payload in step.entries:
             length = len(payload)
             head = pack(length, RecordType.ENTRY, kind, 0, group, term, index)
@@ -220,9 +241,21 @@ def unpack_record(data: bytes, offset: int, salt: int, *, at: int = 0) -> tuple[
     if record_type is RecordType.ENTRY:
         if entry_kind not in KINDS_KNOWN:
             raise BadSegment(f"record at {at + offset}: {entry_kind.name} is not supported yet")
+        if entry_kind is EntryKind.CONFIG:
+            _membership(payload, at + offset)
         entry = Entry(index, term, entry_kind, payload)
+    meta = None
+    if record_type is RecordType.SNAPSHOT:
+        meta = SnapshotMeta(index, term, _membership(payload, at + offset))
     end = body + length + (-length % 8)
-    return Record(record_type, group, term, index, entry, at + offset), end
+    return Record(record_type, group, term, index, entry, at + offset, meta), end
+
+
+def _membership(payload: bytes, at: int) -> Membership:
+    try:
+        return decode_membership(payload)
+    except BadMembership as error:
+        raise BadSegment(f"record at {at}: {error}") from error
 
 
 def record_bytes(data: bytes, offset: int) -> int:

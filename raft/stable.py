@@ -7,8 +7,19 @@ from collections.abc import Sequence
 from random import Random
 from typing import Protocol
 
+from raft.configs import decode_membership
 from raft.disk import Disk
-from raft.model import Entry, HardState, Index, Persist, ReplicaId, Term
+from raft.model import (
+    Entry,
+    EntryKind,
+    HardState,
+    Index,
+    Membership,
+    Persist,
+    ReplicaId,
+    SnapshotMeta,
+    Term,
+)
 from raft.wal import SEGMENT_BYTES, Wal
 
 
@@ -36,6 +47,16 @@ class LogStorage(Protocol):
         ...
 
     @property
+    def snapshot(self) -> SnapshotMeta | None:
+        """Behind which entry the log begins; None when it begins with the first."""
+        ...
+
+    def compaction_point(self, upto: Index, bytes_kept: int) -> Index:
+        """How far the log could be forgotten, at most `upto` and keeping its newest bytes; no
+        further than it is already when that frees nothing."""
+        ...
+
+    @property
     def term_runs(self) -> Sequence[tuple[Index, Term]]:
         """(first index, term) of each run of equal terms, as found when opened."""
         ...
@@ -51,6 +72,11 @@ class LogStorage(Protocol):
 
     def restore_head(self) -> None:
         """Something proposed after the loss has come back through the log: all is here again."""
+        ...
+
+    @property
+    def configs(self) -> Sequence[tuple[Index, Membership]]:
+        """The memberships of CONFIG entries and their indexes, as found when opened."""
         ...
 
     def write(self, steps: Sequence[Persist]) -> None:
@@ -123,21 +149,34 @@ class MemoryLog:
         self.replica = replica
         self.hard_state = HardState()
         self.head_in_doubt = False
+        self.snapshot: SnapshotMeta | None = None
+        self._start: Index = 0
         self._entries: list[Entry] = []
 
     @property
     def last(self) -> Index:
         """The last entry written."""
-        return len(self._entries)
+        return self._start + len(self._entries)
 
     @property
     def term_runs(self) -> Sequence[tuple[Index, Term]]:
         """(first index, term) of each run of equal terms."""
         runs: list[tuple[Index, Term]] = []
+        if self.snapshot is not None:
+            runs.append((self.snapshot.index, self.snapshot.term))
         for entry in self._entries:
             if not runs or runs[-1][1] != entry.term:
                 runs.append((entry.index, entry.term))
         return runs
+
+    @property
+    def configs(self) -> Sequence[tuple[Index, Membership]]:
+        """The memberships of CONFIG entries and their indexes."""
+        return [
+            (entry.index, decode_membership(entry.payload))
+            for entry in self._entries
+            if entry.kind is EntryKind.CONFIG
+        ]
 
     def write(self, steps: Sequence[Persist]) -> None:
         """Keep them."""
@@ -145,16 +184,28 @@ class MemoryLog:
             if step.hard_state is not None:
                 self.hard_state = step.hard_state
             if step.truncate_from is not None:
-                del self._entries[step.truncate_from - 1 :]
+                del self._entries[max(step.truncate_from - self._start - 1, 0) :]
+            if step.snapshot is not None:
+                self.snapshot = step.snapshot
+                del self._entries[: step.snapshot.index - self._start]
+                self._start = step.snapshot.index
             if step.entries:
                 assert step.entries[0].index == self.last + 1, (step.entries[0], self.last)
                 self._entries.extend(step.entries)
+
+    def compaction_point(self, upto: Index, bytes_kept: int) -> Index:
+        """Keeps whole entries."""
+        size, point = 0, self.last
+        while point > self._start and size < bytes_kept:
+            size += len(self._entries[point - self._start - 1].payload)
+            point -= 1
+        return max(min(point, upto), self._start)
 
     def read(self, low: Index, high: Index, bytes_max: int) -> list[Entry]:
         """Entries low..high, cut after bytes_max but never empty."""
         found: list[Entry] = []
         size = 0
-        for entry in self._entries[low - 1 : high]:
+        for entry in self._entries[low - self._start - 1 : high - self._start]:
             size += len(entry.payload)
             if found and size > bytes_max:
                 break

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from random import Random
 
 from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.log import RaftLog
 from raft.messages import AppendReply, Message
 from raft.model import (
@@ -21,6 +22,7 @@ from raft.model import (
     Persist,
     ReadsConfirmed,
     ReplicaId,
+    SnapshotMeta,
     Term,
 )
 from raft.progress import Progress
@@ -89,7 +91,7 @@ class State:
     config: RaftConfig
     replica: ReplicaId
     group: int
-    membership: Membership
+    configs: Configs
     log: RaftLog
     random: Random
     reads: Reads
@@ -105,6 +107,7 @@ class State:
     heartbeat_due_ms: int = 0
     votes: dict[ReplicaId, bool] = field(default_factory=dict)
     progress: dict[ReplicaId, Progress] = field(default_factory=dict)
+    departing: dict[ReplicaId, int] = field(default_factory=dict)  # removed: told so until then
     term_start: Index = 0  # of the no-op that opened our own term as leader
     handover: Handover | None = None
     appends_due: bool = False
@@ -113,8 +116,21 @@ class State:
     hard_state_dirty: bool = False
     flushes: deque[Flush] = field(default_factory=deque)
     flush_number: int = 0
+    snapshot_due: SnapshotMeta | None = None  # the disk is to learn that the log begins there
+    offered: Index = 0  # a leader's log begins behind this committed entry
+    is_installing: bool = False  # a state is being put in place of ours
     disk_waiting_since_ms: int = 0  # meaningful while flushes is not empty
     disk_behind_since_ms: int = 0  # meaningful while commit is above what our disk has
+
+    @property
+    def membership(self) -> Membership:
+        """Who counts now: the newest configuration of the log, committed or not (paper 6)."""
+        return self.configs.active
+
+    @property
+    def lacks_state(self) -> bool:
+        """What we have applied is gone, or about to be replaced: nothing can be applied."""
+        return self.is_installing or self.applied < self.log.start
 
     @property
     def is_disk_silent(self) -> bool:
@@ -188,6 +204,7 @@ def _leave_role(state: State, role: Role, leader: ReplicaId) -> None:
     state.leader = leader
     state.votes.clear()
     state.progress.clear()
+    state.departing.clear()
     state.handover = None
     state.appends_due = False
     state.reads.running = None
@@ -231,10 +248,11 @@ def take_persist(state: State) -> Persist | None:
     hard_state = HardState(state.term, state.vote) if state.hard_state_dirty else None
     state.hard_state_dirty = False
     answers, state.held = state.held, []
+    snapshot, state.snapshot_due = state.snapshot_due, None
     if truncate_from is not None:
         for flush in state.flushes:
             flush.durable = min(flush.durable, truncate_from - 1)
-    if not entries and hard_state is None and truncate_from is None:
+    if not entries and hard_state is None and truncate_from is None and snapshot is None:
         # Nothing new to write; answers wait only for what is being written already.
         if state.flushes:
             state.flushes[-1].answers.extend(answers)
@@ -245,7 +263,7 @@ def take_persist(state: State) -> Persist | None:
         state.disk_waiting_since_ms = state.now_ms
     state.flush_number += 1
     state.flushes.append(Flush(state.flush_number, state.log.last, answers))
-    return Persist(state.flush_number, hard_state, truncate_from, entries)
+    return Persist(state.flush_number, hard_state, truncate_from, entries, snapshot)
 
 
 def finish_flushes(state: State, number: int) -> list[Message]:

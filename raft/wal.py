@@ -3,6 +3,8 @@
     open     recover what is there, then begin a new segment: never append to a file of an earlier
              boot, whose pages may be called clean and not be on the disk (consensus 3, fsyncgate)
     write    steps -> records -> one flush; when it returns they are durable
+    forget   a snapshot step says where the log begins from now on; when that is durable, segments
+             in which nothing later stands are removed, oldest first
     seal     after the fdatasync, an unsynced note that it happened; the next flush replaces it
     rotate   when a flush does not fit: a prepared file gets its header and its name
 
@@ -22,8 +24,8 @@ from random import Random
 from typing import Final
 
 from raft.disk import Disk, DiskFailed, DiskFile
-from raft.model import KIB, MIB, Entry, HardState, Index, Persist, ReplicaId
-from raft.recovery import UNFINISHED_SUFFIX, WalCorrupt, recover, segment_name
+from raft.model import KIB, MIB, Entry, HardState, Index, Persist, ReplicaId, SnapshotMeta
+from raft.recovery import UNFINISHED_SUFFIX, WalCorrupt, others_vote, recover, segment_name
 from raft.segment import (
     BLOCK_BYTES,
     FLUSH_HEADER_BYTES,
@@ -85,21 +87,32 @@ class Wal:
             head_may_be_lost=head_may_be_lost,
         )
         self.head_in_doubt = DOUBT_NAME in disk.list_names(directory)
-        if found.head_in_doubt and head_may_be_lost:
+        if found.head_in_doubt and others_vote(
+            found.configs, found.snapshot, replica, default=head_may_be_lost
+        ):
             self.doubt_head()  # before the new segment hides the old one's end
         self.torn_at: Final = found.torn_at
         self.term_runs: Final = tuple(found.term_runs)
+        self.configs: Final = tuple(found.configs)
+        self.snapshot: SnapshotMeta | None = found.snapshot
         self.hard_state: HardState = found.hard_state
         self._positions = found.positions
         self._salts = found.salts
         self._names = found.names
+        self._ends = found.ends  # bytes in use, by segment sequence
         self._sequence = found.next_sequence - 1
         self._offset = found.sealed_end  # where the next flush goes
         self._crc = found.sealed_crc  # of all flushes before it
         self._number = 0  # of the next flush, in its segment
         self._salt = 0
+        if found.snapshot is not None:
+            # Said again in a segment that stays: the one that said it may go.
+            found.tail.append(Persist(0, None, None, (), found.snapshot))
         self._file = self._begin_segment(found.tail)
         self._seal()
+        for name in found.leftovers:
+            disk.remove(f"{directory}/{name}")
+        self._remove_old_segments()
 
     @property
     def last(self) -> Index:
@@ -121,6 +134,29 @@ class Wal:
             self._disk.remove(f"{self._directory}/{DOUBT_NAME}")
             self._disk.sync_directory(self._directory)
             self.head_in_doubt = False
+
+    @property
+    def start(self) -> Index:
+        """The entry behind which the log begins."""
+        return self._positions.start
+
+    def compaction_point(self, upto: Index, bytes_kept: int) -> Index:
+        """How far to forget, at most `upto`, so that whole segments go and the newest
+        `bytes_kept` stay; `start` when no segment would go. Called on the loop."""
+        kept = self._sequence
+        size = self._offset
+        sizes = dict(self._ends)
+        while size < bytes_kept and kept - 1 in sizes:
+            kept -= 1
+            size += sizes[kept]
+        point = min(upto, self._positions.first_in(kept) - 1)
+        if point <= self.start or self._sequence_after(point) == min(sizes, default=kept):
+            return self.start
+        return point
+
+    def _sequence_after(self, index: Index) -> int:
+        """The segment in which the log goes on behind an entry."""
+        return self._positions.place(index + 1)[0] if index < self.last else self._sequence
 
     # --- writing ---
 
@@ -147,14 +183,20 @@ class Wal:
                     break
                 if count or batch:
                     part = Persist(
-                        step.number, head.hard_state, head.truncate_from, entries[:count]
+                        step.number,
+                        head.hard_state,
+                        head.truncate_from,
+                        entries[:count],
+                        head.snapshot,
                     )
                     yield [*batch, part]
                     head, entries = Persist(step.number, None, None, ()), entries[count:]
                     batch, room = [], self._flush_bytes_max
                 else:
                     room = size  # one entry alone may be larger than a flush should be
-            batch.append(Persist(step.number, head.hard_state, head.truncate_from, entries))
+            batch.append(
+                Persist(step.number, head.hard_state, head.truncate_from, entries, head.snapshot)
+            )
             room -= size
         if batch:
             yield batch
@@ -170,6 +212,8 @@ class Wal:
         self._file.sync_data()
         self._note(steps, entries_at, body)
         self._seal()
+        if any(step.snapshot is not None for step in steps):
+            self._remove_old_segments()
 
     def _seal(self) -> None:
         """Say that all before this place is synced; the next flush overwrites it."""
@@ -198,6 +242,9 @@ class Wal:
                 self.hard_state = step.hard_state
             if step.truncate_from is not None:
                 self._positions.truncate(step.truncate_from)
+            if step.snapshot is not None:
+                self.snapshot = step.snapshot
+                self._positions.forget(step.snapshot.index)
             for _ in step.entries:
                 index, place = next(places)
                 self._positions.put(index, self._sequence, start + place)
@@ -212,6 +259,7 @@ class Wal:
 
     def _rotate(self) -> None:
         old = self._file
+        self._ends[self._sequence] = self._offset
         self._file = self._begin_segment([])
         old.close()
 
@@ -256,6 +304,18 @@ class Wal:
             if index <= self._positions.last:  # else taken back; of two copies the later counts
                 self._positions.put(index, self._sequence, start + place)
         self._end_flush(start, body)
+
+    def _remove_old_segments(self) -> None:
+        """What only holds entries up to `start` goes; the record that says so is durable."""
+        if self.snapshot is None:
+            return
+        needed = self._sequence_after(self.start)
+        old = [sequence for sequence in sorted(self._ends) if sequence < needed]
+        for sequence in old:
+            self._disk.remove(f"{self._directory}/{self._names[sequence]}")
+            del self._ends[sequence], self._names[sequence], self._salts[sequence]
+        if old:
+            self._disk.sync_directory(self._directory)
 
     @property
     def needs_spare(self) -> bool:
@@ -319,6 +379,8 @@ class Wal:
     def _reader(self, sequence: int) -> DiskFile:
         file = self._readers.pop(sequence, None)
         if file is None:
+            for gone in [held for held in self._readers if held not in self._names]:
+                self._readers.pop(gone).close()
             file = self._disk.open(f"{self._directory}/{self._names[sequence]}")
             while len(self._readers) >= OPEN_FILES_MAX:
                 self._readers.popitem(last=False)[1].close()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from zlib import crc32
 
+from raft.configs import BadMembership, decode_membership
 from raft.messages import (
     Append,
     AppendReject,
@@ -26,6 +27,7 @@ from raft.messages import (
     Propose,
     ReadReply,
     ReadRequest,
+    SnapshotOffer,
     TimeoutNow,
     VoteReply,
     VoteRequest,
@@ -64,6 +66,7 @@ _KINDS: Final[dict[type[Any], int]] = {
     ReadRequest: 9,
     ReadReply: 10,
     TimeoutNow: 11,
+    SnapshotOffer: 12,
 }
 _ENTRY_KINDS: Final = {int(kind): kind for kind in KINDS_KNOWN}
 
@@ -105,6 +108,8 @@ def encode(message: Message, *, cluster: bytes) -> bytes:
         case VoteReply():
             flags = (_PRE if message.pre else 0) | (_GRANTED if message.granted else 0)
             body = []
+        case SnapshotOffer(index=index, index_term=term):
+            body = [_U64X2.pack(index, term)]
         case ReadRequest(ticket=ticket):
             body = [_U64.pack(ticket)]
         case ReadReply(ticket=ticket, index=index):
@@ -206,6 +211,8 @@ def _read_append(head: _Head, flags: int, data: bytes, at: int) -> Append:
             raise WireError(f"entry {index} has term {term} after {last_term}")
         last_term = term
         entries.append(Entry(index, term, _kind(kind_number), data[position:end]))
+        if kind_number == EntryKind.CONFIG:
+            _check_membership(entries[-1])
         position = end
     _whole(data, position)
     if last_term > head[3]:
@@ -218,6 +225,13 @@ def _kind(number: int) -> EntryKind:
     if kind is None:
         raise UnsupportedEntry(f"entry kind {number} is not known to this version")
     return kind
+
+
+def _check_membership(entry: Entry) -> None:
+    try:
+        decode_membership(entry.payload)
+    except BadMembership as error:
+        raise UnsupportedEntry(f"entry {entry.index}: {error}") from error
 
 
 def _read_propose(head: _Head, flags: int, data: bytes, at: int) -> Propose:
@@ -254,4 +268,5 @@ _READERS: Final[dict[int, Callable[[_Head, int, bytes, int], Message]]] = {
     9: _simple(ReadRequest, _U64),
     10: _simple(ReadReply, _U64X2),
     11: _read_timeout_now,
+    12: _simple(SnapshotOffer, _U64X2),
 }

@@ -32,7 +32,7 @@ from storage.batch import (
     decode_payload,
 )
 from storage.blobs import BlobStore
-from storage.engine import Engine, Rows
+from storage.engine import Engine, Row, Rows
 from storage.ids import AccountId
 from storage.values import pack_u64
 
@@ -105,6 +105,13 @@ class Applier:
         """The newest boot epoch of a replica and its nonce; 0 before its first."""
         origin = self._origins.get(replica)
         return (0, b"") if origin is None else (origin.epoch, origin.nonce)
+
+    def outcome(self, pid: ProposalId) -> Outcome | None:
+        """What became of a proposal whose origin has not acknowledged it; None: not applied."""
+        origin = self._origins.get(pid.replica)
+        if origin is None or origin.epoch < pid.epoch:
+            return None
+        return Outcome.FENCED if origin.epoch > pid.epoch else origin.outcomes.get(pid.sequence)
 
     def apply(self, entries: Sequence[Entry]) -> list[Applied]:
         """Apply entries that follow the applied index, in one engine batch."""
@@ -261,6 +268,11 @@ def _load_origins(engine: Engine) -> dict[int, _Origin]:
         origins[replica].outcomes[sequence] = Outcome(outcome)
         origins[replica].low = max(origins[replica].low, low)
     return origins
+
+
+def applied_row(index: int, term: int, chain: bytes) -> Row:
+    """The row that says how far an engine has applied, for one that is filled from a snapshot."""
+    return keys.APPLIED_KEY, _APPLIED.pack(index, term, chain)
 
 
 def applied_index(engine: Engine) -> int:

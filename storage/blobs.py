@@ -117,6 +117,13 @@ class BlobStore:
             raise BlobDamaged(f"{blob.hex()}: a part has no place")
         return joined
 
+    def read_part(self, blob: BlobId, offset: int) -> bytes:
+        """All of one part, also of a blob that is not whole; KeyError when it is not here."""
+        held = self._engine.get(keys.place_key(blob, offset))
+        if held is None:
+            raise KeyError(blob.hex())
+        return self._slice(blob, held, 0, BLOB_PART_BYTES_MAX)
+
     def _slice(self, blob: BlobId, held: bytes | None, start: int, end: int) -> bytes:
         """Octets of one part; a whole part is checked against its checksum."""
         if held is None:

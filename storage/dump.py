@@ -27,7 +27,10 @@ def state_hash(engine: Engine) -> bytes:
     """One hash over every replicated row, lengths included."""
     total = blake2b(digest_size=HASH_BYTES)
     for key, value in replicated_rows(engine):
-        total.update(_LENGTHS.pack(len(key), len(value)))
-        total.update(key)
-        total.update(value)
+        hash_row(total, key, value)
     return total.digest()
+
+
+def hash_row(total: blake2b, key: bytes, value: bytes) -> None:
+    """Add one row to a hash over rows."""
+    total.update(_LENGTHS.pack(len(key), len(value)) + key + value)

@@ -3,7 +3,8 @@
 Keys and values are bytes; keys sort as bytes and are never empty. Reads are synchronous and see
 every batch written before them. Range reads are materialised: no iterator outlives a call, because
 LevelDB loses newer versions of a key when a compaction runs under a long-lived iterator (its fix
-13e3c4e is in no release that Debian or plyvel ship).
+13e3c4e is in no release that Debian or plyvel ship). The one exception is `freeze`: a state
+transfer needs one moment, is read from it as fast as the disk can, and verified by count and hash.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,16 @@ Row = tuple[bytes, bytes]
 
 class EngineRefused(Exception):
     """The engine's files are damaged: the directory must be moved aside and rebuilt."""
+
+
+class Frozen(Protocol):
+    """The rows as they were at one moment. Keep it short: see the top of this file."""
+
+    def scan(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[Row]:
+        """Rows with start <= key < end as they were, in key order; at most `limit`."""
+
+    def close(self) -> None:
+        """Let the engine drop what only this has held."""
 
 
 class Engine(Protocol):
@@ -38,6 +49,9 @@ class Engine(Protocol):
 
         `sync` makes this write, and all before it, durable before it returns.
         """
+
+    def freeze(self) -> Frozen:
+        """The rows as they are now, for a state transfer; writes go on beside it."""
 
     def close(self) -> None:
         """Release the files; nothing may be called afterwards."""

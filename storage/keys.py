@@ -32,6 +32,7 @@ Local rows:
     a  applied                                      -> index, term, chain hash
     g  groups            last index u64             -> u64, the last index of the group before
     k  checkpoint                                   -> u64, applied index that is surely on disk
+    i  installed                                    -> index u64 | the house's note: see snapshot.py
     s  segments                                     -> u64, blob segments below are on disk
     p  blob part         blob 32 | offset u64       -> segment, position, length, checksum
 
@@ -364,6 +365,12 @@ def blob_part_key(blob: BlobId, offset: int) -> bytes:
     return _BLOB_U64.pack(1, GROUP, SYSTEM_ACCOUNT, b"q", blob, offset)
 
 
+def blobs_range(letter: bytes) -> KeyRange:
+    """All whole blobs (B), or all parts of others (q)."""
+    prefix = account_prefix(SYSTEM_ACCOUNT) + letter
+    return prefix, prefix_end(prefix)
+
+
 # --- proposals
 
 
@@ -410,6 +417,7 @@ REPLICATED_RANGE: Final[KeyRange] = (REPLICATED, b"\x02")
 APPLIED_KEY: Final = LOCAL + b"a"
 CHECKPOINT_KEY: Final = LOCAL + b"k"
 SEGMENTS_KEY: Final = LOCAL + b"s"
+INSTALLED_KEY: Final = LOCAL + b"i"
 GROUPS_RANGE: Final[KeyRange] = (LOCAL + b"g", LOCAL + b"h")
 
 

@@ -6,7 +6,7 @@ read, is reported as EngineRefused. A read that found damage leaves a mark in th
 that the next start rebuilds (storage/opening.py) instead of meeting the same block again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Final
@@ -97,6 +97,10 @@ class LevelEngine:
         except plyvel.CorruptionError as error:
             raise self._damaged(error) from error
 
+    def freeze(self) -> "FrozenRows":
+        """A LevelDB snapshot; every page read from it is materialised."""
+        return FrozenRows(self._db.snapshot(), self._damaged)
+
     def close(self) -> None:
         """Release the files; nothing may be called afterwards."""
         self._db.close()
@@ -104,6 +108,26 @@ class LevelEngine:
     def _damaged(self, error: Exception) -> EngineRefused:
         (self._directory / DAMAGE_MARK).touch()
         return EngineRefused(f"{self._directory}: {error}")
+
+
+class FrozenRows:
+    """The rows as they were at one moment."""
+
+    def __init__(self, snapshot: Any, damaged: Callable[[Exception], EngineRefused]) -> None:
+        self._snapshot = snapshot
+        self._damaged = damaged
+
+    def scan(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[Row]:
+        """Rows with start <= key < end as they were, in key order; at most `limit`."""
+        try:
+            with self._snapshot.iterator(start=start, stop=end, verify_checksums=True) as found:
+                return list(found if limit is None else islice(found, limit))
+        except plyvel.CorruptionError as error:
+            raise self._damaged(error) from error
+
+    def close(self) -> None:
+        """Let LevelDB drop what only this has held."""
+        self._snapshot.close()
 
 
 def _open_error(directory: Path, error: Exception) -> Exception:

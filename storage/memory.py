@@ -70,6 +70,11 @@ class MemoryEngine:
         """All rows: what is there after this process alone has died."""
         return dict(self._values)
 
+    def freeze(self) -> "MemoryEngine":
+        """A copy: whoever uses this engine has few rows."""
+        self._check_open()
+        return MemoryEngine(self._values.items())
+
     def close(self) -> None:
         """Nothing may be called afterwards."""
         self._closed = True

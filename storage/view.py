@@ -7,15 +7,28 @@ promised to see, not that nothing newer is visible.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from storage.engine import Engine, Row
+from storage.engine import Row
+
+
+class Source(Protocol):
+    """Where a View reads: an engine, or whatever stands for the current one."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`, or None."""
+
+    def scan(
+        self, start: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> list[Row]:
+        """Rows with start <= key < end in key order, or from the end back; at most `limit`."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """A read handle given out after a read barrier, or locally."""
 
-    engine: Engine
+    engine: Source
     index: int
 
     def get(self, key: bytes) -> bytes | None:

@@ -7,6 +7,7 @@ import click
 from node import VERSION
 from node.cli.account import account
 from node.cli.asking import Refused
+from node.cli.cluster import cluster
 from node.cli.house_commands import run_node, tree, up
 from node.cli.status import status
 from node.config import ConfigError
@@ -18,7 +19,7 @@ def trireme() -> None:
     """A mail store that replicates itself."""
 
 
-for _command in (up, run_node, status, tree, account):
+for _command in (up, run_node, status, tree, account, cluster):
     trireme.add_command(_command)
 
 

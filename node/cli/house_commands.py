@@ -1,21 +1,65 @@
 """`trireme node`, `trireme up`, `trireme tree`: run nodes, and look inside one."""
 
 from pathlib import Path
+from typing import Any, Final
 
 import click
+import msgspec
 
 from node.cli.asking import ask_any, config_option, json_option, load_config, print_json
-from node.config import ConfigError
+from node.config import ConfigError, NodeSection
+from node.identity import REPLICA_NAME
+
+# Where a node that the file does not name listens, unless told otherwise.
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORTS: Final = {"peer": 7911, "http": 8081, "imap": 1431, "lmtp": 1241}
 
 
 @click.command("node")
 @click.argument("name")
 @config_option
-def run_node(name: str, path: Path) -> int:
-    """Run one node of the file until SIGTERM: what systemd runs."""
+@click.option("--join", "joins", multiple=True, metavar="HOST:PORT", help="Ask to be a member.")
+@click.option("--host", help="Where peers reach a node that the file does not name.")
+@click.option("--peer", type=int, help="Its port for peers.")
+@click.option("--http", type=int, help="Its port for HTTP.")
+@click.option("--imap", type=int, help="Its port for IMAP.")
+@click.option("--lmtp", type=int, help="Its port for LMTP.")
+@click.option("--role", type=click.Choice(["voter", "replica"]), help="What it may become.")
+def run_node(name: str, path: Path, joins: tuple[str, ...], **given: Any) -> int:
+    """Run one node until SIGTERM: what systemd runs.
+
+    A node of the file that founded the cluster needs no more than its name. Any other joins:
+    --join names the peer address of a member, and is left out when the node is one already.
+    """
     from node.run import run_one
 
-    return run_one(load_config(path), name)
+    config = load_config(path)
+    if all(node.name != name for node in config.node):
+        if not joins and not (config.data_directory(name) / REPLICA_NAME).exists():
+            config.member(name)  # says which names there are
+        config = config.joined_by(_section(name, given))
+    elif any(value is not None for value in given.values()):
+        raise ConfigError(f"{config.path}: names {name} and its ports: change them there.")
+    return run_one(config, name, tuple(address(text) for text in joins))
+
+
+def _section(name: str, given: dict[str, Any]) -> NodeSection:
+    """The section of a node that the file lacks; what was not given is told."""
+    values = {"host": DEFAULT_HOST, "role": "voter", **DEFAULT_PORTS}
+    values |= {key: value for key, value in given.items() if value is not None}
+    click.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
+    try:
+        return msgspec.convert({"name": name} | values, NodeSection)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name} cannot be such a node: {error}.") from error
+
+
+def address(text: str) -> tuple[str, int]:
+    """HOST:PORT as a pair; ConfigError for anything else."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port[:6]) < 65536:
+        raise ConfigError(f"'{text}' is no address: write it as HOST:PORT.")
+    return host.strip("[]"), int(port)
 
 
 @click.command()

@@ -11,6 +11,9 @@ from node.rpc.calls import (
     GossipExchange,
     Hello,
     HelloAnswer,
+    SnapshotOpen,
+    SnapshotParts,
+    SnapshotRows,
 )
 from node.rpc.errors import (
     CallLost,
@@ -49,4 +52,7 @@ __all__ = [
     "Remote",
     "RpcError",
     "Server",
+    "SnapshotOpen",
+    "SnapshotParts",
+    "SnapshotRows",
 ]

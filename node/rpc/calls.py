@@ -24,6 +24,10 @@ class HelloAnswer(msgspec.Struct, frozen=True, array_like=True, tag="hello-answe
     """By node name, the disk that the replicated state knows it by (node/identity.py)."""
     formed: bool
     """Whether this node has a cluster: a log with members in it."""
+    members: tuple[int, ...] = ()
+    """Who is a member, as far as the log of this node says; nobody while it says nothing."""
+    removed: bool = False
+    """Whether the asker was a member and is none any more."""
 
 
 class GossipExchange(msgspec.Struct, frozen=True, array_like=True, tag="gossip"):
@@ -62,6 +66,59 @@ class ForwardAnswer(msgspec.Struct, frozen=True, array_like=True, tag="forward-a
     payload: bytes
 
 
+class SnapshotOpen(msgspec.Struct, frozen=True, array_like=True, tag="snapshot-open"):
+    """Give me your state, of this applied index or a later one."""
+
+    at_least: int
+
+
+class SnapshotOpened(
+    msgspec.Struct, frozen=True, array_like=True, tag="snapshot-opened", kw_only=True
+):
+    """What can be fetched: storage.snapshot.SnapshotHead, and what raft must know of it."""
+
+    number: int
+    index: int
+    term: int
+    chain: bytes
+    rows: int
+    octets: int
+    digest: bytes
+    seen_term: int
+    membership: bytes
+
+
+class SnapshotRows(msgspec.Struct, frozen=True, array_like=True, tag="snapshot-rows"):
+    """The stream of an opened snapshot from an offset on."""
+
+    number: int
+    index: int
+    offset: int
+
+
+class SnapshotBytes(msgspec.Struct, frozen=True, array_like=True, tag="snapshot-bytes"):
+    """A piece of the stream with its CRC-32."""
+
+    data: bytes
+    checksum: int
+
+
+class SnapshotParts(msgspec.Struct, frozen=True, array_like=True, tag="snapshot-parts"):
+    """Parts of blobs that the rows of an opened snapshot name: (blob, offset) each."""
+
+    number: int
+    index: int
+    parts: tuple[tuple[bytes, int], ...]
+
+
+class SnapshotPartsAnswer(
+    msgspec.Struct, frozen=True, array_like=True, tag="snapshot-parts-answer"
+):
+    """The first of the parts asked for, at least one."""
+
+    parts: tuple[bytes, ...]
+
+
 class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
     """The call was heard and not done."""
 
@@ -70,8 +127,16 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
     """A bound was hit; later it may work."""
 
 
-Call = Hello | GossipExchange | AdminCall | Forward
-Answer = HelloAnswer | GossipAnswer | AdminAnswer | ForwardAnswer
+Call = Hello | GossipExchange | AdminCall | Forward | SnapshotOpen | SnapshotRows | SnapshotParts
+Answer = (
+    HelloAnswer
+    | GossipAnswer
+    | AdminAnswer
+    | ForwardAnswer
+    | SnapshotOpened
+    | SnapshotBytes
+    | SnapshotPartsAnswer
+)
 Reply = Answer | Refusal
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -43,6 +43,8 @@ class RealNode:
     name: str
     ports: dict[str, int]
     process: subprocess.Popen[bytes] | None = None
+    arguments: tuple[str, ...] = ()
+    """More words for its command line: how it joins."""
 
     @property
     def alive(self) -> bool:
@@ -75,6 +77,15 @@ class RealCluster:
         (directory / "cluster.toml").write_text("\n".join(text))
         return cluster
 
+    def lend(self, name: str, *, role: str = "voter") -> RealNode:
+        """A node that the file does not name, and that will join at the first one's address."""
+        node = RealNode(name, dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
+        ports = [word for key, port in node.ports.items() for word in (f"--{key}", str(port))]
+        there = f"127.0.0.1:{self.nodes[0].ports['peer']}"
+        node.arguments = (*ports, "--join", there, "--role", role)
+        self.nodes.append(node)
+        return node
+
     def node(self, name: str) -> RealNode:
         return next(node for node in self.nodes if node.name == name)
 
@@ -85,7 +96,10 @@ class RealCluster:
                 continue
             log = (self.directory / f"{node.name}.log").open("ab")
             node.process = subprocess.Popen(
-                [sys.executable, "-m", "node", "node", node.name, "-c", "cluster.toml"],
+                [
+                    *(sys.executable, "-m", "node", "node", node.name),
+                    *("-c", "cluster.toml", *node.arguments),
+                ],
                 cwd=self.directory,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
                 stdin=subprocess.DEVNULL,

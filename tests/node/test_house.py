@@ -14,6 +14,7 @@ from node import config
 from node.env import Env
 from node.foundation import lay_foundation
 from node.house import House
+from node.identity import IdentityError
 from node.secret import ensure_secret
 from raft import InlineWriter
 from storage.apply import Applier
@@ -63,6 +64,8 @@ class Machine:
     stopping: trio.Event = field(default_factory=trio.Event)
     ended: trio.Event = field(default_factory=trio.Event)
     house: House | None = None
+    last_words: str | None = None
+    """What it said when it stopped by itself; asked for by setting it to nothing."""
 
 
 class Village:
@@ -78,12 +81,19 @@ class Village:
             for node in self.config.node
         }
 
-    async def start(self, name: str) -> None:
+    async def start(self, name: str, join: tuple[tuple[str, int], ...] = ()) -> None:
         machine = self.machines[name]
         machine.stopping, machine.ended = trio.Event(), trio.Event()
-        await self.nursery.start(self._run, name, machine)
+        await self.nursery.start(self._run, name, machine, join)
 
-    async def _run(self, name: str, machine: Machine, task_status: trio.TaskStatus[None]) -> None:
+    async def _run(
+        self,
+        name: str,
+        machine: Machine,
+        join: tuple[tuple[str, int], ...],
+        *,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
         chance = random.Random(self.random.random())
         env = Env(
             network=self.network,
@@ -98,8 +108,14 @@ class Village:
             data=Path("/virtual") / name,
         )
         with trio.CancelScope() as machine.scope:
-            machine.house = House(lay_foundation(self.config, name, env), env)
-            await machine.house.run(machine.stopping, task_status=task_status)
+            machine.house = House(lay_foundation(self.config, name, env, join), env)
+            try:
+                await machine.house.run(machine.stopping, task_status=task_status)
+            except* IdentityError as said:
+                if machine.last_words is None:
+                    raise
+                machine.last_words = repr(said.exceptions)
+                machine.house = None
         machine.ended.set()
 
     async def pull_the_plug(self, name: str) -> None:

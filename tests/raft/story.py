@@ -6,6 +6,7 @@ from random import Random
 from typing import Final
 
 from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.core import Core
 from raft.log import RaftLog
 from raft.messages import Message
@@ -94,7 +95,7 @@ class Council:
         return Core(
             config=self.config,
             replica=replica,
-            membership=Membership(frozenset(self.members)),
+            configs=Configs(Membership(frozenset(self.members))),
             log=log,
             hard_state=storage.hard_state,
             applied=0,

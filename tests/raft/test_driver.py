@@ -11,7 +11,7 @@ from raft.config import RaftConfig
 from raft.disk import DiskFailed
 from raft.driver import Driver
 from raft.messages import Heartbeat, Message
-from raft.model import ENTRY_HEADER_BYTES, Entry, EntryKind, Index, Persist, ReplicaId
+from raft.model import ENTRY_HEADER_BYTES, Entry, EntryKind, Index, Membership, Persist, ReplicaId
 from raft.ports import EntryTooLarge, NoLeader, ReadTimeout, StateAheadOfLog, TooBusy
 from raft.stable import LogStorage, MemoryLog
 from raft.state import Role
@@ -47,7 +47,7 @@ class House:
             r: Driver(
                 config=config,
                 replica=r,
-                voters=frozenset(self.machines),
+                membership=Membership(frozenset(self.machines)),
                 cluster=CLUSTER,
                 storage=storage,
                 transport=Wire(self, r),
@@ -208,11 +208,11 @@ async def test_leadership_is_handed_over_for_an_orderly_stop(
 ) -> None:
     leader = await house.leader()
     leader.propose(b"a")
-    assert await leader.step_down(timeout_s=1)
+    assert await leader.steering.step_down(timeout_s=1)
     assert leader.status().role is Role.FOLLOWER
     successor = await house.leader()
     assert successor is not leader
-    assert await leader.step_down(timeout_s=1)  # nothing left to do
+    assert await leader.steering.step_down(timeout_s=1)  # nothing left to do
 
 
 async def test_a_leader_that_falls_silent_is_replaced(
@@ -246,7 +246,7 @@ async def test_a_single_voter_reads_without_waiting(
     leader = await house.leader()
     await leader.wait_applied(1, timeout_s=1)
     assert await leader.read_index(timeout_s=0) == 1
-    assert not await leader.step_down(timeout_s=0.1)
+    assert not await leader.steering.step_down(timeout_s=0.1)
     nursery.cancel_scope.cancel()
 
 
@@ -310,7 +310,7 @@ def alone(
     return Driver(
         config=RaftConfig(heartbeat_ms=5, election_ms_min=20, election_ms_max=30, tick_ms=5),
         replica=1,
-        voters=frozenset({1}),
+        membership=Membership(frozenset({1})),
         cluster=CLUSTER,
         storage=storage,
         transport=Nowhere(),

@@ -2,7 +2,7 @@
 
 from raft.core import Core
 from raft.messages import Append, Heartbeat, TimeoutNow, VoteReply, VoteRequest
-from raft.model import NOBODY, HardState
+from raft.model import NOBODY, HardState, Membership
 from raft.state import Role
 from tests.raft.story import Council, entry, step
 
@@ -225,9 +225,16 @@ def test_an_answer_to_an_election_that_is_over_is_not_counted() -> None:
     assert core.state.votes == {1: True}
 
 
-def test_strangers_and_misdirected_messages_are_ignored() -> None:
+def test_the_removed_and_misdirected_messages_are_ignored() -> None:
     core = Council().cores[1]
+    core.state.configs.install(0, Membership(frozenset({1, 2, 3}), removed=frozenset({9})))
     core.step(ask(9, 1, 5), 0)
     core.step(ask(2, 3, 5), 0)
     core.step(Append(1, 2, 1, 5, 0, 0, 0, ()), 0)
     assert core.state.term == 0 and core.ready(0).send == ()
+
+
+def test_who_counts_in_a_configuration_that_we_do_not_have_yet_is_heard() -> None:
+    core = Council().cores[1]
+    core.step(ask(9, 1, 5), 0)
+    assert core.state.term == 5

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.core import Core
 from raft.log import RaftLog
 from raft.messages import Message
@@ -30,7 +31,7 @@ class SlowReplica:
         self.core = Core(
             config=RaftConfig(),
             replica=replica,
-            membership=Membership(voters),
+            configs=Configs(Membership(voters)),
             log=RaftLog(self.storage, last=0, term_runs=(), window_bytes_max=1 << 20),
             hard_state=self.storage.hard_state,
             applied=0,

@@ -119,9 +119,9 @@ def test_another_cluster_is_told_apart() -> None:
         decode(data, cluster=CLUSTER)
 
 
-def test_a_change_of_membership_is_refused_and_named() -> None:
+def test_a_membership_that_does_not_read_is_refused_and_named() -> None:
     message = Append(0, 1, 2, 3, 0, 0, 0, (Entry(1, 3, EntryKind.CONFIG, b""),))
-    with pytest.raises(UnsupportedEntry, match="entry kind 2"):
+    with pytest.raises(UnsupportedEntry, match="entry 1: a membership ends too early"):
         decode(encode(message, cluster=CLUSTER), cluster=CLUSTER)
 
 

@@ -4,16 +4,29 @@ import argparse
 import sys
 from collections import Counter
 
-from tests.simulation.run import SeedFailed, run_seed
+from tests.simulation.run import FAULTS, SeedFailed, run_seed
+from tests.simulation.whole.__main__ import main as whole_nodes
 
 
 def main() -> int:
     """Run seeds, print what happened; 1 when one failed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    tiers = argparse.ArgumentParser(add_help=False)
+    tiers.add_argument(
+        "--tier", choices=("a", "b"), default="a", help="cores on a heap, or whole nodes on Trio"
+    )
+    tier, others = tiers.parse_known_args()
+    if tier.tier == "b":
+        return whole_nodes(others)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation", description=__doc__, parents=[tiers]
+    )
     parser.add_argument("--seeds", type=int, default=50, help="how many seeds to run")
     parser.add_argument("--seconds", type=float, default=60, help="virtual seconds of faults each")
     parser.add_argument("--first-seed", type=int, default=1, help="number of the first seed")
     parser.add_argument("--seed", help="run this one seed only")
+    parser.add_argument(
+        "--always", action="append", default=[], choices=FAULTS, help="a fault every seed has"
+    )
     options = parser.parse_args()
     first = options.first_seed
     seeds = [options.seed] if options.seed else map(str, range(first, first + options.seeds))
@@ -23,7 +36,7 @@ def main() -> int:
     for seed in seeds:
         count += 1
         try:
-            report = run_seed(seed, options.seconds)
+            report = run_seed(seed, options.seconds, options.always)
         except SeedFailed as failure:
             failed += 1
             print(f"FAILED {failure}", flush=True)

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from raft.messages import AppendReply, Message, VoteReply
 from raft.model import Entry, EntryKind, HardState, Index, Persist, ReplicaId, Term
-from raft.quorum import majority
 from raft.stable import LogStorage
 from raft.state import Role, State
+from tests.simulation.memberships import Memberships, decides
 
 
 class Violation(AssertionError):
@@ -27,8 +27,10 @@ def require(holds: bool, what: str, *details: object) -> None:
 class Shadow:
     """What one replica's disk holds for certain: replayed from steps whose fsync returned."""
 
+    truth: Sequence[Entry]  # what was committed, in whose place snapshots stand
     hard_state: HardState = field(default_factory=HardState)
     terms: list[Term] = field(default_factory=list)
+    start: Index = 0  # up to here the disk has a state, and no entries
 
     def write(self, steps: Iterable[Persist]) -> None:
         """These steps are durable now."""
@@ -37,20 +39,32 @@ class Shadow:
                 self.hard_state = step.hard_state
             if step.truncate_from is not None:
                 del self.terms[step.truncate_from - 1 :]
+            if step.snapshot is not None:
+                self.start = step.snapshot.index
+                self.terms += [entry.term for entry in self.truth[len(self.terms) : self.start]]
             self.terms += [entry.term for entry in step.entries]
 
     def after(self, steps: Iterable[Persist]) -> "Shadow":
         """What it would hold, had these become durable too."""
-        other = Shadow(self.hard_state, list(self.terms))
+        other = Shadow(self.truth, self.hard_state, list(self.terms), self.start)
         other.write(steps)
         return other
+
+    def is_what_reads_back(self, storage: LogStorage) -> bool:
+        """Whether a log that was opened holds just this."""
+        found = (_start_of(storage), storage.hard_state, _terms_of(storage))
+        return found == (self.start, self.hard_state, self.terms[self.start :])
+
+
+def _start_of(storage: LogStorage) -> Index:
+    return 0 if storage.snapshot is None else storage.snapshot.index
 
 
 def _terms_of(storage: LogStorage) -> list[Term]:
     runs = [*storage.term_runs, (storage.last + 1, 0)]
     terms: list[Term] = []
     for (start, term), (following, _) in pairwise(runs):
-        terms += [term] * (following - start)
+        terms += [term] * (following - max(start, _start_of(storage) + 1))
     return terms
 
 
@@ -58,16 +72,22 @@ class Checker:
     """Sees everything that happens to all replicas of one run."""
 
     def __init__(self, voters: Sequence[ReplicaId]) -> None:
-        self._voters = tuple(voters)
-        self.shadows = {voter: Shadow() for voter in voters}
+        self.memberships = Memberships(voters)
+        self.applied: list[Entry] = []
+        self.shadows = {voter: Shadow(self.applied) for voter in voters}
         self._leaders: dict[Term, ReplicaId] = {}
         self._entries: dict[tuple[Index, Term], tuple[Term, EntryKind, bytes]] = {}
         self._votes: dict[tuple[ReplicaId, Term], ReplicaId] = {}
-        self.applied: list[Entry] = []
         self.applied_by = dict.fromkeys(voters, 0)
         self._commits = dict.fromkeys(voters, 0)
         self._terms = dict.fromkeys(voters, 0)
         self.proposed: set[bytes] = set()
+
+    def join(self, replica: ReplicaId) -> None:
+        """One more replica, of which nothing is known yet."""
+        self.shadows[replica] = Shadow(self.applied)
+        self.applied_by[replica] = self._commits[replica] = self._terms[replica] = 0
+        self.memberships.started([replica], {})
 
     # --- one replica, after an event ---
 
@@ -75,6 +95,7 @@ class Checker:
         """1, 3, 5, 6, 7: leaders, commits and cursors of the replica that just moved."""
         replica = state.replica
         require(state.term >= self._terms[replica], "6: term went back", replica)
+        self.memberships.check_active(state)
         self._terms[replica] = state.term
         if state.role is Role.LEADER and self._leaders.get(state.term) != replica:
             self._new_leader(state)
@@ -85,10 +106,24 @@ class Checker:
         log = state.log
         require(log.durable <= log.handed <= log.last, "7: cursors out of order", replica)
         require(state.applied <= state.commit <= log.last, "7: commit out of range", replica)
+        require(state.lacks_state or log.start <= state.applied, "7: too much forgotten", replica)
 
     def _new_leader(self, state: State) -> None:
         earlier = self._leaders.setdefault(state.term, state.replica)
         require(earlier == state.replica, "1: two leaders", state.term, earlier, state.replica)
+        granted = [
+            voter
+            for voter in self.shadows
+            if self._votes.get((voter, state.term)) == state.replica
+            or (voter == state.replica and self.shadows[voter].hard_state.vote == voter)
+        ]
+        require(
+            decides(self.memberships.active(state.replica), granted),
+            "10: elected by those who do not count",
+            state.replica,
+            state.term,
+            granted,
+        )
         if self.applied:
             last = self.applied[-1]
             require(
@@ -106,12 +141,12 @@ class Checker:
         require(term == state.term, "5: an older term's entry was committed by counting", index)
         holders = [
             voter
-            for voter in self._voters
+            for voter in self.shadows
             if len(self.shadows[voter].terms) >= index
             and self.shadows[voter].terms[index - 1] == term
         ]
         require(
-            len(holders) >= majority(len(self._voters)),
+            decides(self.memberships.active(state.replica), holders),
             "5: committed without a majority of disks",
             state.replica,
             index,
@@ -122,6 +157,7 @@ class Checker:
 
     def handed(self, state: State, step: Persist) -> None:
         """2: equal (index, term) means equal entry and equal predecessor, so an equal log."""
+        self.memberships.handed(state, step)
         for entry in step.entries:
             if entry.index > state.log.last or state.log.term(entry.index) != entry.term:
                 continue
@@ -169,6 +205,7 @@ class Checker:
                 require(known == entry, "4: different entries applied", replica, known, entry)
                 continue
             self.applied.append(entry)
+            self.memberships.applied(entry)
             if entry.kind is EntryKind.NORMAL:
                 # A repeated Propose may be applied twice here: ids inside payloads, which the
                 # state machine remembers, make that harmless one room further up.
@@ -187,13 +224,17 @@ class Checker:
 
         in_doubt: writes that were begun and never confirmed, in order.
         """
-        found = Shadow(storage.hard_state, _terms_of(storage))
         allowed = [self.shadows[replica]]
         for steps in in_doubt:
             allowed.append(allowed[-1].after(steps))
-        require(found in allowed, "36: the log does not read back", replica, found, allowed)
-        self.shadows[replica] = found
-        self._terms[replica] = found.hard_state.term
+        found = [shadow for shadow in allowed if shadow.is_what_reads_back(storage)]
+        known = (_start_of(storage), storage.hard_state, _terms_of(storage))
+        require(bool(found), "36: the log does not read back", replica, known, allowed)
+        self.shadows[replica] = found[0]
+        self.memberships.started([replica], {replica: list(storage.configs)})
+        if storage.snapshot is not None:
+            self.memberships.forgot(replica, storage.snapshot)
+        self._terms[replica] = storage.hard_state.term
         self._commits[replica] = 0
 
     def lost_memory(self, replica: ReplicaId, applied: Index) -> None:

@@ -11,6 +11,7 @@ from random import Random
 from typing import Final
 
 from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.core import Core
 from raft.disk import DiskFailed
 from raft.log import RaftLog
@@ -21,8 +22,9 @@ from raft.state import Role
 from tests.simulation.checkers import Checker, require
 from tests.simulation.disk import Crashed, SimDisk
 from tests.simulation.network import CLUSTER, US_PER_MS, Network
+from tests.simulation.snapshots import Snapshots
 
-SEGMENT_BYTES: Final = 64 * KIB  # small, so that runs rotate often
+SEGMENT_BYTES: Final = 32 * KIB  # small, so that runs rotate often
 DIRECTORY: Final = "wal"
 # How many applied entries a state machine may forget when its process ends.
 FORGET_MAX: Final = 40
@@ -67,10 +69,11 @@ class Cluster:
         self.now_us = 0
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._sequence = 0
-        self.replicas = tuple(range(1, size + 1))
+        self.replicas: tuple[ReplicaId, ...] = tuple(range(1, size + 1))
         self.checker = Checker(self.replicas)
         self.network = Network(self.stream("network"), self.faults)
         self._random = self.stream("cluster")
+        self.snapshots = Snapshots(self, self.stream("snapshots"))
         self.nodes = {r: Node(r, SimDisk(self.stream(f"disk {r}"))) for r in self.replicas}
         self._proposed = 0
         self.reads_confirmed = 0
@@ -97,7 +100,7 @@ class Cluster:
             action()
         self.now_us = until_us
 
-    def _for(self, node: Node, action: Callable[[], None]) -> Callable[[], None]:
+    def of_process(self, node: Node, action: Callable[[], None]) -> Callable[[], None]:
         """An event of one process: void once it has ended, delayed while it is paused."""
         boot = node.boot
 
@@ -119,31 +122,40 @@ class Cluster:
         node.boot += 1
         random = self.stream(f"boot {replica} {node.boot}")
         try:
-            storage = open_log(
-                node.disk,
-                DIRECTORY,
-                cluster=CLUSTER,
-                replica=replica,
-                random=random,
-                segment_bytes=SEGMENT_BYTES,
-            )
+            storage = self._open_log(node, random)
+            kept = self.snapshots.kept(replica, self.checker.applied_by[replica], FORGET_MAX)
+            self.checker.lost_memory(replica, kept)
+            step = self.snapshots.unheard(replica, kept, storage)
+            if step is not None:
+                self.faults["log told of its snapshot at start"] += 1
+                node.in_doubt = [[step]]
+                storage.write([step])
+                storage = self._open_log(node, random)
         except (Crashed, DiskFailed):
             node.disk.crash_next_sync = False
             self.faults["died while opening its log"] += 1
             return False
-        self.checker.restarted(replica, storage, node.in_doubt)
-        kept = self.checker.applied_by[replica]
-        if node.boot > 1:
-            kept = self._random.randint(max(kept - FORGET_MAX, 0), kept)
         require(kept <= storage.last, "applied entries that the log lost", replica, kept)
-        self.checker.lost_memory(replica, kept)
         node.storage, node.core = storage, self._core(node, storage, kept, random)
         node.queue.clear()
         node.readers.clear()
         node.writing, node.in_doubt = [], []
         node.is_up, node.is_hung, node.paused_until_us = True, False, 0
-        self.at(0, self._for(node, lambda: self._tick(node)))
+        self.at(0, self.of_process(node, lambda: self._tick(node)))
         return True
+
+    def _open_log(self, node: Node, random: Random) -> DurableLog:
+        storage = open_log(
+            node.disk,
+            DIRECTORY,
+            cluster=CLUSTER,
+            replica=node.replica,
+            random=random,
+            segment_bytes=SEGMENT_BYTES,
+        )
+        self.checker.restarted(node.replica, storage, node.in_doubt)
+        node.in_doubt = []
+        return storage
 
     def _core(self, node: Node, storage: DurableLog, applied: Index, random: Random) -> Core:
         log = RaftLog(
@@ -151,17 +163,39 @@ class Cluster:
             last=storage.last,
             term_runs=storage.term_runs,
             window_bytes_max=self.config.window_bytes_max,
+            start=0 if storage.snapshot is None else storage.snapshot.index,
         )
         return Core(
             config=self.config,
             replica=node.replica,
-            membership=Membership(frozenset(self.replicas)),
+            configs=self._configs(node, storage),
             log=log,
             hard_state=storage.hard_state,
             applied=applied,
             random=random,
             now_ms=node.now_ms(self.now_us),
         )
+
+    def _configs(self, node: Node, storage: DurableLog) -> Configs:
+        if storage.snapshot is None:
+            return Configs(self._base(node), entries=storage.configs)
+        base = storage.snapshot
+        return Configs(base.membership, base_index=base.index, entries=storage.configs)
+
+    def _base(self, node: Node) -> Membership:
+        """What a replica knows before its log says anything: a joiner, nothing at all."""
+        founding = self.checker.memberships.founding
+        return founding if node.replica in founding.voters else Membership(frozenset())
+
+    def join(self) -> ReplicaId:
+        """One more machine, with an empty disk and an id nobody has had."""
+        replica = len(self.replicas) + 1
+        self.replicas += (replica,)
+        self.checker.join(replica)
+        self.nodes[replica] = Node(replica, SimDisk(self.stream(f"disk {replica}")))
+        self.nodes[replica].clock_at_us = self.now_us
+        self.boot(replica)
+        return replica
 
     def stop(self, replica: ReplicaId, *, power: bool) -> None:
         """Kill a process, perhaps in the middle of a write; or cut its machine's power."""
@@ -186,7 +220,7 @@ class Cluster:
         assert node.core is not None
         node.core.tick(node.now_ms(self.now_us))
         self.turn(node)
-        self.at(self.config.tick_ms * US_PER_MS, self._for(node, lambda: self._tick(node)))
+        self.at(self.config.tick_ms * US_PER_MS, self.of_process(node, lambda: self._tick(node)))
 
     def _arrive(self, node: Node, data: bytes) -> None:
         assert node.core is not None
@@ -208,12 +242,14 @@ class Cluster:
         entries = core.take_committed()
         if entries:
             self.checker.apply(node.replica, entries)
-            self.at(1, self._for(node, lambda: self.turn(node)))
+            self.snapshots.applied(node.replica, entries)
+            self.at(1, self.of_process(node, lambda: self.turn(node)))
         if ready.reads is not None:
             while node.readers and node.readers[0][0] <= ready.reads.ticket:
                 _, floor = node.readers.popleft()
                 self.checker.confirmed(node.replica, floor, ready.reads.index)
                 self.reads_confirmed += 1
+        self.snapshots.look(node)
         self.checker.after_event(core.state)
 
     def _send(self, core: Core, ready: Ready) -> None:
@@ -227,7 +263,7 @@ class Cluster:
         def happen() -> None:
             # Whoever runs at that moment gets it: the network does not know of restarts.
             if node.is_up:
-                self._for(node, lambda: self._arrive(node, data))()
+                self.of_process(node, lambda: self._arrive(node, data))()
 
         return happen
 
@@ -237,11 +273,11 @@ class Cluster:
         node.writing = list(node.queue)
         node.queue.clear()
         delay_us = self._random.randint(200, node.sync_us_max)
-        self.at(delay_us, self._for(node, lambda: self._finish_write(node)))
+        self.at(delay_us, self.of_process(node, lambda: self._finish_write(node)))
 
     def _finish_write(self, node: Node) -> None:
         if node.is_hung:
-            self.at(50 * US_PER_MS, self._for(node, lambda: self._finish_write(node)))
+            self.at(50 * US_PER_MS, self.of_process(node, lambda: self._finish_write(node)))
             return
         steps = node.writing
         if not self._write(node):
@@ -317,8 +353,9 @@ class Cluster:
             self.turn(leader)
 
     def has_payload_everywhere(self, payload: bytes) -> bool:
-        """Whether this write was applied by all replicas."""
+        """Whether this write was applied by all members."""
+        members = self.checker.memberships.committed.everyone
         for entry in reversed(self.checker.applied):
             if entry.payload == payload:
-                return all(n >= entry.index for n in self.checker.applied_by.values())
+                return all(self.checker.applied_by[r] >= entry.index for r in members)
         return False

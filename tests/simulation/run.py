@@ -6,6 +6,7 @@ states that only long quiet runs reach. Limits are drawn too, small ones more of
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from time import perf_counter
@@ -15,6 +16,7 @@ from raft.config import RaftConfig
 from raft.model import KIB, ReplicaId
 from tests.simulation.checkers import Violation
 from tests.simulation.cluster import Cluster
+from tests.simulation.memberships import Reformer
 from tests.simulation.network import US_PER_MS, Weather
 
 US_PER_S: Final = 1_000_000
@@ -41,6 +43,9 @@ FAULTS: Final = (
     "handover",
     "false alarm",
     "died opening",
+    "reform",
+    "compact",
+    "rows lost",
 )
 
 
@@ -71,6 +76,8 @@ def draw_config(random: Random) -> RaftConfig:
         inflight_bytes_max=random.choice([200, 4 * KIB, 64 * KIB]),
         window_bytes_max=random.choice([1, 2 * KIB, 64 * KIB]),
         apply_entries_max=random.choice([1, 3, 64]),
+        trailing_bytes=random.choice([1, 20 * KIB, 100 * KIB]),
+        held_bytes_max=random.choice([100 * KIB, 400 * KIB]),
         uncommitted_bytes_max=16 * KIB,
         entry_bytes_max=4 * KIB,
         transfer_lag_max=random.choice([1, 10, 1000]),
@@ -80,11 +87,11 @@ def draw_config(random: Random) -> RaftConfig:
 class Nemesis:
     """Draws faults and lets them happen, then mends them."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, always: Sequence[str] = ()) -> None:
         self._cluster = cluster
         self._random = random = cluster.stream("nemesis")
-        self.enabled = [fault for fault in FAULTS if random.random() < 0.4]
-        if "reorder" in self.enabled and random.random() < 0.7:
+        self.enabled = [f for f in FAULTS if random.random() < 0.4 or f in always]
+        if "reorder" in self.enabled and (always or random.random() < 0.7):
             self.enabled.remove("reorder")  # dear: every message out of order is sent again
         self._pause_us_max = random.choice([400, 1500, 6000]) * US_PER_MS
         on = self.enabled
@@ -95,6 +102,9 @@ class Nemesis:
             damage=0.02 if "damage" in on else 0.0,
             in_order="reorder" not in on,
         )
+        if "reform" in on:
+            on += ["reform", "reform"]  # one change needs the one before: learner, then voter
+        self._reformer = Reformer(cluster, cluster.stream("reformer"))
         self._acts = [f for f in on if hasattr(self, f"_{f.replace(' ', '_')}")]
 
     def start(self) -> None:
@@ -217,6 +227,19 @@ class Nemesis:
     def _handover(self) -> None:
         self._cluster.hand_over(self._anyone())
 
+    def _compact(self) -> None:
+        for node in self._cluster.nodes.values():
+            if node.core is not None and self._random.random() < 0.6:
+                self._cluster.snapshots.checkpoint(node)
+
+    def _rows_lost(self) -> None:
+        replica = self._anyone()
+        if self._cluster.snapshots.lose(replica):
+            self._stop(replica, power=False, fault="rows lost")
+
+    def _reform(self) -> None:
+        self._reformer.act()
+
     def _false_alarm(self) -> None:
         leader = self._cluster.leader()
         node = self._cluster.nodes[self._anyone()]
@@ -263,13 +286,16 @@ class Clients:
         self._cluster.at(self._random.randint(500, self._pause_us_max), self._act)
 
 
-def run_seed(seed: str, seconds: float) -> Report:
-    """Faults for so many virtual seconds, then healing; raises SeedFailed with a way back."""
+def run_seed(seed: str, seconds: float, always: Sequence[str] = ()) -> Report:
+    """Faults for so many virtual seconds, then healing; raises SeedFailed with a way back.
+
+    `always` names faults that are on whatever the seed draws.
+    """
     random = Random(f"{seed}/shape")
     size = random.choice([1, 3, 3, 3, 5])
     started = perf_counter()
     cluster = Cluster(seed, size=size, config=draw_config(random))
-    nemesis = Nemesis(cluster)
+    nemesis = Nemesis(cluster, always)
     enabled = ", ".join(nemesis.enabled) or "none"
     try:
         Clients(cluster).start()
@@ -282,6 +308,7 @@ def run_seed(seed: str, seconds: float) -> Report:
             f"seed {seed} at {cluster.now_us / US_PER_S:.3f} virtual seconds, {size} replicas, "
             f"faults {enabled}: {type(error).__name__} {error}\nto see it again: "
             f"python -m tests.simulation --seed {shlex.quote(seed)} --seconds {seconds:g}"
+            + "".join(f" --always {shlex.quote(fault)}" for fault in always)
         ) from error
     return Report(
         seed=seed,
@@ -296,12 +323,13 @@ def run_seed(seed: str, seconds: float) -> Report:
 
 
 def _expect_life(cluster: Cluster) -> None:
-    """A leader is found and a write of now is applied by everybody, soon."""
+    """A leader is found, a write of now is applied by all members, no change is left half done."""
     deadline = cluster.now_us + HEAL_US_MAX
     waiting: list[bytes] = []
     while cluster.now_us < deadline:
         cluster.run_until(cluster.now_us + 100 * US_PER_MS)
-        if any(cluster.has_payload_everywhere(payload) for payload in waiting):
+        is_alive = any(cluster.has_payload_everywhere(payload) for payload in waiting)
+        if is_alive and not cluster.checker.memberships.committed.outgoing:
             return
         leader = cluster.leader()
         if leader is not None and (payload := cluster.propose(leader.replica, 10)):
@@ -311,4 +339,6 @@ def _expect_life(cluster: Cluster) -> None:
         for n in cluster.nodes.values()
         if n.core is not None and (s := n.core.state)
     ]
+    if cluster.checker.memberships.committed.outgoing:
+        raise Violation(f"34: a joint change that nobody ended: {views}")
     raise Violation(f"34: no write went through after healing: {views}")

@@ -17,7 +17,7 @@ from raft.wal import Wal
 from tests.simulation.disk import SimFile
 from tests.simulation.run import SeedFailed, run_seed
 
-SEEDS_MAX = 25
+SEEDS_MAX = 60
 SECONDS = 12.0
 
 
@@ -136,7 +136,7 @@ def test_a_log_that_forgets_to_truncate(monkeypatch: pytest.MonkeyPatch) -> None
     real = Wal.write
 
     def write(self: Wal, steps: Sequence[Persist]) -> None:
-        real(self, [Persist(s.number, s.hard_state, None, s.entries) for s in steps])
+        real(self, [Persist(s.number, s.hard_state, None, s.entries, s.snapshot) for s in steps])
 
     monkeypatch.setattr(Wal, "write", write)
     finds("")

@@ -1,0 +1,1 @@
+"""Mail clients and the judges of what they saw, for simulated and for real clusters."""

@@ -1,0 +1,211 @@
+"""Faults for whole nodes: which kinds are on at all is drawn per seed, then they come and go.
+
+Constant crashes would hide what only long quiet runs reach (swarm testing). A fault of the network
+or of a disk mends itself after a while; a node that is down is started again.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Final
+
+import trio
+
+from tests.simulation.whole.machine import SYNC_S_MAX, Machine
+from tests.simulation.whole.network import SimNetwork, Weather
+from tests.simulation.whole.trace import Trace
+
+WEATHER: Final[tuple[str, ...]] = ("loss", "repeat", "late", "fragment")
+ACTS: Final[tuple[str, ...]] = (
+    "split",
+    "one way",
+    "isolate leader",
+    "slow link",
+    "reset",
+    "kill",
+    "kill leader",
+    "power",
+    "power all",
+    "stop",
+    "fsync fails",
+    "slow disk",
+    "hung disk",
+    "clock jump",
+)
+MEND_S_MAX: Final = 4.0
+BOOT_S_MAX: Final = 3.0
+
+
+class Nemesis:
+    """Draws faults until told to heal."""
+
+    def __init__(
+        self,
+        machines: Sequence[Machine],
+        network: SimNetwork,
+        chance: Random,
+        trace: Trace,
+        boot: Callable[[Machine], None],
+    ) -> None:
+        self._machines, self._network = machines, network
+        self._chance, self._trace, self._boot = chance, trace, boot
+        self.enabled = [fault for fault in (*WEATHER, *ACTS) if chance.random() < 0.4]
+        self._pause_s_max = chance.choice([2.0, 5.0, 12.0])
+        self._healed = False
+
+    def _weather(self) -> Weather:
+        on, chance = self.enabled, self._chance
+        return Weather(
+            loss=chance.choice([0.002, 0.02, 0.1]) if "loss" in on else 0.0,
+            repeat=0.1 if "repeat" in on else 0.0,
+            late=chance.choice([0.01, 0.1]) if "late" in on else 0.0,
+            fragment=chance.choice([0.05, 0.2]) if "fragment" in on else 0.0,
+            delay_s=chance.choice([0.0003, 0.002, 0.01]),
+        )
+
+    async def run(self) -> None:
+        """One fault after another, until cancelled."""
+        self._network.weather = self._weather()
+        for fault in [one for one in WEATHER if one in self.enabled]:
+            self._trace.faults[f"weather: {fault}"] += 1
+        acts = [fault for fault in ACTS if fault in self.enabled]
+        while True:
+            await trio.sleep(self._chance.uniform(0.05, self._pause_s_max))
+            if acts:
+                fault = self._chance.choice(acts)
+                getattr(self, "_" + fault.replace(" ", "_"))()
+
+    async def keep_running(self) -> None:
+        """Whatever is down is started again after a while, healed or not."""
+        async with trio.open_nursery() as nursery:
+            for machine in self._machines:
+                nursery.start_soon(self._revive, machine)
+
+    async def _revive(self, machine: Machine) -> None:
+        while True:
+            await machine.ended.wait()
+            await trio.sleep(0.01 if self._healed else self._chance.uniform(0.01, BOOT_S_MAX))
+            self._network.dark.discard(machine.host)
+            self._boot(machine)
+
+    def heal(self) -> None:
+        """All faults are over; `run` must have been cancelled."""
+        self._healed = True
+        network = self._network
+        network.weather = Weather()
+        network.cut.clear()
+        network.slow.clear()
+        for machine in self._machines:
+            machine.disk.fail_next_sync = machine.is_hung = False
+            machine.sync_s_max = SYNC_S_MAX
+        self._trace("healed")
+
+    # --- the faults ---
+
+    def _later(self, mend: Callable[[], None]) -> None:
+        self._network.clock.call_later(self._chance.uniform(0.1, MEND_S_MAX), mend)
+
+    def _up(self) -> list[Machine]:
+        return [machine for machine in self._machines if machine.is_up]
+
+    def _leader(self) -> Machine | None:
+        for machine in self._up():
+            if machine.house is not None and machine.house.status_row().role == "leader":
+                return machine
+        return None
+
+    def _part(self, one: Sequence[Machine], *, both_ways: bool, fault: str) -> None:
+        cut = {(a.host, b.host) for a in one for b in self._machines if b not in one}
+        if both_ways:
+            cut |= {(b, a) for a, b in cut}
+        self._network.cut |= cut
+        self._trace.fault(fault, *(machine.name for machine in one))
+        self._later(lambda: self._network.cut.difference_update(cut))
+
+    def _some(self) -> list[Machine]:
+        return self._chance.sample(self._machines, self._chance.randint(1, len(self._machines) - 1))
+
+    def _split(self) -> None:
+        self._part(self._some(), both_ways=True, fault="split")
+
+    def _one_way(self) -> None:
+        self._part(self._some(), both_ways=False, fault="one way")
+
+    def _isolate_leader(self) -> None:
+        leader = self._leader()
+        if leader is not None:
+            self._part([leader], both_ways=self._chance.random() < 0.6, fault="isolate leader")
+
+    def _slow_link(self) -> None:
+        one, other = self._chance.sample(self._machines, 2)
+        link = (one.host, other.host)
+        self._network.slow[link] = self._chance.choice([0.02, 0.1, 0.6])
+        self._trace.fault("slow link", one.name, other.name)
+
+        def mend() -> None:
+            self._network.slow.pop(link, None)
+
+        self._later(mend)
+
+    def _reset(self) -> None:
+        machine = self._chance.choice(self._machines)
+        if machine.process is not None:
+            for stream in list(machine.process.streams):
+                if self._chance.random() < 0.5:
+                    stream.break_off()
+                    stream.peer.break_off()
+            self._trace.fault("reset", machine.name)
+
+    def _kill(self) -> None:
+        self._end(self._up(), power=False)
+
+    def _kill_leader(self) -> None:
+        leader = self._leader()
+        if leader is not None:
+            leader.kill(power=self._chance.random() < 0.3)
+
+    def _power(self) -> None:
+        self._end(self._up(), power=True)
+
+    def _power_all(self) -> None:
+        for machine in self._up():
+            machine.kill(power=True)
+
+    def _end(self, candidates: list[Machine], *, power: bool) -> None:
+        if candidates:
+            self._chance.choice(candidates).kill(power=power)
+
+    def _stop(self) -> None:
+        machine = self._chance.choice(self._machines)
+        if machine.is_up and machine.house is not None:
+            self._trace.fault("orderly stop", machine.name)
+            machine.stopping.set()
+
+    def _fsync_fails(self) -> None:
+        machine = self._chance.choice(self._machines)
+        machine.disk.fail_next_sync = True
+        self._trace.fault("fsync fails", machine.name)
+
+    def _slow_disk(self) -> None:
+        machine = self._chance.choice(self._machines)
+        machine.sync_s_max = self._chance.choice([0.02, 0.1, 0.5])
+        self._trace.fault("slow disk", machine.name)
+
+        def mend() -> None:
+            machine.sync_s_max = SYNC_S_MAX
+
+        self._later(mend)
+
+    def _hung_disk(self) -> None:
+        machine = self._chance.choice(self._machines)
+        machine.is_hung = True
+        self._trace.fault("hung disk", machine.name)
+
+        def mend() -> None:
+            machine.is_hung = False
+
+        self._later(mend)
+
+    def _clock_jump(self) -> None:
+        machine = self._chance.choice(self._machines)
+        machine.wall.ahead_ms += self._chance.choice([-3_600_000, -500, 500, 3_600_000])
+        self._trace.fault("clock jump", machine.name, machine.wall.ahead_ms)

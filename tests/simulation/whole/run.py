@@ -1,0 +1,328 @@
+"""One seed of tier B: whole nodes, clients at their doors, faults; then healing and what follows.
+
+make the cluster -> clients work, faults happen -> heal: all nodes ready, a write accepted
+everywhere within HEAL_S -> the clients' histories and the nodes' states are judged
+"""
+
+import logging
+import random
+import shlex
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import Any, Final, TextIO
+from unittest import mock
+
+import structlog
+import trio
+from cryptography.exceptions import InvalidKey
+
+from node import config, foundation, passwords
+from raft import open_log
+from storage import keys
+from storage.accounts import list_accounts
+from storage.blobs import BlobDamaged
+from storage.dump import state_hash
+from storage.ids import BLOB_ID_BYTES, BlobId, blob_id
+from storage.mail.recount import recount
+from storage.opening import State
+from storage.values import unpack_u64
+from tests.simulation.mail.clients import Lmtp
+from tests.simulation.mail.history import Census, History, Listing, Span, compare
+from tests.simulation.mail.workload import (
+    ACCOUNTS,
+    REGISTERS,
+    Client,
+    holdings,
+    make_registers,
+)
+from tests.simulation.whole import scheduling
+from tests.simulation.whole.clock import SimClock
+from tests.simulation.whole.machine import Machine
+from tests.simulation.whole.nemesis import Nemesis
+from tests.simulation.whole.network import Process, SimNetwork
+from tests.simulation.whole.trace import Trace
+from tests.simulation.whole.tripwires import tripwires
+
+# After everything is healed, all nodes are ready and agree within this (invariant 34).
+HEAL_S: Final = 30.0
+START_S: Final = 30.0
+SEGMENT_BYTES: Final = 256 * 1024  # small, so that logs rotate
+CLIENT_HOST: Final = "10.1.0.1"
+# Events of the house's log that are bugs of ours wherever they come from.
+BUGS: Final = frozenset({"connection failed"})
+
+
+class SeedFailed(AssertionError):
+    """A seed found something; says how to see it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one seed did."""
+
+    seed: str
+    size: int
+    seconds: float
+    cpu_s: float
+    lines: int
+    digest: str
+    faults: Counter[str]
+    counts: Counter[str]
+
+
+class QuickHash:
+    """Stands in for Argon2id: 50 ms of a real core for each password are no part of this."""
+
+    def __init__(self, *, salt: bytes, **costs: int) -> None:
+        self._salt = salt
+
+    def derive_phc_encoded(self, password: bytes) -> str:
+        return f"$quick${self._salt.hex()}${password.hex()}"
+
+    @staticmethod
+    def verify_phc_encoded(password: bytes, phc: str) -> None:
+        if phc.rpartition("$")[2] != password.hex():
+            raise InvalidKey
+
+
+@contextmanager
+def _stand_ins(trace: Trace, bugs: list[str]) -> Iterator[None]:
+    """Cheap hashes, small log segments, and the house's log lines in the trace."""
+
+    def keep(logger: object, method: str, event: structlog.typing.EventDict) -> Any:
+        words = [f"{key}={event[key]}" for key in sorted(event) if key not in ("exc_info", "event")]
+        trace("log", method, event["event"], *words)
+        if event["event"] in BUGS or method in ("critical", "exception"):
+            told = structlog.processors.format_exc_info(None, "", event)
+            bugs.append(str(told.get("exception", told)))
+        raise structlog.DropEvent
+
+    class IntoTrace(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            trace("log", record.levelname.lower(), record.getMessage())
+            if record.levelno >= logging.ERROR:
+                bugs.append(logging.Formatter().format(record))
+
+    configured, handler, root = structlog.get_config(), IntoTrace(), logging.getLogger()
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, keep])
+    handlers, root.handlers[:] = list(root.handlers), [handler]
+    small = partial(open_log, segment_bytes=SEGMENT_BYTES)
+    try:
+        with (
+            mock.patch.object(foundation, "open_log", small),
+            mock.patch.object(passwords, "Argon2id", QuickHash),
+            mock.patch.object(passwords, "acceptable", lambda phc: phc.startswith("$quick$")),
+        ):
+            yield
+    finally:
+        root.handlers[:] = handlers
+        structlog.configure(**configured)
+
+
+@dataclass
+class Village:
+    """The machines of one run, their network, and the clients' way in. Implements World."""
+
+    machines: Sequence[Machine]
+    network: SimNetwork
+    nursery: trio.Nursery
+    names: Sequence[str] = field(init=False)
+    _clients: Process = field(default_factory=lambda: Process(CLIENT_HOST, 1))
+
+    def __post_init__(self) -> None:
+        self.names = [machine.name for machine in self.machines]
+
+    def boot(self, machine: Machine) -> None:
+        machine.start(self.nursery)
+
+    async def dial(self, name: str, door: str) -> trio.abc.Stream:
+        member = self.machines[0].config.member(name)
+        ours = self.network.lend(self._clients)
+        return await ours.dial_tcp(member.host, member.ports()[door])
+
+    async def ready(self) -> None:
+        for machine in self.machines:
+            await machine.wait_ready()
+
+
+def _config(directory: Path, size: int) -> config.Config:
+    lines = ['[cluster]\nname = "simulated"\nsecret-file = "cluster.key"\n']
+    for number in range(1, size + 1):
+        lines.append(
+            f'[[node]]\nname = "n{number}"\nhost = "10.0.0.{number}"\n'
+            "peer = 1000\nhttp = 80\nimap = 143\nlmtp = 24\n"
+        )
+    for address, password in [*ACCOUNTS.items(), REGISTERS]:
+        lines.append(f'[[bootstrap.account]]\naddress = "{address}"\npassword = "{password}"\n')
+    parsed = config.parse("\n".join(lines), directory / "cluster.toml")
+    parsed.secret_path.write_text("the same secret in every simulation\n")
+    parsed.secret_path.chmod(0o600)
+    return parsed
+
+
+class Run:
+    """One seed."""
+
+    def __init__(self, seed: str, seconds: float, directory: Path, out: TextIO | None) -> None:
+        self.seed, self.seconds = seed, seconds
+        self.clock = SimClock()
+        self.trace = Trace(self.clock.current_time, out)
+        self.history = History()
+        self.bugs: list[str] = []
+        shape = random.Random(f"{seed}/shape")
+        self.size = shape.choice([3, 3, 3, 5])
+        self._clients, self._pause_s = shape.choice([2, 3, 5]), shape.choice([0.4, 1.2, 4.0])
+        self.network = SimNetwork(self.clock, random.Random(f"{seed}/network"), self.trace)
+        parsed = _config(directory, self.size)
+        self.machines = [
+            Machine(node.name, parsed, self.network, self.clock, self.trace, seed)
+            for node in parsed.node
+        ]
+        self.nemesis: Nemesis
+
+    async def main(self) -> None:
+        async with trio.open_nursery() as nursery:
+            village = Village(self.machines, self.network, nursery)
+            self.nemesis = Nemesis(
+                self.machines,
+                self.network,
+                random.Random(f"{self.seed}/nemesis"),
+                self.trace,
+                village.boot,
+            )
+            for machine in self.machines:
+                village.boot(machine)
+            with trio.fail_after(START_S):
+                await village.ready()
+                await make_registers(self._client(village, 0))
+            nursery.start_soon(self.nemesis.keep_running)
+            await self._trouble(village)
+            self.nemesis.heal()
+            with trio.fail_after(HEAL_S):
+                await self._converge(village)
+            self._judge_states()
+            nursery.cancel_scope.cancel()
+        self.bugs += self.history.wrong()
+
+    def _client(self, village: Village, number: int) -> Client:
+        return Client(
+            village,
+            self.history,
+            random.Random(f"{self.seed}/client/{number}"),
+            self._pause_s,
+            self.trace,
+            number,
+        )
+
+    async def _trouble(self, village: Village) -> None:
+        with trio.move_on_after(self.seconds):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.nemesis.run)
+                for number in range(1, self._clients + 1):
+                    nursery.start_soon(self._client(village, number).run)
+
+    async def _converge(self, village: Village) -> None:
+        """34: everybody ready, a new write accepted at each node, and all have applied it all."""
+        await village.ready()
+        for number, machine in enumerate(self.machines):
+            token, client = f"healed-{number}", self._client(village, 100 + number)
+            door = Lmtp(await village.dial(machine.name, "lmtp"))
+            await door.greet()
+            await client.deliver(door, sorted(ACCOUNTS)[0], token)
+            await door.close()
+        while len({m.state.applier.index for m in self.machines if m.state is not None}) != 1:
+            await trio.sleep(0.05)
+        held = {}
+        for machine in self.machines:
+            began = trio.current_time()
+            held[machine.name] = await holdings(village, machine.name)
+            span = Span(began, trio.current_time())
+            for place, (validity, rows) in held[machine.name].items():
+                self.history.listings.append(Listing(place, machine.name, span, validity, rows))
+            self._whole_accounts(machine.name, span, held[machine.name])
+        self.bugs += compare(held)
+
+    def _whole_accounts(self, node: str, span: Span, held: dict[Any, Any]) -> None:
+        """13, 17-19: at rest both mailboxes together are the account."""
+        for account in sorted({account for account, _ in held}):
+            tokens = [r.token for (a, _), (_, rows) in held.items() if a == account for r in rows]
+            self.history.censuses.append(Census(account, node, span, "", tuple(tokens)))
+
+    def _judge_states(self) -> None:
+        """12, 24-26: equal chains and rows; everything derived as a recount has it; and every
+        blob has its bytes."""
+        states = {m.name: m.state for m in self.machines if m.state is not None}
+        seen = {
+            name: (s.applier.index, s.applier.chain.hex(), state_hash(s.engine).hex())
+            for name, s in states.items()
+        }
+        self.trace("states", sorted(seen.items()))
+        if len(set(seen.values())) != 1:
+            self.bugs.append(f"12: states differ: {seen}")
+        for name, state in states.items():
+            for account, _ in list_accounts(state.engine):
+                self.bugs += [f"24: {name}: {w}" for w in recount(state.engine, account)]
+            self.bugs += [f"26: {name}: {w}" for w in damaged_blobs(state)]
+
+
+def damaged_blobs(state: State) -> list[str]:
+    """Whole blobs whose bytes do not have the hash that names them."""
+    wrong = []
+    for key, size in state.engine.scan(*keys.blobs_range(b"B")):
+        blob = BlobId(key[-BLOB_ID_BYTES:])
+        try:
+            data = state.blobs.read(blob, 0, unpack_u64(size))
+        except BlobDamaged as error:
+            wrong.append(str(error))
+        else:
+            if blob_id(data) != blob:
+                wrong.append(f"{blob.hex()} has other bytes")
+    return wrong
+
+
+def run_seed(seed: str, seconds: float, out: TextIO | None = None) -> Report:
+    """Raises SeedFailed with a way back; `out` gets every line of the trace."""
+    started = process_time()
+    with tempfile.TemporaryDirectory(prefix="trireme-sim-") as directory:
+        run = Run(seed, seconds, Path(directory), out)
+        try:
+            with _stand_ins(run.trace, run.bugs), tripwires():
+                scheduling.run(run.main, seed=seed, clock=run.clock)
+            if run.bugs:
+                raise AssertionError("\n".join(run.bugs[:20]))
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            enabled = ", ".join(run.nemesis.enabled) if hasattr(run, "nemesis") else "none yet"
+            tail = "\n".join(line[:300] for line in run.trace.tail)
+            path = Path(tempfile.gettempdir()) / f"trireme-sim-{seed[:40].replace('/', '-')}.trace"
+            path.write_text(tail)
+            raise SeedFailed(
+                f"seed {seed} at {run.clock.current_time():.3f} virtual seconds, {run.size} nodes, "
+                f"faults {enabled}: {_said(error)}\nthe end of its trace: {path}\nto see it again: "
+                f"python -m tests.simulation --tier b --seed {shlex.quote(seed)} "
+                f"--seconds {seconds:g}"
+            ) from error
+    return Report(
+        seed=seed,
+        size=run.size,
+        seconds=run.clock.current_time(),
+        cpu_s=process_time() - started,
+        lines=run.trace.lines,
+        digest=run.trace.digest(),
+        faults=run.trace.faults,
+        counts=run.history.counts,
+    )
+
+
+def _said(error: BaseException) -> str:
+    """The innermost errors of a group, one a line."""
+    if isinstance(error, BaseExceptionGroup):
+        return "\n".join(_said(inner) for inner in error.exceptions)
+    return f"{type(error).__name__}: {error}"[:2000]

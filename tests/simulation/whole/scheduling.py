@@ -1,0 +1,95 @@
+"""The only file that touches Trio's private parts: a scheduler that a seed decides, and no epoll.
+
+Trio 0.35 runs each batch of ready tasks in an order of its own chance. With its switch for
+Hypothesis on, a batch is sorted by the order in which tasks were made and then shuffled by one
+`random.Random`; seeded, that is exploration of schedules that can be replayed. `verify` says
+at the start whether the parts are where this file believes them, so a new Trio cannot quietly take
+determinism away.
+"""
+
+import gc
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import trio
+from trio._core import _run
+
+R = TypeVar("R")
+
+TRIO: Final = "0.35."
+SWITCH: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
+# So many turns of the loop without time going on are a livelock, not work.
+TURNS_MAX: Final = 200_000
+
+
+class SchedulerUnknown(RuntimeError):
+    """This Trio is not the one whose scheduler we know."""
+
+
+def verify() -> None:
+    """Raise SchedulerUnknown unless the private parts are as this file needs them."""
+    if not trio.__version__.startswith(TRIO):
+        raise SchedulerUnknown(f"trio {trio.__version__}: the simulation was made for {TRIO}x")
+    if not isinstance(getattr(_run, SWITCH, None), bool) or not isinstance(_run._r, random.Random):
+        raise SchedulerUnknown("trio's scheduler switches have changed")
+
+
+class Stuck(RuntimeError):
+    """Tasks run in circles, or all wait for what never comes."""
+
+
+class _NoFiles:
+    """Trio's I/O manager, asked only while callbacks from outside wait: nothing else has a file."""
+
+    def __init__(self, runner: Any, clock: trio.abc.Clock, stuck: Callable[[], None]) -> None:
+        self._runner, self._clock, self._inner = runner, clock, runner.io_manager
+        self._stuck = stuck
+        self._turns, self._at = 0, -1.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def get_events(self, timeout: float) -> Any:
+        now = self._clock.current_time()
+        self._turns = self._turns + 1 if now == self._at else 0
+        self._at = now
+        if self._turns > TURNS_MAX:
+            self._stuck()
+            self._turns = 0
+        if self._runner.entry_queue.size():
+            return self._inner.get_events(min(timeout, 0.01))
+        return []
+
+
+@contextmanager
+def _seeded(seed: str) -> Iterator[None]:
+    verify()
+    before, switch, gc_was_on = _run._r.getstate(), getattr(_run, SWITCH), gc.isenabled()
+    setattr(_run, SWITCH, True)
+    _run._r.seed(seed)
+    # A collection at some moment would close what is garbage at that moment.
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if gc_was_on:
+            gc.enable()
+        setattr(_run, SWITCH, switch)
+        _run._r.setstate(before)
+
+
+def run(main: Callable[[], Awaitable[R]], *, seed: str, clock: trio.abc.Clock) -> R:
+    """trio.run with a schedule that follows from the seed alone."""
+
+    async def without_files() -> R:
+        runner = _run.GLOBAL_RUN_CONTEXT.runner
+        with trio.CancelScope() as scope:
+            runner.io_manager = _NoFiles(runner, clock, scope.cancel)  # type: ignore[assignment]
+            return await main()
+        raise Stuck(f"no progress at {clock.current_time():.6f} virtual seconds")
+
+    with _seeded(seed):
+        return trio.run(without_files, clock=clock)
