@@ -177,7 +177,12 @@ def _identify(
     mark = read_mark(env.disk, env.data)
     joined_as = read_replica(env.disk, env.data)
     if mark is not None and not log_is_new:
-        return mark, joined_as or replica_id(cluster, name), joined_as is not None
+        founder = replica_id(cluster, name)
+        if joined_as is None and join and _forget_nothing(env, cluster, founder):
+            # A founder's start that was refused, for its disk is new: it joins instead.
+            joined_as = joiner_id(cluster, name, mark)
+            write_replica(env.disk, env.data, joined_as)
+        return mark, joined_as or founder, joined_as is not None
     mark = env.draw(MARK_BYTES)
     if join:
         joined_as = joiner_id(cluster, name, mark)
@@ -189,6 +194,19 @@ def _identify(
         )
     write_mark(env.disk, env.data, mark)
     return mark, joined_as or replica_id(cluster, name), bool(join)
+
+
+def _forget_nothing(env: Env, cluster: bytes, replica: int) -> bool:
+    """Whether the log here has never held or promised anything; then it is gone."""
+    directory = str(env.data / "raft")
+    empty = open_log(env.disk, directory, cluster=cluster, replica=replica, random=env.chance)
+    empty.close()
+    if empty.last or empty.snapshot is not None or empty.hard_state != HardState():
+        return False
+    for name in env.disk.list_names(directory):
+        env.disk.remove(f"{directory}/{name}")
+    env.disk.sync_directory(directory)
+    return True
 
 
 def lay_foundation(

@@ -352,6 +352,11 @@ class Cluster:
             self.faults["handover"] += 1
             self.turn(leader)
 
+    def slowest_applied(self) -> Index:
+        """How far the member that is behind all others has applied."""
+        members = self.checker.memberships.committed.everyone
+        return min(self.checker.applied_by[replica] for replica in members)
+
     def has_payload_everywhere(self, payload: bytes) -> bool:
         """Whether this write was applied by all members."""
         members = self.checker.memberships.committed.everyone

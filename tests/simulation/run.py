@@ -22,6 +22,9 @@ from tests.simulation.network import US_PER_MS, Weather
 US_PER_S: Final = 1_000_000
 # After everything is healed, a write must be applied everywhere within this (invariant 34).
 HEAL_US_MAX: Final = 12 * US_PER_S
+# A member that joined late may have all of the log to catch up with, one entry at a time: as long
+# as the last one gets nearer, it is waited for.
+CATCH_UP_US_MAX: Final = 600 * US_PER_S
 
 FAULTS: Final = (
     "loss",
@@ -324,9 +327,12 @@ def run_seed(seed: str, seconds: float, always: Sequence[str] = ()) -> Report:
 
 def _expect_life(cluster: Cluster) -> None:
     """A leader is found, a write of now is applied by all members, no change is left half done."""
+    last_us, furthest = cluster.now_us + CATCH_UP_US_MAX, -1
     deadline = cluster.now_us + HEAL_US_MAX
     waiting: list[bytes] = []
-    while cluster.now_us < deadline:
+    while cluster.now_us < min(deadline, last_us):
+        if (slowest := cluster.slowest_applied()) > furthest:
+            furthest, deadline = slowest, cluster.now_us + HEAL_US_MAX
         cluster.run_until(cluster.now_us + 100 * US_PER_MS)
         is_alive = any(cluster.has_payload_everywhere(payload) for payload in waiting)
         if is_alive and not cluster.checker.memberships.committed.outgoing:
