@@ -168,7 +168,13 @@ class Foundation:
 
 
 def _identify(
-    env: Env, cluster: bytes, name: str, join: tuple[Address, ...], *, log_is_new: bool
+    config: Config,
+    env: Env,
+    cluster: bytes,
+    name: str,
+    join: tuple[Address, ...],
+    *,
+    log_is_new: bool,
 ) -> tuple[bytes, int, bool]:
     """This disk's mark, the replica it is, and whether it joined.
 
@@ -178,7 +184,7 @@ def _identify(
     joined_as = read_replica(env.disk, env.data)
     if mark is not None and not log_is_new:
         founder = replica_id(cluster, name)
-        if joined_as is None and join and _forget_nothing(env, cluster, founder):
+        if joined_as is None and join and _forget_nothing(config, env, cluster, name):
             # A founder's start that was refused, for its disk is new: it joins instead.
             joined_as = joiner_id(cluster, name, mark)
             write_replica(env.disk, env.data, joined_as)
@@ -196,12 +202,14 @@ def _identify(
     return mark, joined_as or replica_id(cluster, name), bool(join)
 
 
-def _forget_nothing(env: Env, cluster: bytes, replica: int) -> bool:
+def _forget_nothing(config: Config, env: Env, cluster: bytes, name: str) -> bool:
     """Whether the log here has never held or promised anything; then it is gone."""
-    directory = str(env.data / "raft")
-    empty = open_log(env.disk, directory, cluster=cluster, replica=replica, random=env.chance)
+    directory = str(env.data / LOG_NAME)
+    # Opened as a founder's always is: what this finds damaged, the next opening may not see.
+    others_found = any(voter != name for voter in config.voters)
+    empty = _open_raft_log(config, env, cluster, replica_id(cluster, name), others_found)
     empty.close()
-    if empty.last or empty.snapshot is not None or empty.hard_state != HardState():
+    if empty.last or empty.snapshot or empty.hard_state != HardState() or empty.head_in_doubt:
         return False
     for name in env.disk.list_names(directory):
         env.disk.remove(f"{directory}/{name}")
@@ -219,7 +227,7 @@ def lay_foundation(
     cluster = cluster_id(config.cluster.name, secret)
     env.disk.make_directory(str(env.data))
     log_is_new = not _has_log(env)
-    mark, replica, joined = _identify(env, cluster, name, join, log_is_new=log_is_new)
+    mark, replica, joined = _identify(config, env, cluster, name, join, log_is_new=log_is_new)
     others_found = joined or any(voter != name for voter in config.voters)
     reopen = partial(_open_raft_log, config, env, cluster, replica, others_found)
     raft_log = reopen()
