@@ -96,16 +96,7 @@ class House:
         self._base = foundation
         self._env = env
         config, own = foundation.config, foundation.own
-        self._roster = Roster(
-            [
-                Place(foundation.replica_of(node.name), node.name, (node.host, node.peer))
-                for node in config.node
-            ],
-            on_unreachable=self._unreachable,
-            on_conflict=lambda member: log.error(
-                "two nodes claim one name", name=member.name, address=member.address
-            ),
-        )
+        self._roster = self._build_roster()
         credentials = Credentials(
             foundation.cluster, foundation.secret, foundation.replica, own.name
         )
@@ -263,6 +254,18 @@ class House:
         )
 
     # --- gossip and rpc
+
+    def _build_roster(self) -> Roster:
+        return Roster(
+            [
+                Place(self._base.replica_of(node.name), node.name, (node.host, node.peer))
+                for node in self._base.config.node
+            ],
+            on_unreachable=self._unreachable,
+            on_conflict=lambda member: log.error(
+                "two nodes claim one name", name=member.name, address=member.address
+            ),
+        )
 
     def _build_gossip(self, datagrams: Any) -> Gossip:
         base, own = self._base, self._base.own

@@ -39,7 +39,7 @@ def replica_id(cluster: bytes, name: str) -> int:
 def joiner_id(cluster: bytes, name: str, mark: bytes) -> int:
     """The number of a node that joins with this disk: no founder's, and no earlier disk's."""
     digest = hashlib.blake2b(mark + name.encode(), key=cluster, digest_size=8).digest()
-    return int.from_bytes(digest) >> 2 | 1 << 63
+    return int.from_bytes(digest) >> 2 | 1  # bit 62 is the founders'
 
 
 def read_replica(disk: Disk, directory: Path) -> int | None:

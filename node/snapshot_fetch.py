@@ -141,28 +141,30 @@ class SnapshotFetch:
     async def _fetch_blobs(self, giver: int, opened: SnapshotOpened, nest: Nest) -> None:
         wanted = _parts_of(nest)
         while due := await self._run_blocking(lambda: list(itertools.islice(wanted, PARTS_MAX))):
+            held = [(part, self._own_part(part)) for part in due]
+            here = [(part, data) for part, data in held if data is not None]
+            await self._run_blocking(partial(_take, nest, here))
+            due = [part for part, data in held if data is None]
             while due:
-                here = self._own_parts(due)
-                if not here:
-                    parts = tuple((bytes(blob), offset) for blob, _, offset in due)
-                    call = SnapshotParts(opened.number, opened.index, parts)
-                    here = list((await self._ask(giver, call, SnapshotPartsAnswer)).parts)
-                if not 0 < len(here) <= len(due):
+                parts = tuple((bytes(blob), offset) for blob, _, offset in due)
+                call = SnapshotParts(opened.number, opened.index, parts)
+                came = (await self._ask(giver, call, SnapshotPartsAnswer)).parts
+                if not 0 < len(came) <= len(due):
                     raise SnapshotDamaged("other parts came than were asked for")
-                taken, due = due[: len(here)], due[len(here) :]
-                await self._run_blocking(partial(_take, nest, taken, here))
+                taken = list(zip(due, came, strict=False))
+                await self._run_blocking(partial(_take, nest, taken))
+                due = due[len(came) :]
 
-    def _own_parts(self, due: list[_Wanted]) -> list[bytes]:
-        """The first of these parts that our old state has: they need not travel."""
-        found: list[bytes] = []
-        for blob, total, offset in due:
-            if total is None or self._machine.current.size(blob) != total:
-                break
-            try:
-                found.append(self._machine.current.read(blob, offset, BLOB_PART_BYTES_MAX))
-            except BlobDamaged:
-                break
-        return found
+    def _own_part(self, part: _Wanted) -> bytes | None:
+        """A part of a whole blob that our old state has too: it need not travel."""
+        blob, total, offset = part
+        current = self._machine.current
+        if total is None or current.size(blob) != total:
+            return None
+        try:
+            return current.read(blob, offset, BLOB_PART_BYTES_MAX)
+        except BlobDamaged:
+            return None
 
     async def _ask(self, giver: int, call: Call, kind: type[A]) -> A:
         """Ask until there is an answer, over a new link if the one before was lost."""
@@ -208,7 +210,7 @@ def _parts_of(nest: Nest) -> Iterator[_Wanted]:
             yield blob, total, offset
 
 
-def _take(nest: Nest, wanted: list[_Wanted], parts: list[bytes]) -> None:
-    for (blob, total, offset), data in zip(wanted, parts, strict=True):
+def _take(nest: Nest, parts: list[tuple[_Wanted, bytes]]) -> None:
+    for (blob, total, offset), data in parts:
         part = BlobPart(blob, offset, total or 0, data)
         nest.install.take_part(part, is_whole=total is not None)

@@ -117,7 +117,7 @@ class Install:
         self._buffer = bytearray()
         self._last_key = b""
         self._rows = 0
-        self._blob_hash = hashlib.sha256()
+        self._hashes: dict[BlobId, hashlib._Hash] = {}  # of blobs not all here yet
         self.offset = 0
         """Where in the stream to read on."""
 
@@ -171,15 +171,15 @@ class Install:
             start = page[-1][0] + b"\x00"
 
     def take_part(self, part: BlobPart, *, is_whole: bool) -> None:
-        """Keep the next part; of a whole blob they come in order. Raises SnapshotDamaged."""
+        """Keep a part; those of one whole blob come in order. Raises SnapshotDamaged."""
         self._engine.write([self._blobs.append(part)])
         if not is_whole:
             return
-        if part.offset == 0:
-            self._blob_hash = hashlib.sha256()
-        self._blob_hash.update(part.data)
-        is_last = part.offset + len(part.data) == part.total
-        if is_last and self._blob_hash.digest() != part.blob:
+        digest = self._hashes.setdefault(part.blob, hashlib.sha256())
+        digest.update(part.data)
+        if part.offset + len(part.data) < part.total:
+            return
+        if self._hashes.pop(part.blob).digest() != part.blob:
             raise SnapshotDamaged(f"blob {part.blob.hex()} is not what its name says")
 
     def finish(self, note: bytes) -> None:

@@ -115,3 +115,16 @@ def test_places_are_found_by_table_and_key() -> None:
     assert line_of(text, ("b", 1, "x")) == 7
     assert line_of(text, ("b", 1, "z")) == 5
     assert line_of(text, ("nowhere",)) == 1
+
+
+def test_the_cluster_grows_to_the_voters_of_the_file_or_to_the_number_given() -> None:
+    assert config.parse(TEXT, Path("cluster.toml")).voters_wanted == 3
+    more = config.parse(TEXT + "\n[raft]\nvoters = 5\n", Path("cluster.toml"))
+    assert more.voters_wanted == 5
+
+
+def test_a_joiner_may_not_clash_with_a_node_of_the_file() -> None:
+    demo = config.parse(TEXT, Path("cluster.toml"))
+    joiner = config.NodeSection(name="n4", host="127.0.0.1", peer=17911)
+    with pytest.raises(config.ConfigError, match="17911 is n1's peer"):
+        demo.joined_by(joiner)
