@@ -86,19 +86,21 @@ class Council:
 
     def new_core(self, replica: ReplicaId) -> Core:
         storage = self.storage[replica]
+        start = 0 if storage.snapshot is None else storage.snapshot.index
         log = RaftLog(
             storage,
             last=storage.last,
             term_runs=storage.term_runs,
             window_bytes_max=self.config.window_bytes_max,
+            start=start,
         )
         return Core(
             config=self.config,
             replica=replica,
-            configs=Configs(Membership(frozenset(self.members))),
+            configs=Configs(Membership(frozenset(self.members)), base_index=start),
             log=log,
             hard_state=storage.hard_state,
-            applied=0,
+            applied=start,
             random=Random(replica),
             now_ms=self.now_ms,
         )

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from raft.model import Membership, Persist, SnapshotMeta
 from raft.recovery import WalCorrupt
 from raft.segment import BLOCK_BYTES
 from raft.stable import DurableLog, open_log
@@ -108,6 +109,38 @@ def test_who_has_no_others_is_told_of_the_damage_instead() -> None:
         reopen(story, others=False)
 
 
+def behind_a_snapshot(*voters: int) -> LogStory:
+    """Entry 3 alone, behind a snapshot that says who votes: blocks 1 to 4 hold 1, 2, it, 3."""
+    story = LogStory()
+    for index in (1, 2):
+        story.write(step(*entries(index, index)))
+    meta = SnapshotMeta(2, 1, Membership(frozenset(voters)))
+    story.write(Persist(1, None, None, (), meta))
+    story.write(step(*entries(3, 3)))
+    return story
+
+
+def test_a_log_behind_a_snapshot_loses_its_end_but_never_its_start() -> None:
+    story = behind_a_snapshot(7, 8, 9)
+    fill(4, 1, 0xEE)(story)
+    log = reopen(story)
+    assert (log.start, log.last, log.head_in_doubt) == (2, 2, True)
+    assert log.snapshot is not None and log.term_runs == ((2, 1),)
+    log.write([step(*entries(3, 4, term=2))])
+    again = reopen(story)
+    assert (again.start, again.last, again.head_in_doubt) == (2, 4, True)
+
+
+def test_the_membership_in_the_log_says_whether_there_are_others() -> None:
+    story = behind_a_snapshot(7, 8, 9)  # it has grown since its file was written
+    fill(4, 1, 0xEE)(story)
+    assert reopen(story, others=False).head_in_doubt
+    story = behind_a_snapshot(7)  # it has shrunk: nobody else has what is damaged
+    fill(4, 1, 0xEE)(story)
+    with pytest.raises(WalCorrupt, match="offset 16384: damaged, though synced"):
+        reopen(story)
+
+
 def test_damage_before_the_last_flush_is_refused_with_others_too() -> None:
     story = written()
     fill(2, 1, 0xEE)(story)
@@ -150,3 +183,35 @@ def test_a_leader_that_hears_of_a_lost_process_asks_what_is_left() -> None:
     council.pass_ms(1_000)
     assert forgetful.last == council.storage[1].last
     assert council.payloads(2) == [b"a", b"b"] and leader.state.role is Role.LEADER
+
+
+def test_who_lost_its_end_behind_a_compacted_log_is_offered_a_snapshot() -> None:
+    """Entries that the leader has forgotten cannot be sent again; there is no first one."""
+    council = Council(3)
+    leader = council.elect(1)
+    council.propose(1, b"a", b"b")
+    council.cores[2].compact(2)
+    council.settle()
+    council.propose(1, b"c")
+    forgetful = council.storage[2]
+    assert (forgetful._start, forgetful.last) == (2, 4)
+    del forgetful._entries[:]
+    forgetful.doubt_head()
+    leader.compact(4)
+    council.restart(2)
+    again = council.cores[2]
+    assert (again.state.log.start, again.state.log.last, again.state.commit) == (2, 2, 2)
+    leader.peer_lost(2, council.now_ms)
+    council.pass_ms(1_000)
+    assert again.snapshot_wanted == 4 and again.state.role is Role.FOLLOWER
+    assert again.begin_install(4)
+    council.cut = {1}
+    council.pass_ms(2_000)
+    assert again.state.role is not Role.LEADER  # neither while it installs nor in doubt
+    council.cut = set()
+    meta = SnapshotMeta(4, leader.state.log.term(4), Membership(frozenset({1, 2, 3})))
+    again.snapshot_installed(meta, leader.state.term, council.now_ms)
+    council.pass_ms(2_000)
+    council.propose(council.leader(), b"d")
+    assert council.payloads(2) == [b"d"] and forgetful.head_in_doubt
+    assert council.leader() != 2
