@@ -71,6 +71,24 @@ def test_a_fourth_node_takes_the_place_of_the_first_while_mail_goes_on(tmp_path:
         assert chaos.violations(cluster, set(deliverer.acknowledged)) == []
 
 
+def test_a_cluster_of_one_grows_to_the_three_it_wants(tmp_path: Path) -> None:
+    with running(tmp_path, 1, "[raft]\nvoters = 3\n") as cluster:
+        deliverer = chaos.Deliverer(cluster, seed=2)
+        deliverer.start()
+        for name in ("n2", "n3"):
+            cluster.lend(name)
+            cluster.start(name)
+            cluster.wait_ready(name)
+            until_role(cluster, name, "follower", "leader")
+        cluster.kill("n1")  # the two that came later are a majority now
+        assert deliverer.wait_for_more(20, PATIENCE_S)
+        cluster.start("n1")
+        cluster.wait_ready("n1")
+        deliverer.ended.set()
+        deliverer.join(PATIENCE_S)
+        assert chaos.violations(cluster, set(deliverer.acknowledged)) == []
+
+
 def test_a_wiped_disk_comes_back_as_somebody_new(tmp_path: Path) -> None:
     with running(tmp_path, 3) as cluster:
         cluster.kill("n3")
