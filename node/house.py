@@ -367,7 +367,8 @@ class House:
     def ready(self) -> bool:
         """There is a leader, and we have applied nearly all that we know to be committed."""
         status = self._driver.status()
-        caught_up = status.commit - self._machine.applied_index <= READY_LAG_MAX
+        behind = status.commit - self._machine.applied_index
+        caught_up = behind <= READY_LAG_MAX and not self._driver.transfers.wanted
         return status.leader != NOBODY and caught_up and self._proposer.registered
 
     def status_row(self) -> StatusRow:
