@@ -356,7 +356,8 @@ class House:
         new cluster the file's accounts are made: until then a door would call them unknown.
         """
         status = self._driver.status()
-        caught_up = status.commit - self._machine.applied_index <= READY_LAG_MAX
+        behind = status.commit - self._machine.applied_index
+        caught_up = behind <= READY_LAG_MAX and not self._driver.transfers.wanted
         populated = is_bootstrapped(self._base.config.bootstrap.account, self._machine.view())
         return status.leader != NOBODY and caught_up and self._proposer.registered and populated
 

@@ -57,7 +57,8 @@ def _section(name: str, given: dict[str, Any]) -> NodeSection:
 def address(text: str) -> tuple[str, int]:
     """HOST:PORT as a pair; ConfigError for anything else."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port[:6]) < 65536:
+    is_number = port.isascii() and port.isdecimal()
+    if not colon or not host or not is_number or not 0 < int(port[:6]) < 65536:
         raise ConfigError(f"'{text}' is no address: write it as HOST:PORT.")
     return host.strip("[]"), int(port)
 

@@ -34,6 +34,15 @@ def deliver(cluster: RealCluster, name: str, numbers: range) -> None:
         line.close()
 
 
+def first_mail(cluster: RealCluster) -> bool:
+    """Message 0, as soon as the accounts are made."""
+    line = Lmtp(cluster.node("n1").address("lmtp"))
+    try:
+        return line.deliver(message(0), USER).startswith(b"250")
+    finally:
+        line.close()
+
+
 def mail(cluster: RealCluster, name: str) -> list[bytes]:
     """Every message's UID, size, flags and subject, as one node lists them."""
     imap = Imap(cluster.node(name).address("imap"), USER, PASSWORD)
@@ -75,14 +84,15 @@ def agree(cluster: RealCluster) -> bool:
 
 def test_a_node_that_was_away_too_long_becomes_like_the_others(tmp_path: Path) -> None:
     with running(tmp_path, 3, SHORT_LOGS) as cluster:
-        deliver(cluster, "n1", range(20))
+        assert until(lambda: first_mail(cluster), 20)
+        deliver(cluster, "n1", range(1, 20))
         cluster.kill("n3")
         deliver(cluster, "n1", range(20, MESSAGES))
         assert until(lambda: log_bytes(cluster, "n1") < 16 * MIB, 30)
 
         cluster.start("n3")
         cluster.wait_ready("n3")
-        assert said(cluster, "n3", "snapshot installed") == 1
+        assert until(lambda: said(cluster, "n3", "snapshot installed") == 1, 30)
         assert until(lambda: agree(cluster), 20), cluster.status()
         assert len(mail(cluster, "n3")) == MESSAGES
         assert mail(cluster, "n3") == mail(cluster, "n1")
@@ -103,7 +113,8 @@ def test_a_node_that_was_away_too_long_becomes_like_the_others(tmp_path: Path) -
 
 def test_lost_rows_come_back_from_another_node(tmp_path: Path) -> None:
     with running(tmp_path, 3, SHORT_LOGS) as cluster:
-        deliver(cluster, "n1", range(400))
+        assert until(lambda: first_mail(cluster), 20)
+        deliver(cluster, "n1", range(1, 400))
         # An operator cuts the logs: now they alone cannot rebuild a state.
         rows = json.loads(cluster.trireme("cluster", "snapshot", "--json").stdout)["nodes"]
         assert all(row["was_cut"] for row in rows.values()), rows
@@ -116,6 +127,6 @@ def test_lost_rows_come_back_from_another_node(tmp_path: Path) -> None:
         cluster.start("n2")
         cluster.wait_ready("n2")
         assert said(cluster, "n2", "rows moved aside") == 1
-        assert said(cluster, "n2", "snapshot installed") == 1
+        assert until(lambda: said(cluster, "n2", "snapshot installed") == 1, 30)
         assert until(lambda: agree(cluster), 20), cluster.status()
         assert mail(cluster, "n2") == mail(cluster, "n1")

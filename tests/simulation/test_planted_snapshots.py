@@ -3,7 +3,7 @@
 import pytest
 
 from raft import replication, snapshots
-from raft.model import Index, SnapshotMeta, Term
+from raft.model import Index
 from raft.progress import Progress
 from raft.state import State
 from raft.wal import Wal
@@ -44,27 +44,4 @@ def test_a_log_that_forgets_a_segment_too_many(monkeypatch: pytest.MonkeyPatch) 
         return min(real(self, index) + 1, self._sequence)
 
     monkeypatch.setattr(Wal, "_sequence_after", hasty)
-    finds()
-
-
-def test_a_log_that_keeps_its_conflicting_tail_behind_a_snapshot(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def careless(state: State, meta: SnapshotMeta, seen_term: Term) -> None:
-        state.is_installing = False
-        state.applied = min(meta.index, state.log.last)
-        state.commit = max(state.commit, state.applied)
-
-    monkeypatch.setattr(snapshots, "install", careless)
-    finds()
-
-
-def test_a_snapshot_that_the_log_is_never_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = snapshots.install
-
-    def forgetful(state: State, meta: SnapshotMeta, seen_term: Term) -> None:
-        real(state, meta, seen_term)
-        state.snapshot_due = None
-
-    monkeypatch.setattr(snapshots, "install", forgetful)
     finds()

@@ -121,7 +121,7 @@ class Client:
         """One message with this token."""
         began = trio.current_time()
         self.history.lives[token] = life = Life(account, Span(began))
-        size = self.chance.choice([20, 200, 3_000])
+        size = self.chance.choice([20, 200, 12_000])
         body = (
             (
                 f"From: client@example.net\r\nTo: {account}\r\nSubject: {token}\r\n"

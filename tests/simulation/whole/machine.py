@@ -28,8 +28,10 @@ from storage.blobs import BlobStore
 from storage.checkpoint import Checkpointer, verify_groups
 from storage.engine import EngineRefused
 from storage.memory import MemoryEngine
+from storage.memory_home import MemoryHome, MemoryNest
 from storage.opening import State
 from storage.segments import MemoryFiles
+from storage.snapshot import SnapshotHead, installed
 from tests.simulation.disk import Crashed, SimDisk
 from tests.simulation.whole.clock import SimClock
 from tests.simulation.whole.network import Process, SimNetwork
@@ -93,6 +95,43 @@ class SimWriter:
         steps, self.waiting = self.waiting, []
         self._storage.write(steps)
         return steps[-1].number
+
+
+class SimHome(MemoryHome):
+    """Where another node's state is put together; adopted, it is what the machine's disk has."""
+
+    def __init__(self, machine: "Machine", process: Process) -> None:
+        self._machine, self._process = machine, process
+
+    def begin(self, head: SnapshotHead) -> "SimNest":
+        self._process.check()
+        return SimNest(head, self._machine, self._process)
+
+
+class SimNest(MemoryNest):
+    """A state being filled, lost with its process until it is adopted."""
+
+    def __init__(self, head: SnapshotHead, machine: "Machine", process: Process) -> None:
+        super().__init__(head)
+        self._machine, self._process = machine, process
+        self._settled: State | None = None
+
+    def settle(self, note: bytes) -> State:
+        self._settled = super().settle(note)
+        self._settled.engine.write((), sync=True)
+        self._settled.blobs.sync(self._files.numbers())
+        return self._settled
+
+    @property
+    def _files(self) -> MemoryFiles:
+        files = self._blobs._files
+        assert isinstance(files, MemoryFiles)
+        return files
+
+    def adopt(self) -> None:
+        self._process.check()
+        self._machine.state, self._machine.files = self._settled, self._files
+        self._machine.trace.fault("snapshot adopted", self._machine.name)
 
 
 @dataclass(slots=True)
@@ -215,6 +254,7 @@ class Machine:
             log_writer=partial(SimWriter, self, process),
             open_admin=lambda _: Silence(),
             data=Path("/virtual") / self.name,
+            state_home=SimHome(self, process),
         )
 
     def _open_state(self, directory: Path, *, log_end: int) -> State:
@@ -231,7 +271,7 @@ class Machine:
     ) -> State:
         self.files = files
         verify_groups(engine)
-        if applied_index(engine) > log_end:
+        if applied_index(engine) > log_end and applied_index(engine) != installed(engine)[0]:
             raise EngineRefused(f"applied is {applied_index(engine)}, the log ends at {log_end}")
         blobs = BlobStore(engine, files)
         applier = Applier(engine, blobs)
@@ -271,8 +311,8 @@ class Machine:
         self.state = self.writer = None
 
     async def wait_ready(self) -> None:
-        """Until the node says that it has a leader and is caught up."""
-        while self.house is None or not self.house.ready():
+        """Until the node says that it has a leader and is caught up, and is not on its way out."""
+        while self.stopping.is_set() or self.house is None or not self.house.ready():
             await trio.sleep(0.05)
 
 

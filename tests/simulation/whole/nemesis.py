@@ -32,7 +32,7 @@ ACTS: Final[tuple[str, ...]] = (
     "clock jump",
 )
 MEND_S_MAX: Final = 4.0
-BOOT_S_MAX: Final = 3.0
+BOOT_S_MAX: Final = (3.0, 3.0, 15.0)  # away for long, a node may need another's snapshot
 
 
 class Nemesis:
@@ -83,9 +83,12 @@ class Nemesis:
     async def _revive(self, machine: Machine) -> None:
         while True:
             await machine.ended.wait()
-            await trio.sleep(0.01 if self._healed else self._chance.uniform(0.01, BOOT_S_MAX))
+            await trio.sleep(0.01 if self._healed else self._down_s())
             self._network.dark.discard(machine.host)
             self._boot(machine)
+
+    def _down_s(self) -> float:
+        return self._chance.uniform(0.01, self._chance.choice(BOOT_S_MAX))
 
     def heal(self) -> None:
         """All faults are over; `run` must have been cancelled."""

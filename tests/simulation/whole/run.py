@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from time import process_time
 from typing import Any, Final, TextIO
@@ -24,6 +23,7 @@ from cryptography.exceptions import InvalidKey
 
 from node import config, foundation, passwords
 from raft import open_log
+from raft.stable import DurableLog
 from storage import keys
 from storage.accounts import list_accounts
 from storage.blobs import BlobDamaged
@@ -52,7 +52,8 @@ from tests.simulation.whole.tripwires import tripwires
 # After everything is healed, all nodes are ready and agree within this (invariant 34).
 HEAL_S: Final = 30.0
 START_S: Final = 30.0
-SEGMENT_BYTES: Final = 256 * 1024  # small, so that logs rotate
+SEGMENT_BYTES: Final = 64 * 1024  # small, so that logs rotate and are cut
+TRAILING_BYTES: Final = 64 * 1024  # little, so that who was away needs a snapshot
 CLIENT_HOST: Final = "10.1.0.1"
 # Events of the house's log that are bugs of ours wherever they come from.
 BUGS: Final = frozenset({"connection failed"})
@@ -112,7 +113,10 @@ def _stand_ins(trace: Trace, bugs: list[str]) -> Iterator[None]:
     configured, handler, root = structlog.get_config(), IntoTrace(), logging.getLogger()
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, keep])
     handlers, root.handlers[:] = list(root.handlers), [handler]
-    small = partial(open_log, segment_bytes=SEGMENT_BYTES)
+
+    def small(*places: Any, **named: Any) -> DurableLog:
+        return open_log(*places, **{**named, "segment_bytes": SEGMENT_BYTES})
+
     try:
         with (
             mock.patch.object(foundation, "open_log", small),
@@ -152,7 +156,10 @@ class Village:
 
 
 def _config(directory: Path, size: int) -> config.Config:
-    lines = ['[cluster]\nname = "simulated"\nsecret-file = "cluster.key"\n']
+    lines = [
+        '[cluster]\nname = "simulated"\nsecret-file = "cluster.key"\n',
+        f"[raft]\ntrailing-bytes = {TRAILING_BYTES}\n",
+    ]
     for number in range(1, size + 1):
         lines.append(
             f'[[node]]\nname = "n{number}"\nhost = "10.0.0.{number}"\n'
