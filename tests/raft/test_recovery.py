@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from raft.model import Membership, Persist, SnapshotMeta
+from raft.progress import Sending
 from raft.recovery import WalCorrupt
 from raft.segment import BLOCK_BYTES
 from raft.stable import DurableLog, open_log
@@ -215,3 +216,27 @@ def test_who_lost_its_end_behind_a_compacted_log_is_offered_a_snapshot() -> None
     council.propose(council.leader(), b"d")
     assert council.payloads(2) == [b"d"] and forgetful.head_in_doubt
     assert council.leader() != 2
+
+
+def test_a_link_that_breaks_while_a_snapshot_is_offered_changes_nothing() -> None:
+    council = Council(3)
+    leader = council.elect(1)
+    council.cut = {3}
+    council.propose(1, b"a", b"b")
+    leader.compact(3)
+    council.cut = set()
+    council.pass_ms(200)
+    assert leader.state.progress[3].sending is Sending.SNAPSHOT
+    for _ in range(5):
+        leader.peer_lost(3, council.now_ms)
+        council.pass_ms(200)
+    assert leader.state.progress[3].sending is Sending.SNAPSHOT
+    behind = council.cores[3]
+    assert behind.snapshot_wanted == 3 and behind.begin_install(3)
+    meta = SnapshotMeta(3, leader.state.log.term(3), Membership(frozenset({1, 2, 3})))
+    behind.snapshot_installed(meta, leader.state.term, council.now_ms)
+    leader.peer_lost(3, council.now_ms)  # and once more, when it has it
+    council.pass_ms(200)
+    assert leader.state.progress[3].sending is Sending.REPLICATE
+    council.propose(1, b"c")
+    assert council.payloads(3) == [b"c"]
