@@ -110,13 +110,7 @@ class House:
         )
         self._roster.attach(self._peers)
         self._newcomer = _newcomer(foundation, self._peers)
-        self._server = Server(
-            credentials,
-            on_message=self._on_message,
-            on_call=self._on_call,
-            on_link=lambda remote: self._peers.nudge(remote.replica),
-            draw=env.draw,
-        )
+        self._server = self._build_server(credentials)
         self._bells = Bells()
         self._machine = Machine(foundation.state, self._bells)
         self._transport = RaftTransport(self._peers)
@@ -162,6 +156,15 @@ class House:
             ready=self.ready,
         )
         self._gossip: Gossip | None = None
+
+    def _build_server(self, credentials: Credentials) -> Server:
+        return Server(
+            credentials,
+            on_message=self._on_message,
+            on_call=self._on_call,
+            on_link=lambda remote: self._peers.nudge(remote.replica),
+            draw=self._env.draw,
+        )
 
     async def run(
         self,

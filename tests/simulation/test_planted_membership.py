@@ -5,6 +5,7 @@ import pytest
 from raft import configs, membership, quorum, replication
 from raft.model import Membership
 from raft.state import State
+from tests.simulation import run
 from tests.simulation.run import SeedFailed, run_seed
 
 SEEDS_MAX = 40
@@ -74,4 +75,5 @@ def test_a_joint_change_that_nobody_ends(monkeypatch: pytest.MonkeyPatch) -> Non
         state.departing.clear()
 
     monkeypatch.setattr(membership, "advance", idle)
+    monkeypatch.setattr(run, "CATCH_UP_US_MAX", 30 * run.US_PER_S)  # nobody joins late here
     finds("a joint change that nobody ended")
