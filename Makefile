@@ -35,7 +35,7 @@ chaos: $(VENV)/.ready-dev
 	$(BIN)/python -m fuzz.cluster --seconds $(CHAOS_SECONDS)
 
 mutants: $(VENV)/.ready-dev
-	$(BIN)/python -m fuzz.mutants
+	$(BIN)/python -m fuzz.mutants --report fuzz/MUTANTS.md
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header

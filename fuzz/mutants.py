@@ -1,46 +1,51 @@
-"""`make mutants`: plant every bug of fuzz/planted.py in a copy of the tree; the tests must see it.
+"""`make mutants`: plant every bug of fuzz/planted in a copy of the tree; the tests must see it.
 
-    python -m fuzz.mutants [--only WORDS] [--cpu-s-max 120] [--report FILE.json]
+    python -m fuzz.mutants [--jobs 2] [--only WORDS] [--cpu-s-max 120] [--report FILE.md]
 
-First the hunters run on the copy as it is: what fails there proves nothing afterwards. A mutant is
-killed when a hunter fails before its time is over; a hunter that has not ended by then counts as
-one that saw nothing, unless it hangs in a way the clean tree does not. Prints killed/total and the
-CPU seconds each took; exit status 1 when one lived.
+First every hunter runs on the copy as it is, with all commands it may use later: what fails there
+proves nothing afterwards. A mutant is killed when a command fails on it that passed there, or is
+still computing when it has used many times the processor time it took there. One that waits for
+ever is ended too, and has seen nothing. Prints killed/total and the CPU seconds each took, seconds
+that do not depend on what else the machine does; exit status 1 when one lived, 2 when the clean
+tree fails already.
 """
 
 import argparse
-import json
+import multiprocessing
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fuzz.planted import MUTANTS, TIER_A, TIER_B, Mutant
+from fuzz.mutants_report import Result, render, summary
+from fuzz.planted import ALWAYS, MUTANTS, TIER_A, TIER_B, Mutant
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-LEFT_OUT: Final = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache")
+LEFT_OUT: Final = shutil.ignore_patterns(
+    ".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis"
+)
+MODULES: Final = {TIER_A: "tests.simulation", TIER_B: "tests.simulation.whole"}
 # Seeds are hunted in portions, so that a bug found early costs little.
 PORTION: Final = {TIER_A: 10, TIER_B: 3}
-PORTIONS_MAX: Final = {TIER_A: 25, TIER_B: 8}
+PORTIONS_MAX: Final = {TIER_A: 8, TIER_B: 4}
 SECONDS: Final = {TIER_A: 15, TIER_B: 20}
-# A pytest run or a portion of seeds that takes longer is ended.
+# A command that takes longer is ended, by the clock.
 HUNT_S_MAX: Final = 300
+# One that uses so many times the CPU of the clean tree, and so much more, does not end.
+CPU_FACTOR_MAX: Final = 8
+CPU_S_MORE: Final = 20
+# On the clean tree.
+CPU_S_MAX: Final = 600
 
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one mutant."""
-
-    name: str
-    killed_by: str | None
-    cpu_s: float
-    said: str = ""
+Command = tuple[str, ...]
 
 
 def copy_tree(directory: Path) -> Path:
@@ -66,37 +71,49 @@ def restore(tree: Path, mutant: Mutant) -> None:
     shutil.copyfile(ROOT / mutant.file, tree / mutant.file)
 
 
-def commands(hunter: str) -> Iterator[list[str]]:
+def commands(hunter: str) -> Iterator[Command]:
     """The commands of one hunter, one portion after the other."""
-    if hunter not in PORTION:
-        yield [sys.executable, "-m", "pytest", "-x", "-q", hunter]
+    tier, *always = hunter.split(ALWAYS)
+    if tier not in MODULES:
+        yield (sys.executable, "-m", "pytest", "-x", "-q", hunter)
         return
-    module = "tests.simulation" if hunter == TIER_A else "tests.simulation.whole"
-    size = PORTION[hunter]
-    for portion in range(PORTIONS_MAX[hunter]):
+    faults = [word for fault in always for word in (ALWAYS.strip(), fault)]
+    size = PORTION[tier]
+    for portion in range(PORTIONS_MAX[tier]):
         first = 1 + portion * size
-        words = ["--first-seed", str(first), "--seeds", str(size), "--seconds"]
-        yield [sys.executable, "-m", module, *words, str(SECONDS[hunter])]
+        words = ["--first-seed", str(first), "--seeds", str(size), "--seconds", str(SECONDS[tier])]
+        yield (sys.executable, "-m", MODULES[tier], *words, *faults)
 
 
-def fails(tree: Path, command: list[str]) -> str | None:
-    """What a command said when it failed; None when it passed or had to be ended."""
+def fails(tree: Path, command: Command, cpu_s_max: float = CPU_S_MAX) -> str | None:
+    """What a command said when it failed; None when it passed or waited for ever."""
+    process = subprocess.Popen(
+        command,
+        cwd=tree,
+        env=os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    limit = int(cpu_s_max) + 1
+    resource.prlimit(process.pid, resource.RLIMIT_CPU, (limit, limit))
     try:
-        ended = subprocess.run(
-            command,
-            cwd=tree,
-            env=os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=HUNT_S_MAX,
-            check=False,
-        )
+        said, _ = process.communicate(timeout=HUNT_S_MAX)
     except subprocess.TimeoutExpired:
         return None
-    if ended.returncode == 0:
-        return None
-    lines = (ended.stdout + ended.stderr).strip().splitlines()
-    failed = [line for line in lines if "FAILED" in line]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # its own children too
+            process.communicate()
+    if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        return f"still computing after {limit} s"
+    return None if process.returncode == 0 else _gist(said)
+
+
+def _gist(said: str) -> str:
+    lines = said.strip().splitlines()
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
     errors = [line for line in lines if "Error" in line]
     return (failed or errors or lines or ["silence"])[0][:300]
 
@@ -107,65 +124,112 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def hunt(tree: Path, mutant: Mutant, cpu_s_max: float) -> Result:
-    """Try all hunters on one mutant until one sees it."""
+def hunt(
+    tree: Path, mutant: Mutant, cpu_s_max: float, clean_s: Mapping[Command, float] | None = None
+) -> Result:
+    """Try all hunters on one mutant until one sees it; `clean_s` is what each command took."""
     began = cpu_s()
     plant(tree, mutant)
     try:
         for hunter in mutant.hunters:
             until = cpu_s() + cpu_s_max
             for command in commands(hunter):
-                said = fails(tree, command)
+                took_s = (clean_s or {}).get(command, CPU_S_MAX)
+                said = fails(tree, command, took_s * CPU_FACTOR_MAX + CPU_S_MORE)
                 if said is not None:
-                    return Result(mutant.name, hunter, round(cpu_s() - began, 1), said)
+                    took = round(cpu_s() - began, 1)
+                    return Result(mutant.name, mutant.file, hunter, took, said)
                 if cpu_s() > until:
                     break
-        return Result(mutant.name, None, round(cpu_s() - began, 1))
+        return Result(mutant.name, mutant.file, None, round(cpu_s() - began, 1))
     finally:
         restore(tree, mutant)
 
 
-def clean_tree_fails(tree: Path, mutants: list[Mutant]) -> list[str]:
-    """Hunters that fail without any mutant."""
-    wrong = []
-    for hunter in sorted({hunter for mutant in mutants for hunter in mutant.hunters}):
-        said = fails(tree, next(commands(hunter)))
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """What one hunter does without any mutant: what it said if it failed, and CPU seconds."""
+
+    hunter: str
+    said: str | None
+    took_s: dict[Command, float]
+
+
+def look_at_clean(tree: Path, hunter: str) -> Clean:
+    """Run all commands of a hunter."""
+    took_s: dict[Command, float] = {}
+    for command in commands(hunter):
+        began = cpu_s()
+        said = fails(tree, command)
         if said is not None:
-            wrong.append(f"{hunter}: {said}")
-    return wrong
+            return Clean(hunter, f"{hunter}: {said}", took_s)
+        took_s[command] = cpu_s() - began
+    return Clean(hunter, None, took_s)
+
+
+_tree = Path()
+
+
+def _settle_in(directory: str) -> None:
+    """A worker process makes a tree of its own."""
+    global _tree
+    place = Path(directory) / str(os.getpid())
+    place.mkdir()
+    _tree = copy_tree(place)
+
+
+def _look(hunter: str) -> Clean:
+    return look_at_clean(_tree, hunter)
+
+
+def _hunt(mutant: Mutant, cpu_s_max: float, clean_s: Mapping[Command, float]) -> Result:
+    return hunt(_tree, mutant, cpu_s_max, clean_s)
+
+
+def hunt_all(
+    pool: ProcessPoolExecutor, mutants: Sequence[Mutant], cpu_s_max: float
+) -> list[Result] | None:
+    """Results in the order of the mutants; None when the clean tree fails."""
+    hunters = sorted({hunter for mutant in mutants for hunter in mutant.hunters}, reverse=True)
+    clean = list(pool.map(_look, hunters))  # the tiers, which take longest, come first
+    wrong = [looked.said for looked in clean if looked.said is not None]
+    if wrong:
+        print("the clean tree fails:", *wrong, sep="\n")
+        return None
+    clean_s = {command: s for looked in clean for command, s in looked.took_s.items()}
+    print(f"the clean tree passes {len(clean_s)} commands in {sum(clean_s.values()):.0f} CPU s")
+    running = [pool.submit(_hunt, mutant, cpu_s_max, clean_s) for mutant in mutants]
+    for done in as_completed(running):
+        result = done.result()
+        by = f"killed by {result.killed_by}" if result.killed_by else "LIVES"
+        print(f"{result.cpu_s:8.1f} CPU s  {by}  {result.name}: {result.said}", flush=True)
+    return [done.result() for done in running]
 
 
 def main() -> int:
     """Exit status 1 when a mutant lived, 2 when the clean tree fails already."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2, help="how many hunts at a time")
     parser.add_argument("--only", default="", help="mutants whose name or file has this")
     parser.add_argument(
         "--cpu-s-max", type=float, default=120.0, help="for each hunter of a mutant"
     )
-    parser.add_argument("--report", type=Path, help="write the results here as JSON")
+    parser.add_argument("--report", type=Path, help="write the results here as Markdown")
     options = parser.parse_args()
     mutants = [m for m in MUTANTS if options.only in m.name or options.only in m.file]
-    results: list[Result] = []
-    with tempfile.TemporaryDirectory(prefix="trireme-mutants-") as directory:
-        tree = copy_tree(Path(directory))
-        wrong = clean_tree_fails(tree, mutants)
-        if wrong:
-            print("the clean tree fails:", *wrong, sep="\n")
-            return 2
-        for mutant in mutants:
-            result = hunt(tree, mutant, options.cpu_s_max)
-            results.append(result)
-            by = f"killed by {result.killed_by}" if result.killed_by else "LIVES"
-            print(f"{result.cpu_s:8.1f} CPU s  {by:24}  {mutant.name}: {result.said}", flush=True)
-    killed = sum(result.killed_by is not None for result in results)
-    times = sorted(result.cpu_s for result in results) or [0.0]
-    print(
-        f"{killed}/{len(results)} killed; CPU seconds: "
-        f"median {times[len(times) // 2]:.1f}, worst {times[-1]:.1f}"
-    )
+    with (
+        tempfile.TemporaryDirectory(prefix="trireme-mutants-") as directory,
+        ProcessPoolExecutor(
+            options.jobs, multiprocessing.get_context("spawn"), _settle_in, (directory,)
+        ) as pool,
+    ):
+        results = hunt_all(pool, mutants, options.cpu_s_max)
+    if results is None:
+        return 2
+    print(summary(results))
     if options.report is not None:
-        options.report.write_text(json.dumps([asdict(result) for result in results], indent=1))
-    return 0 if killed == len(results) else 1
+        options.report.write_text(render(results))
+    return 0 if all(result.killed_by for result in results) else 1
 
 
 if __name__ == "__main__":

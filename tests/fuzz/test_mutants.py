@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from fuzz import mutants
-from fuzz.mutants import ROOT, commands, fails, hunt, plant, restore
-from fuzz.planted import MUTANTS, TIER_A, TIER_B, Mutant
+from fuzz.mutants import MODULES, ROOT, commands, fails, hunt, look_at_clean, plant, restore
+from fuzz.mutants_report import Result, render, summary
+from fuzz.planted import ALWAYS, MUTANTS, TIER_A, Mutant, tier_a
+from tests.simulation.run import FAULTS
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -14,7 +16,9 @@ def test_a_mutant_can_still_be_planted(mutant: Mutant) -> None:
     assert (ROOT / mutant.file).read_text().count(mutant.old) == 1
     assert mutant.old != mutant.new
     for hunter in mutant.hunters:
-        assert hunter in (TIER_A, TIER_B) or (ROOT / hunter).exists(), hunter
+        tier, *always = hunter.split(ALWAYS)
+        assert tier in MODULES or (ROOT / hunter).exists(), hunter
+        assert not always or (tier == TIER_A and {*always} <= {*FAULTS}), hunter
 
 
 def test_names_are_told_apart() -> None:
@@ -48,6 +52,39 @@ def test_a_bug_is_seen_and_taken_back(tree: Path) -> None:
 def test_what_nobody_sees_lives(tree: Path) -> None:
     same = Mutant("b + a", "sums.py", "a + b", "b + a", ("test_sums.py",))
     assert hunt(tree, same, 60).killed_by is None
+
+
+def test_a_bug_that_never_ends_is_seen(tree: Path) -> None:
+    (command,) = commands("test_sums.py")
+    endless = Mutant(
+        "endless", "sums.py", "    return a + b", "    while True: pass", ("test_sums.py",)
+    )
+    plant(tree, endless)
+    assert fails(tree, command, 3) == "still computing after 4 s"
+
+
+def test_what_fails_without_a_bug_is_told(tree: Path) -> None:
+    assert look_at_clean(tree, "test_sums.py").said is None
+    plant(tree, WRONG)
+    assert "test_sums.py" in (look_at_clean(tree, "test_sums.py").said or "")
+
+
+def test_a_tier_is_hunted_in_portions_of_seeds_with_its_faults() -> None:
+    first, second, *_ = commands(tier_a("compact", "rows lost"))
+    assert first[-4:] == ("--always", "compact", "--always", "rows lost")
+    assert first[first.index("--first-seed") + 1] == "1"
+    assert second[second.index("--first-seed") + 1] == "11"
+
+
+def test_the_report_tells_who_killed_what_and_who_lives() -> None:
+    results = [
+        Result("minus", "sums.py", "test_sums.py", 0.5, "FAILED /tmp/x/tree/test | at 0x7f: `1`"),
+        Result("b + a", "sums.py", None, 2.0),
+    ]
+    assert summary(results).startswith("1/2 killed; CPU seconds to kill one: median 2.0, worst 2.0")
+    page = render(results)
+    assert "| minus | `sums.py` | `test_sums.py` | 0.5 | test \\|: '1' |" in page
+    assert "| b + a | `sums.py` | **nobody** | 2.0 |  |" in page
 
 
 def test_a_text_that_is_not_there_once_is_refused(tree: Path) -> None:

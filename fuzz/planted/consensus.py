@@ -1,30 +1,10 @@
-"""Bugs to plant: each a small change of one file, and the tests that ought to see it.
+"""Bugs of elections, replication, reads, membership and snapshots, in raft/."""
 
-Every one is a mistake that some system of this kind has really made (the design's tables name
-them). `old` must stand exactly once in its file, so a change of the code that makes a mutant
-meaningless is noticed. Hunters are tried in order until one fails.
-"""
-
-from dataclasses import dataclass
 from typing import Final
 
-TIER_A: Final = "tier a"
-TIER_B: Final = "tier b"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One planted bug. `hunters` are tiers, or paths for pytest."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    hunters: tuple[str, ...] = (TIER_A, TIER_B)
-
+from fuzz.planted.mutant import TIER_A, Mutant
 
 MUTANTS: Final = (
-    # --- votes and elections
     Mutant(
         "a vote leaves before its fsync",
         "raft/election.py",
@@ -71,7 +51,6 @@ MUTANTS: Final = (
         "            ):\n"
         "                become_follower(state, message.term, NOBODY)\n",
     ),
-    # --- the log
     Mutant(
         "an acknowledgement leaves before its fsync",
         "raft/following.py",
@@ -141,26 +120,12 @@ MUTANTS: Final = (
         "        self.next = max(self.next, self.match + 1)\n",
     ),
     Mutant(
-        "a log written without fsync",
-        "raft/wal.py",
-        "        self._file.sync_data()",
-        "        pass",
-    ),
-    Mutant(
-        "a segment that forgets the hard state",
-        "raft/wal.py",
-        "            hard_state=self.hard_state,",
-        "            hard_state=HardState(),",
-        (TIER_A, TIER_B, "tests/raft"),
-    ),
-    Mutant(
         "a configuration outlives its truncation",
         "raft/following.py",
         "            state.configs.truncate(entries[0].index)\n",
         "",
         (TIER_A, "tests/simulation/test_planted_membership.py", "tests/raft"),
     ),
-    # --- reads
     Mutant(
         "a read round that needs no answers",
         "raft/reads.py",
@@ -172,98 +137,5 @@ MUTANTS: Final = (
         "raft/reads.py",
         "    return state.role is Role.LEADER and state.commit >= state.term_start",
         "    return state.role is Role.LEADER",
-    ),
-    Mutant(
-        "a reader that does not wait for apply",
-        "node/reads.py",
-        "        self._machine.when_applied(index, lambda: _wake(readers))",
-        "        _wake(readers)",
-        (TIER_B, "tests/node/test_reads.py"),
-    ),
-    # --- proposals and rows
-    Mutant(
-        "no fence before an earlier process",
-        "storage/apply.py",
-        "        if origin is None or pid.epoch != origin.epoch:",
-        "        if origin is None:",
-        (TIER_B, "tests/storage/test_apply.py"),
-    ),
-    Mutant(
-        "a proposal applied twice",
-        "storage/apply.py",
-        "        known = origin.outcomes.get(pid.sequence)\n",
-        "        known = None\n",
-        (TIER_B, "tests/storage/test_apply.py"),
-    ),
-    Mutant(
-        "a late copy of what is settled is applied",
-        "storage/apply.py",
-        "        if pid.sequence < origin.low:",
-        "        if pid.sequence < 0:",
-        (TIER_B, "tests/storage/test_apply.py"),
-    ),
-    Mutant(
-        "expectations are not looked at",
-        "storage/apply.py",
-        "        if not self._holds(asked):",
-        "        if False:",
-        (TIER_B,),
-    ),
-    Mutant(
-        "a registration that is not above the last",
-        "node/rounds.py",
-        "                origin.replica, held + 1, origin.node, origin.identity, origin.nonce",
-        "                origin.replica, max(held, 1), origin.node, origin.identity, origin.nonce",
-        (TIER_B,),
-    ),
-    Mutant(
-        "outcomes that are lost at a restart",
-        "storage/apply.py",
-        "        origins[replica].outcomes[sequence] = Outcome(outcome)\n",
-        "",
-        (TIER_B, "tests/storage/test_apply.py"),
-    ),
-    Mutant(
-        "a checkpoint claimed before its blobs are synced",
-        "storage/checkpoint.py",
-        "        self._blobs.sync(checkpoint.segments)",
-        "        pass",
-        (TIER_B, "tests/storage/test_checkpoint.py"),
-    ),
-    Mutant(
-        "blobs lost in a power cut are not written again",
-        "node/foundation.py",
-        "    _redo_blobs(foundation)\n    return foundation",
-        "    return foundation",
-        (TIER_B,),
-    ),
-    Mutant(
-        "a hole in the rows is not noticed",
-        "storage/checkpoint.py",
-        "        if before != reached:",
-        "        if before > reached + 10**9:",
-        ("tests/storage/test_checkpoint.py", "tests/storage/test_opening.py"),
-    ),
-    Mutant(
-        "an emptied disk votes as if it knew",
-        "node/newcomer.py",
-        "        if answer.registered.get(self._name) not in (None, self._disk):",
-        "        if False:",
-        ("tests/node/test_newcomer.py", "tests/node/test_house.py"),
-    ),
-    # --- gossip
-    Mutant(
-        "a claim of an older incarnation wins",
-        "gossip/members.py",
-        "        if (claim.incarnation, status) < (held.incarnation, held.status):",
-        "        if status < held.status:",
-        ("tests/gossip/test_members.py", "tests/gossip/test_village.py"),
-    ),
-    Mutant(
-        "an incarnation that starts again",
-        "gossip/driver.py",
-        "    return max(stored + 1, wall_ms)",
-        "    return wall_ms",
-        ("tests/gossip/test_driver.py",),
     ),
 )
