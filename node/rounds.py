@@ -86,7 +86,8 @@ class Rounds:
         self._machine = machine
         self._log = log
         self._clock = clock
-        self._chance = chance
+        # A generator of our own: the system's costs a call into the kernel for every proposal.
+        self._chance = random.Random(chance.getrandbits(64))
         self._origin = origin
         self._rounds: dict[int, Round] = {}  # in order of sequence
         self._octets = 0  # of their payloads

@@ -119,12 +119,13 @@ class Applier:
             return []
         overlay, before = self._overlay, self.index
         results = []
+        pack_link = _LINK.pack
         for index, term, payload in entries:
             assert index == self.index + 1, (index, self.index)
             result = self._apply_one(index, payload)
-            digest = blake2b(payload, digest_size=CHAIN_BYTES).digest()
-            link = self.chain + digest + _LINK.pack(index, result.outcome)
-            self.chain = blake2b(link, digest_size=CHAIN_BYTES).digest()
+            link = blake2b(self.chain + pack_link(index, result.outcome), digest_size=CHAIN_BYTES)
+            link.update(payload)
+            self.chain = link.digest()
             self.index, self.term = index, term
             results.append(result)
         overlay[keys.APPLIED_KEY] = _APPLIED.pack(self.index, self.term, self.chain)
@@ -133,7 +134,7 @@ class Applier:
         deletes = [key for key, value in overlay.items() if value is None]
         self._engine.write(puts, deletes)
         overlay.clear()
-        self.octets += sum(len(key) + len(value) for key, value in puts)
+        self.octets += sum([len(key) + len(value) for key, value in puts])
         self.groups.append((self.index, self.octets))
         return results
 
@@ -165,7 +166,10 @@ class Applier:
         return overlay[key] if key in overlay else self._engine.get(key)
 
     def _holds(self, batch: Batch) -> bool:
-        return all(self._get(expect.key) == expect.value for expect in batch.expects)
+        for expect in batch.expects:
+            if self._get(expect.key) != expect.value:
+                return False
+        return True
 
     def _change(self, batch: Batch) -> None:
         overlay = self._overlay

@@ -88,10 +88,11 @@ class LevelEngine:
     ) -> None:
         """Put and delete atomically; `sync` makes this and all before it durable."""
         batch = self._db.write_batch(sync=sync)
+        put, delete = batch.put, batch.delete
         for key, value in puts:
-            batch.put(key, value)
+            put(key, value)
         for key in deletes:
-            batch.delete(key)
+            delete(key)
         try:
             batch.write()
         except plyvel.CorruptionError as error:

@@ -111,24 +111,9 @@ class Plan:
         self._touched[account] |= types
         return self._versions[account]
 
-    @contextmanager
-    def command(self) -> Iterator[None]:
+    def command(self) -> "_Command":
         """Run one command; if it raises, the plan is as it was before."""
-        mark, versions, expects = len(self._undo), dict(self._versions), len(self._expects)
-        self._touched = {}
-        try:
-            yield
-        except BaseException:
-            self._take_back(mark)
-            self._versions = versions
-            self._expects = dict(list(self._expects.items())[:expects])
-            raise
-        else:
-            for account, types in self._touched.items():
-                self._announced[account] = self._announced.get(account, 0) | types
-            del self._undo[mark:]  # it stays
-        finally:
-            self._touched = {}
+        return _Command(self)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -163,17 +148,45 @@ class Plan:
 
     def batch(self, pid: ProposalId, ack_below: int, blobs: Sequence[BlobPart] = ()) -> Batch:
         """The batch of all commands that ran to their end."""
+        writes = self._writes
         return Batch(
-            pid=pid,
-            ack_below=ack_below,
-            expects=tuple(Expect(key, value) for key, value in self._expects.items()),
-            puts=tuple(
-                (key, value) for key in self._order if (value := self._writes[key]) is not None
-            ),
-            deletes=tuple(key for key in self._order if self._writes[key] is None),
-            blobs=tuple(blobs),
-            announces=tuple(
-                Announce(account, self._versions[account], types)
-                for account, types in self._announced.items()
+            pid,
+            ack_below,
+            tuple([Expect(key, value) for key, value in self._expects.items()]),
+            tuple([(key, value) for key in self._order if (value := writes[key]) is not None]),
+            tuple([key for key in self._order if writes[key] is None]),
+            tuple(blobs),
+            tuple(
+                [
+                    Announce(account, self._versions[account], types)
+                    for account, types in self._announced.items()
+                ]
             ),
         )
+
+
+class _Command:
+    """One command of a plan under way: a class, since every write of the cluster enters one."""
+
+    __slots__ = ("_expects", "_mark", "_plan", "_versions")
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def __enter__(self) -> None:
+        plan = self._plan
+        self._mark, self._expects = len(plan._undo), len(plan._expects)
+        self._versions = dict(plan._versions)
+        plan._touched = {}
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        plan = self._plan
+        if kind is None:
+            for account, types in plan._touched.items():
+                plan._announced[account] = plan._announced.get(account, 0) | types
+            del plan._undo[self._mark :]  # it stays
+        else:
+            plan._take_back(self._mark)
+            plan._versions = self._versions
+            plan._expects = dict(list(plan._expects.items())[: self._expects])
+        plan._touched = {}
