@@ -1,7 +1,8 @@
-"""How commands reach a running node: the first socket of the file's nodes that answers."""
+"""How commands reach a running node: the first socket that answers, of the file's nodes and of
+those that joined on this machine without being in the file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,13 +29,22 @@ class Refused(Exception):
     """The answer is no; the text is one sentence with the mend."""
 
 
+def homes(config: Config) -> Iterator[tuple[str, Path]]:
+    """Name and data directory of every node that may run here: the file's, then the joined."""
+    named = [node.name for node in config.node]
+    for name in named:
+        yield name, config.data_directory(name)
+    sockets = config.data_directory("any").parent.glob(f"*/{admin.SOCKET_NAME}")
+    for joined in sorted(socket.parent for socket in sockets):
+        if joined.name not in named:
+            yield joined.name, joined
+
+
 def ask_any(config: Config, call: str, args: Mapping[str, Any] | None = None) -> Any:
     """What the first node of this machine that answers says; raises Refused."""
-    for node in config.node:
+    for _, home in homes(config):
         try:
-            return admin.ask(
-                config.data_directory(node.name), call, args or {}, timeout_s=ASK_TIMEOUT_S
-            )
+            return admin.ask(home, call, args or {}, timeout_s=ASK_TIMEOUT_S)
         except admin.AdminRefused as error:
             raise Refused(str(error)) from error
         except OSError:

@@ -14,6 +14,7 @@ from node.cli.asking import (
     Refused,
     ask_any,
     config_option,
+    homes,
     json_option,
     load_config,
     print_json,
@@ -84,11 +85,9 @@ def snapshot(path: Path, as_json: bool) -> None:
     """Make the states of this machine's nodes durable now, and cut their logs behind them."""
     config = load_config(path)
     rows = {}
-    for node in config.node:
+    for name, home in homes(config):
         with contextlib.suppress(OSError):  # not running, or on another machine
-            rows[node.name] = ask(
-                config.data_directory(node.name), "node.cut-log", {}, timeout_s=ASK_TIMEOUT_S
-            )
+            rows[name] = ask(home, "node.cut-log", {}, timeout_s=ASK_TIMEOUT_S)
     if not rows:
         raise Refused(f"no node of {config.path} runs on this machine.")
     if as_json:

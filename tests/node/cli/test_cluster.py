@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from node.cli import trireme
-from node.cli.asking import Refused
+from node.cli.asking import Refused, homes, load_config
 from node.cli.house_commands import address
 from node.config import ConfigError
 
@@ -36,3 +36,14 @@ def test_without_a_running_node_there_is_nobody_to_ask(words: list[str], tmp_pat
         trireme, ["cluster", *words, "-c", str(tmp_path / "cluster.toml")], standalone_mode=False
     )
     assert isinstance(result.exception, Refused) and "start one" in str(result.exception)
+
+
+def test_nodes_that_joined_here_are_asked_after_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "cluster.toml").write_text(DEMO)
+    for name in ("n5", "n2", "n4", "gone"):
+        (tmp_path / "var" / name).mkdir(parents=True)
+        if name != "gone":
+            (tmp_path / "var" / name / "admin.sock").touch()
+    found = dict(homes(load_config(tmp_path / "cluster.toml")))
+    assert list(found) == ["n1", "n2", "n3", "n4", "n5"]
+    assert found["n4"] == tmp_path / "var" / "n4"
