@@ -38,10 +38,17 @@ class Machine:
 class House:
     """Drivers joined by the codec; whoever is `away` neither hears nor is heard."""
 
-    def __init__(self, size: int, config: RaftConfig, *, threads: bool = False) -> None:
+    def __init__(
+        self,
+        size: int,
+        config: RaftConfig,
+        *,
+        threads: bool = False,
+        make_log: type[MemoryLog] = MemoryLog,
+    ) -> None:
         self.away: set[ReplicaId] = set()
         self.machines = {r: Machine() for r in range(1, size + 1)}
-        self.storages = {r: MemoryLog(cluster=CLUSTER, replica=r) for r in self.machines}
+        self.storages = {r: make_log(cluster=CLUSTER, replica=r) for r in self.machines}
         writer = ThreadWriter if threads else InlineWriter
         self.drivers = {
             r: Driver(
