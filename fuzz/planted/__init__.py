@@ -7,9 +7,17 @@ meaningless is noticed. Hunters are tried in order until one fails. One file her
 
 from typing import Final
 
-from fuzz.planted import consensus, gossip, rows, wal
+from fuzz.planted import elections, gossip, membership, proposals, replication, rows, wal
 from fuzz.planted.mutant import ALWAYS, TIER_A, TIER_B, Mutant, tier_a
 
-MUTANTS: Final = (*consensus.MUTANTS, *wal.MUTANTS, *rows.MUTANTS, *gossip.MUTANTS)
+MUTANTS: Final = (
+    *elections.MUTANTS,
+    *replication.MUTANTS,
+    *membership.MUTANTS,
+    *wal.MUTANTS,
+    *rows.MUTANTS,
+    *proposals.MUTANTS,
+    *gossip.MUTANTS,
+)
 
 __all__ = ["ALWAYS", "MUTANTS", "TIER_A", "TIER_B", "Mutant", "tier_a"]

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fuzz.planted.mutant import TIER_A, TIER_B, Mutant
+from fuzz.planted.mutant import TIER_A, Mutant, tier_a
 
 MUTANTS: Final = (
     Mutant(
@@ -10,12 +10,154 @@ MUTANTS: Final = (
         "raft/wal.py",
         "        self._file.sync_data()",
         "        pass",
+        (
+            "tests/raft/test_wal.py",
+            TIER_A,
+        ),
     ),
     Mutant(
         "a segment that forgets the hard state",
         "raft/wal.py",
         "            hard_state=self.hard_state,",
         "            hard_state=HardState(),",
-        (TIER_A, TIER_B, "tests/raft"),
+        (
+            "tests/raft/test_wal.py",
+            TIER_A,
+        ),
+    ),
+    Mutant(
+        "a segment whose name is not synced",
+        "raft/wal.py",
+        '        self._disk.rename(unfinished, f"{self._directory}/{name}")\n'
+        "        self._disk.sync_directory(self._directory)\n",
+        '        self._disk.rename(unfinished, f"{self._directory}/{name}")\n',
+        (
+            "tests/raft/test_wal.py",
+            "tests/raft/test_compaction.py",
+            tier_a("power"),
+        ),
+    ),
+    Mutant(
+        "the end that an earlier boot left is trusted to be on the disk",
+        "raft/wal.py",
+        "        self._file = self._begin_segment(found.tail)\n",
+        "        self._file = self._begin_segment([])\n",
+        (
+            "tests/raft/test_wal.py",
+            TIER_A,
+        ),
+    ),
+    Mutant(
+        "after a failed fsync it is tried again",
+        "raft/wal.py",
+        "            self._is_failed = True\n",
+        "            pass\n",
+        ("tests/raft/test_wal.py",),
+    ),
+    Mutant(
+        "a segment gets its name before its header is on the disk",
+        "raft/wal.py",
+        "        file.sync_data()\n        name = segment_name",
+        "        name = segment_name",
+        (
+            "tests/raft/test_wal.py",
+            tier_a("power"),
+        ),
+    ),
+    Mutant(
+        "old segments go before the record that allows it is synced",
+        "raft/wal.py",
+        "        self._put_flush(self._file, body)\n"
+        "        self._file.sync_data()\n"
+        "        self._note(steps, entries_at, body)\n"
+        "        self._seal()\n"
+        "        if any(step.snapshot is not None for step in steps):\n"
+        "            self._remove_old_segments()\n",
+        "        self._put_flush(self._file, body)\n"
+        "        self._note(steps, entries_at, body)\n"
+        "        if any(step.snapshot is not None for step in steps):\n"
+        "            self._remove_old_segments()\n"
+        "        self._file.sync_data()\n"
+        "        self._seal()\n",
+        (
+            "tests/raft/test_compaction.py",
+            tier_a("power", "compact"),
+        ),
+    ),
+    Mutant(
+        "one segment too many is forgotten",
+        "raft/wal.py",
+        "        old = [sequence for sequence in sorted(self._ends) if sequence < needed]",
+        "        old = [sequence for sequence in sorted(self._ends) if sequence <= needed]",
+        ("tests/raft/test_compaction.py",),
+    ),
+    Mutant(
+        "a head in doubt is forgotten by a restart",
+        "raft/wal.py",
+        "        self.head_in_doubt = DOUBT_NAME in disk.list_names(directory)\n",
+        "        self.head_in_doubt = False\n",
+        ("tests/raft/test_recovery.py",),
+    ),
+    Mutant(
+        "a truncation is not written",
+        "raft/segment.py",
+        "        if step.truncate_from is not None:\n            head",
+        "        if False:\n            head",
+        (
+            "tests/raft/test_wal.py",
+            TIER_A,
+        ),
+    ),
+    Mutant(
+        "a segment's salt is ignored",
+        "raft/segment.py",
+        "    return salt & 0xFFFFFFFF",
+        "    return 0",
+        ("tests/raft/test_wal.py",),
+    ),
+    Mutant(
+        "a header that is written once",
+        "raft/segment.py",
+        "_COPY_OFFSETS: Final = (0, BLOCK_BYTES // 2)",
+        "_COPY_OFFSETS: Final = (0,)",
+        ("tests/raft/test_wal.py",),
+    ),
+    Mutant(
+        "a torn flush is kept",
+        "raft/recovery.py",
+        "        return flush if body_crc(body, flush.previous_crc) == flush.body_crc else None",
+        "        return flush",
+        ("tests/raft/test_wal.py",),
+    ),
+    Mutant(
+        "damage of what was synced is taken for a torn end",
+        "raft/recovery.py",
+        "            if later is None or later.synced_up_to <= self._offset:",
+        "            if True:",
+        ("tests/raft/test_wal.py",),
+    ),
+    Mutant(
+        "a damaged end is cut and nobody is told",
+        "raft/recovery.py",
+        "            self._found.head_in_doubt = True\n        if any(",
+        "            pass\n        if any(",
+        ("tests/raft/test_recovery.py",),
+    ),
+    Mutant(
+        "a missing segment is passed over",
+        "raft/recovery.py",
+        "    if found.positions.start > start or (found.snapshot is None and first > 1):",
+        "    if False:",
+        (
+            "tests/raft/test_wal.py",
+            "tests/raft/test_compaction.py",
+        ),
+    ),
+    Mutant(
+        "another replica's log is taken for ours",
+        "raft/recovery.py",
+        "    if header.cluster != cluster or header.replica != replica:",
+        "    if header.cluster != cluster:",
+        ("tests/raft/test_wal.py",),
     ),
 )

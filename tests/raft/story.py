@@ -74,6 +74,7 @@ class Council:
         self.now_ms = 0
         self.members = tuple(range(1, size + 1))
         self.storage = {r: MemoryLog(cluster=CLUSTER, replica=r) for r in self.members}
+        self.restarts = 0
         self.cores = {r: self.new_core(r) for r in self.members}
         self.cut: set[ReplicaId] = set()
         self.stuck_disks: set[ReplicaId] = set()
@@ -101,11 +102,12 @@ class Council:
             log=log,
             hard_state=storage.hard_state,
             applied=start,
-            random=Random(replica),
+            random=Random(replica + 100 * self.restarts),
             now_ms=self.now_ms,
         )
 
     def restart(self, replica: ReplicaId) -> None:
+        self.restarts += 1
         self.cores[replica] = self.new_core(replica)
         self.applied[replica], self.steps[replica] = [], []
 

@@ -147,6 +147,19 @@ def test_a_leader_whose_disk_hangs_makes_way_and_does_not_campaign() -> None:
     assert council.payloads(1)[-1] == b"goes on"
 
 
+def test_a_replica_whose_disk_hangs_does_not_even_ask_for_votes() -> None:
+    council = Council()
+    council.elect(1)
+    council.stuck_disks.add(2)
+    council.propose(1, b"stuck at 2")
+    council.pass_ms(council.config.election_ms_min)
+    follower = council.cores[2]
+    council.now_ms += council.config.election_ms_max
+    follower.tick(council.now_ms)
+    assert follower.state.is_disk_silent and follower.state.role is Role.FOLLOWER
+    assert not follower.ready(council.now_ms).send
+
+
 def test_leadership_is_handed_over_at_once() -> None:
     council = Council()
     leader = council.elect(1)
@@ -155,6 +168,20 @@ def test_leadership_is_handed_over_at_once() -> None:
     council.settle()
     assert council.leader() == 3
     assert leader.state.role is Role.FOLLOWER and leader.state.handover is None
+
+
+def test_a_hand_over_waits_until_the_target_has_everything() -> None:
+    council = Council()
+    leader = council.elect(1)
+    council.propose(1, b"here")
+    council.stuck_disks.add(3)
+    council.propose(1, b"on its way")
+    assert leader.hand_over(3, council.now_ms)
+    council.settle()
+    assert not any(isinstance(message, TimeoutNow) for message in council.sent)
+    council.stuck_disks.clear()
+    council.settle()
+    assert council.leader() == 3
 
 
 def test_handing_over_is_refused_to_whoever_lags_or_does_not_vote() -> None:

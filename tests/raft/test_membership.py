@@ -233,6 +233,28 @@ def test_a_removed_leader_makes_way_and_a_voter_takes_over(group: Group) -> None
     assert leader.state.replica in leader.state.membership.removed  # it knows
 
 
+def test_who_alone_holds_the_entry_that_removes_it_leads_once_more(group: Group) -> None:
+    """Thesis 4.2.2: its longer log keeps everybody else from being elected."""
+    leader = group.leader
+    assert leader is not None
+    own = leader.state.replica
+    other, third = sorted(FOUNDERS - {own})
+    group.remove(third)
+    group.run(30)
+    group.remove(own)
+    state = leader.state
+    group.run_until(
+        lambda: state.commit == state.configs.active_index and state.membership.is_joint
+    )
+    group.silent.add(own)
+    group.run(60)
+    assert state.membership.voters == {other} and group.cores[other].state.membership.is_joint
+    group.silent.clear()
+    group.run_until(lambda: group.leader is group.cores[other])
+    group.run(10)
+    assert group.members == state.membership and not group.members.is_joint
+
+
 def test_a_removed_replica_that_never_heard_of_it_disturbs_nobody(group: Group) -> None:
     assert group.leader is not None
     gone = min(FOUNDERS - {group.leader.state.replica})

@@ -28,6 +28,14 @@ def test_the_window_closes_at_messages_and_at_bytes() -> None:
     assert progress.may_send(9, 100) and progress.inflight_bytes == 60
 
 
+def test_what_was_sent_is_not_there_before_it_is_acknowledged() -> None:
+    progress = replicating()
+    progress.sent(11, 1)
+    progress.sent(15, 1)
+    assert progress.acknowledged(11)
+    assert (progress.match, progress.next) == (11, 16)
+
+
 def test_an_acknowledgement_that_comes_late_is_no_news() -> None:
     progress = replicating()
     progress.sent(15, 1)

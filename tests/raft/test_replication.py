@@ -69,6 +69,18 @@ def test_two_disks_of_three_commit_but_the_third_applies_only_its_own() -> None:
     assert council.payloads(1) == []  # a state machine never knows more than its log
 
 
+def test_one_disk_of_three_commits_nothing_though_the_leader_has_it_in_memory() -> None:
+    council = Council()
+    leader = council.elect(1)
+    council.stuck_disks |= {1, 2}
+    council.propose(1, b"only 3 has it")
+    assert leader.state.progress[3].match == 2 and leader.state.log.last == 2
+    assert leader.state.commit == 1
+    council.stuck_disks.remove(1)
+    council.settle()
+    assert leader.state.commit == 2
+
+
 def test_an_entry_of_an_older_term_commits_only_with_one_of_ours() -> None:
     """Paper 5.4.2, figure 8."""
     council = Council()
@@ -205,6 +217,24 @@ def test_appends_that_arrive_twice_or_late_change_nothing() -> None:
     council.settle()
     assert council.payloads(2) == [b"a", b"b", b"c"]
     assert council.cores[2].state.log.last == council.cores[1].state.log.last
+
+
+def test_an_append_that_comes_late_takes_nothing_back() -> None:
+    council = Council()
+    follower = council.cores[2]
+    follower.step(Append(0, 1, 2, 1, 0, 0, 0, entries(1, 3)), 0)
+    follower.step(Append(0, 1, 2, 1, 0, 0, 0, entries(1, 1)), 0)  # sent earlier, overtaken
+    assert follower.state.log.last == 3
+
+
+def test_a_follower_commits_no_further_than_the_append_has_matched() -> None:
+    """Behind it may stand what a leader before has left, and nobody ever committed."""
+    council = Council()
+    council.storage[2].write([step(*entries(1, 3), hard_state=HardState(1, 0))])
+    council.restart(2)
+    follower = council.cores[2]
+    follower.step(Append(0, 3, 2, 2, 1, 1, 3, ()), 0)
+    assert (follower.state.log.last, follower.state.commit) == (3, 1)
 
 
 def test_a_heartbeat_tells_no_commit_beyond_what_the_follower_confirmed() -> None:

@@ -9,13 +9,14 @@ from raft.config import BadConfig, RaftConfig
 from raft.configs import Configs
 from raft.core import Core
 from raft.log import RaftLog
-from raft.messages import AppendReply, Message, SnapshotOffer, VoteRequest
+from raft.messages import Append, AppendReply, Message, SnapshotOffer, VoteRequest
 from raft.model import Index, Membership, ReplicaId, SnapshotMeta
 from raft.progress import Sending
 from raft.stable import MemoryLog
 from raft.state import Role
 from raft.transfers import Transfers, unheard_install
 from raft.wire import decode, encode
+from tests.raft.story import entries
 
 CLUSTER = b"offered-snapshot"
 STEP_MS = 25
@@ -192,6 +193,37 @@ def test_nothing_is_acknowledged_before_the_log_has_the_snapshot(town: Town) -> 
     acks = [m for m in town.seen if isinstance(m, AppendReply) and m.sender == follower.replica]
     assert all(ack.match < start for ack in acks)
     assert follower.core.take_committed() == ()
+
+
+def test_an_offer_of_what_we_have_is_answered_when_our_disk_has_it() -> None:
+    follower = Replica(2, MEMBERS, RaftConfig()).core
+    follower.step(Append(0, 1, 2, 1, 0, 0, 3, entries(1, 3)), 0)
+    follower.step(SnapshotOffer(0, 1, 2, 1, 3, 1), 0)
+    ready = follower.ready(0)
+    assert ready.persist is not None and ready.send == ()
+    follower.persisted(ready.persist.number, 0)
+    assert [m.match for m in follower.ready(0).send if isinstance(m, AppendReply)] == [3]
+
+
+def test_nothing_is_applied_while_a_state_is_put_in_place() -> None:
+    replica = Replica(2, MEMBERS, RaftConfig())
+    replica.core.step(Append(0, 1, 2, 1, 0, 0, 3, entries(1, 3)), 0)
+    assert replica.core.begin_install(2)
+    replica.turn(STEP_MS)
+    assert replica.core.state.commit == 3 and replica.applied == []
+    replica.applied = [b"1", b"2"]
+    replica.core.snapshot_installed(SnapshotMeta(2, 1, MEMBERS), 1, STEP_MS)
+    replica.turn(STEP_MS)
+    assert replica.applied == [b"1", b"2", b"3"]
+
+
+def test_the_members_of_a_snapshot_count_from_it_on(town: Town) -> None:
+    follower = absent(town)
+    members = Membership(frozenset({1, 2, 3}), learners=frozenset({9}))
+    assert follower.core.begin_install(28)
+    follower.core.snapshot_installed(SnapshotMeta(28, 1, members), 1, town.now_ms)
+    state = follower.core.state
+    assert (state.membership, state.configs.active_index) == (members, 28)
 
 
 def test_a_snapshot_that_is_too_old_is_not_installed(town: Town) -> None:

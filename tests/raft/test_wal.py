@@ -11,7 +11,7 @@ from raft.recovery import WalCorrupt, WrongLog
 from raft.segment import BLOCK_BYTES
 from raft.stable import open_log
 from tests.raft.story import CLUSTER, LogStory, entries, entry, step
-from tests.simulation.disk import SECTOR_BYTES, Crashed
+from tests.simulation.disk import SECTOR_BYTES, Crashed, SimDisk
 
 
 def test_what_was_written_is_there_after_a_restart() -> None:
@@ -61,6 +61,27 @@ def test_every_boot_begins_a_segment_of_its_own() -> None:
     story.write(step(entry(1)))
     assert story.open().last == 1
     assert len(story.files()) == 2
+
+
+def test_term_and_vote_go_along_from_segment_to_segment() -> None:
+    story = LogStory()
+    story.write(step(entry(1), hard_state=HardState(4, 7)))
+    for _ in range(3):
+        assert story.open().hard_state == HardState(4, 7)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_power_cut_takes_nothing_that_was_acknowledged(seed: int) -> None:
+    """Whatever of the names and sectors that were not synced had reached the disk."""
+    story = LogStory(segment_bytes=16 * 1024)
+    story.disk = SimDisk(Random(seed))
+    story.open()
+    for index in range(1, 7):
+        story.write(step(entry(index, payload=bytes(2000)), hard_state=HardState(index, 7)))
+    story.disk.cut_power()
+    story.open()
+    assert story.read() == [entry(index, payload=bytes(2000)) for index in range(1, 7)]
+    assert story.log.hard_state == HardState(6, 7)
 
 
 def test_segments_rotate_and_entries_are_read_back_across_them() -> None:
@@ -278,6 +299,28 @@ def test_an_older_segment_in_the_place_of_a_newer_one_is_refused() -> None:
     story.disk._names[f"wal/{second}"].cache[:] = older
     with pytest.raises(WalCorrupt, match="offset 4096: flushes end here"):
         story.open()
+
+
+@pytest.mark.parametrize("copy_at", [0, BLOCK_BYTES // 2])
+def test_either_copy_of_a_segments_header_is_enough(copy_at: int) -> None:
+    story = LogStory()
+    story.write(step(entry(1), hard_state=HardState(3, 7)))
+    story.disk.flip_bit(f"wal/{story.files()[-1]}", (copy_at + 20) * 8)
+    assert story.open().hard_state == HardState(3, 7)
+    assert story.read() == [entry(1)]
+
+
+def test_a_block_of_an_older_segment_in_a_newer_one_is_never_read() -> None:
+    """A misdirected write: the record is whole, has the right index, and is another segment's."""
+    story = LogStory()
+    story.write(step(entry(1), hard_state=HardState(1, 7)))
+    story.open()
+    story.write(step(entry(1, term=2), truncate_from=1))
+    older, newer = (story.disk._names[f"wal/{name}"] for name in story.files())
+    block = slice(BLOCK_BYTES, 2 * BLOCK_BYTES)
+    newer.cache[block] = older.cache[block]
+    with pytest.raises(WalCorrupt, match="damaged"):
+        story.read()
 
 
 def test_rot_found_when_an_old_entry_is_read_back_is_named() -> None:
