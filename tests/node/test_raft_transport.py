@@ -1,16 +1,27 @@
 """Raft's messages over links: out in order, in from whom they say."""
 
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
 import pytest
 
 from node.raft_transport import RaftTransport
 from node.rpc.errors import LinkLost
 from node.rpc.frames import PAYLOAD_BYTES_MAX, Kind
 from node.rpc.handshake import Remote
+from raft.config import RaftConfig
+from raft.configs import CONTEXT_BYTES_MAX, MEMBERS_MAX, REMOVED_MAX, encode_membership
+from raft.core import entry_fits
+from raft.disk import OsDisk
 from raft.messages import Append, Heartbeat, Propose
-from raft.model import Entry, EntryKind
+from raft.model import ENTRY_HEADER_BYTES, Entry, EntryKind, Membership, Persist
+from raft.stable import open_log
 from raft.wire import encode
+from storage.batch import BATCH_BYTES_MAX
 
 CLUSTER = b"0123456789abcdef"
+SEGMENT_BYTES_MIN = 4 << 20  # of cluster.toml
 BEAT = Heartbeat(group=0, sender=1, to=2, term=3, commit=4, round=5)
 APPEND = Append(
     group=0,
@@ -47,6 +58,51 @@ class Links:
             return False
         self.posted.append((replica, payload))
         return True
+
+
+def largest(config: RaftConfig) -> Entry:
+    """What a leader of that config may still append; one byte more is refused."""
+    payload = bytes(config.entry_bytes_max - ENTRY_HEADER_BYTES)
+    assert entry_fits(config, payload) and not entry_fits(config, payload + b"+")
+    return Entry(8, 3, EntryKind.NORMAL, payload)
+
+
+def test_the_largest_entry_and_membership_pass_every_reader(tmp_path: Path) -> None:
+    """Writers' limits lie under readers' (etcd 14025): link, log, and the batches of the house."""
+    config = RaftConfig()
+    everybody = frozenset(range(1, MEMBERS_MAX + 1))
+    crowd = Membership(
+        everybody,
+        removed=frozenset(range(1000, 1000 + REMOVED_MAX)),
+        contexts=tuple((r, bytes(CONTEXT_BYTES_MAX)) for r in sorted(everybody)),
+    )
+    members = Entry(9, 3, EntryKind.CONFIG, encode_membership(crowd))
+    assert BATCH_BYTES_MAX + ENTRY_HEADER_BYTES <= config.entry_bytes_max
+    assert len(members.payload) + ENTRY_HEADER_BYTES <= config.entry_bytes_max
+
+    links = Links()
+    transport = RaftTransport(links)
+    for entry in (largest(config), members):
+        transport.send(2, [replace(APPEND, entries=(entry,), previous_index=entry.index - 1)])
+    assert transport.counts == {"sent": 2}
+    read = [transport.read(Remote(1, "n1"), payload) for _, payload in links.posted]
+    assert [message.entries[0].index for message in read if isinstance(message, Append)] == [8, 9]
+
+    directory = str(tmp_path / "raft")
+    for boot in (1, 2):
+        log = open_log(
+            OsDisk(),
+            directory,
+            cluster=CLUSTER,
+            replica=1,
+            random=Random(boot),
+            segment_bytes=SEGMENT_BYTES_MIN,
+        )
+        if boot == 1:
+            written = (largest(config)._replace(index=1), members._replace(index=2))
+            log.write([Persist(1, None, None, written)])
+        assert tuple(log.read(1, 2, 1 << 30)) == written
+        log.close()
 
 
 def test_what_is_sent_is_what_is_read() -> None:

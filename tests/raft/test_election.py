@@ -32,6 +32,21 @@ def test_somebody_is_elected_and_only_one() -> None:
     assert council.terms() == [1, 1, 1]
 
 
+def test_a_restarted_replica_waits_its_time_and_no_longer() -> None:
+    council = Council()
+    council.elect(1)
+    config = council.config
+    council.cut.add(1)
+    for replica in (2, 3):
+        council.restart(replica)
+    restarted_ms = council.now_ms
+    council.pass_ms(config.election_ms_min - 15)
+    assert [m for m in council.sent if isinstance(m, VoteRequest) and m.term > 1] == []
+    while council.cores[2].state.term == council.cores[3].state.term == 1:
+        council.pass_ms(15)
+    assert council.now_ms - restarted_ms <= config.election_ms_max + 15
+
+
 def test_a_single_voter_elects_itself_after_its_disk_agrees() -> None:
     council = Council(size=1)
     council.stuck_disks.add(1)

@@ -151,6 +151,18 @@ def test_a_joint_change_needs_both_majorities(group: Group) -> None:
     assert group.members.removed == out
 
 
+def test_who_leads_next_finishes_a_joint_change(group: Group) -> None:
+    group.join(4)
+    old = group.leader
+    assert old is not None
+    group.promote(4)
+    group.run(1)  # the others have it; nobody knows that a majority has
+    group.silent.add(old.state.replica)
+    group.run_until(lambda: group.leader is not None and not group.members.is_joint)
+    assert group.leader is not old
+    assert group.members.voters == FOUNDERS | {4} and not group.members.removed
+
+
 def test_one_change_at_a_time(group: Group) -> None:
     group.change(Change(learners=frozenset({4})))
     with pytest.raises(ChangeRefused, match="under way"):  # (c)

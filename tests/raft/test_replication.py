@@ -1,8 +1,10 @@
 """Replication: windows, lost messages, conflicting logs, and when something is committed."""
 
+from collections.abc import Sequence
+
 from raft.config import RaftConfig
 from raft.messages import Append, AppendReject, AppendReply, Heartbeat, HeartbeatReply, Propose
-from raft.model import ENTRY_HEADER_BYTES, EntryKind, HardState
+from raft.model import ENTRY_HEADER_BYTES, Entry, EntryKind, HardState
 from raft.progress import Sending
 from raft.state import Role
 from tests.raft.story import Council, entries, entry, step
@@ -170,6 +172,25 @@ def test_a_follower_that_slept_long_catches_up_from_the_disk() -> None:
     council.cut.clear()
     council.pass_ms(400)
     assert council.payloads(3) == council.payloads(2) and len(council.payloads(3)) == 201
+
+
+def test_what_is_applied_at_once_is_bounded_in_entries_and_bytes() -> None:
+    config = RaftConfig(apply_entries_max=8, apply_bytes_max=1000)
+    council = Council(config=config)
+    core = council.elect(1)
+    core.propose([bytes(300)] * 20 + [b""] * 20 + [bytes(3000)], council.now_ms)
+    batches: list[list[int]] = []
+    take = core.take_committed
+
+    def taken() -> Sequence[Entry]:
+        found = take()
+        batches.append([len(entry.payload) for entry in found])
+        return found
+
+    core.take_committed = taken  # type: ignore[method-assign]
+    council.settle()
+    assert sum(map(len, batches)) == 41 and max(map(len, batches)) == 8
+    assert all(sum(sizes) <= 1000 or len(sizes) == 1 for sizes in batches)
 
 
 def test_heartbeats_are_answered_while_the_disk_is_slow() -> None:
