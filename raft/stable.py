@@ -1,6 +1,6 @@
 """LogStorage: what survives a restart. Durable on a disk, and its twin in memory for tests.
 
-Both pass the same contract tests. Snapshots will be kept beside the log here.
+Both pass the same contract tests. Of snapshots the log only knows behind which one it begins.
 """
 
 from collections.abc import Sequence

@@ -77,7 +77,7 @@ def test_the_largest_entry_and_membership_pass_every_reader(tmp_path: Path) -> N
         contexts=tuple((r, bytes(CONTEXT_BYTES_MAX)) for r in sorted(everybody)),
     )
     members = Entry(9, 3, EntryKind.CONFIG, encode_membership(crowd))
-    assert BATCH_BYTES_MAX + ENTRY_HEADER_BYTES <= config.entry_bytes_max
+    assert config.entry_bytes_max >= BATCH_BYTES_MAX + ENTRY_HEADER_BYTES
     assert len(members.payload) + ENTRY_HEADER_BYTES <= config.entry_bytes_max
 
     links = Links()
