@@ -1,6 +1,8 @@
 """Apply does the same thing everywhere, once, and remembers what it said."""
 
+import contextlib
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from storage.apply import Outcome, applied_index, registered_identity
 from storage.batch import BatchError
 from storage.dump import state_hash
 from storage.ids import blob_id
+from storage.memory import MemoryEngine
 from tests.storage.story import N1, N2, Log, Store, bytes_of, whole
 
 APPLIED, CONFLICT, FENCED, FORGOTTEN = Outcome
@@ -245,6 +248,37 @@ def test_nodes_that_group_and_crash_differently_agree(seed: int, grouping: int) 
     assert outcomes == others
     assert one.applier.chain == other.applier.chain
     assert state_hash(one.engine) == state_hash(other.engine)
+
+
+class _DyingEngine(MemoryEngine):
+    """The process dies at a write; those before it are there."""
+
+    writes_left = 100
+
+    def write(self, *rows: Any, **options: Any) -> None:
+        if self.writes_left == 0:
+            raise RuntimeError("the process died")
+        self.writes_left -= 1
+        super().write(*rows, **options)
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_a_group_is_all_there_or_not_at_all(log: Log, writes: int) -> None:
+    """etcd 13766: what was applied, and that it was, went to the disk one after the other."""
+    registered = len(log.entries)
+    log.batch(put=[(X, b"1")])
+    log.batch(ack_below=2, expect=[(X, b"1")], put=[(X, b"2")])
+    undisturbed, dying = Store(), Store(_DyingEngine())
+    undisturbed.catch_up(log)
+    dying.apply(*log.entries[:registered])
+    assert isinstance(dying.engine, _DyingEngine)
+    dying.engine.writes_left = writes
+    with contextlib.suppress(RuntimeError):
+        dying.apply(*log.entries[registered:])
+    again = dying.after_crash()
+    again.catch_up(log)
+    assert again.applier.chain == undisturbed.applier.chain
+    assert state_hash(again.engine) == state_hash(undisturbed.engine)
 
 
 def test_the_chain_tells_payload_outcome_and_order(store: Store, log: Log) -> None:

@@ -102,6 +102,7 @@ def test_what_is_applied_meanwhile_waits_for_the_next(log: Log) -> None:
     store.checkpointer.flush(due)
     store.checkpointer.commit(due)
     assert store.checkpointer.index == 5 and store.checkpointer.octets_waiting > 0
+    assert checkpoint_index(store.engine) == 5
     assert store.checkpointer.begin() is not None
 
 
