@@ -101,11 +101,13 @@ def test_a_blob_that_is_not_whole_yet_comes_in_its_parts() -> None:
     assert state.blobs.read(blob_id(data), 0, 10**7) == data
 
 
+@pytest.mark.parametrize("kind", ["memory", "disk"])
 @pytest.mark.parametrize("at", range(0, 6_000, 389))
-def test_no_damaged_byte_becomes_a_state(at: int) -> None:
+def test_no_damaged_byte_becomes_a_state(tmp_path: Path, kind: str, at: int) -> None:
     store = filled(deliveries(30))
     export = exported(store)
-    nest = MemoryHome().begin(head(export))
+    home = MemoryHome() if kind == "memory" else DirectoryHome(tmp_path)
+    nest = home.begin(head(export))
     stream = bytearray(export.read(0, 10**9))
     stream[at % len(stream)] ^= 4
     with pytest.raises(SnapshotDamaged):
@@ -114,6 +116,7 @@ def test_no_damaged_byte_becomes_a_state(at: int) -> None:
         if not nest.install.rows_are_here:
             raise SnapshotDamaged
         nest.settle(NOTE)
+    nest.discard()
 
 
 def test_a_stream_cut_short_or_too_long_is_refused() -> None:
@@ -190,6 +193,8 @@ class Crashes:
         (os, "fsync"),
         (os, "fdatasync"),
         (Path, "replace"),
+        (Path, "rename"),
+        (Path, "unlink"),
         (Path, "mkdir"),
         (shutil, "rmtree"),
     )
@@ -209,14 +214,30 @@ class Crashes:
         return step
 
 
-def test_a_crash_at_any_step_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:
+def opened(directory: Path, store: Store, *, came_by_snapshot: bool) -> State:
+    """A node's state that is the same as a store's."""
+    state = open_state(directory)
+    if not came_by_snapshot:
+        state.applier.apply(deliveries(4).entries)
+        state.checkpointer.run()
+        return state
+    export = exported(store)
+    nest = DirectoryHome(directory).begin(head(export))
+    transfer(store, nest, export).release()
+    nest.adopt()
+    state.release()
+    return open_state(directory)
+
+
+@pytest.mark.parametrize("came_by_snapshot", [False, True])
+def test_a_crash_at_any_step_leaves_the_old_state_or_the_new_one(
+    tmp_path: Path, came_by_snapshot: bool
+) -> None:
     old, store = filled(deliveries(4)), filled(deliveries(12))
     outcomes = []
     for at in range(1, 100):
         directory = tmp_path / str(at)
-        state = open_state(directory)
-        state.applier.apply(deliveries(4).entries)
-        state.checkpointer.run()
+        state = opened(directory, old, came_by_snapshot=came_by_snapshot)
         export, home = exported(store), DirectoryHome(directory)
         with pytest.MonkeyPatch.context() as monkeypatch:
             crashes = Crashes(monkeypatch, at)
