@@ -8,7 +8,7 @@ SECONDS_EACH ?= 60
 WHOLE_SEEDS ?= 40
 CHAOS_SECONDS ?= 120
 
-.PHONY: run test check bench sim fuzz chaos mutants lock clean
+.PHONY: run test check bench sim fuzz chaos growth mutants lock clean
 run: $(VENV)/.ready
 	@$(BIN)/trireme up -c cluster.toml
 
@@ -34,6 +34,9 @@ fuzz: $(VENV)/.ready-dev
 
 chaos: $(VENV)/.ready-dev
 	$(BIN)/python -m fuzz.cluster --seconds $(CHAOS_SECONDS)
+
+growth: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.e2e.growth
 
 mutants: $(VENV)/.ready-dev
 	$(BIN)/python -m fuzz.mutants --report fuzz/MUTANTS.md

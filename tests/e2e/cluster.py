@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,10 @@ class RealCluster:
     nodes: list[RealNode] = field(default_factory=list)
 
     @classmethod
-    def make(cls, directory: Path, size: int, extra: str = "") -> "RealCluster":
-        """Write the file of a cluster of `size` voters; nothing runs yet."""
+    def make(
+        cls, directory: Path, size: int, extra: str = "", *, replicas: Container[str] = ()
+    ) -> "RealCluster":
+        """Write the file of a cluster of `size` nodes, voters but for some; nothing runs yet."""
         ports = iter(free_ports(size * len(PORTS)))
         cluster = cls(directory)
         text = ['[cluster]\nname = "test"\ndata = "var"\n', extra]
@@ -71,6 +73,8 @@ class RealCluster:
             node = RealNode(f"n{number}", {key: next(ports) for key in PORTS})
             cluster.nodes.append(node)
             lines = "".join(f"{key} = {port}\n" for key, port in node.ports.items())
+            if node.name in replicas:
+                lines += 'role = "replica"\n'
             text.append(f'[[node]]\nname = "{node.name}"\nhost = "127.0.0.1"\n{lines}')
         for address, password in ACCOUNTS.items():
             text.append(f'[[bootstrap.account]]\naddress = "{address}"\npassword = "{password}"\n')
@@ -189,9 +193,11 @@ def ready(node: RealNode) -> bool:
 
 
 @contextlib.contextmanager
-def running(directory: Path, size: int, extra: str = "") -> Iterator[RealCluster]:
+def running(
+    directory: Path, size: int, extra: str = "", *, replicas: Container[str] = ()
+) -> Iterator[RealCluster]:
     """A ready cluster of `size` nodes, stopped at the end."""
-    cluster = RealCluster.make(directory, size, extra)
+    cluster = RealCluster.make(directory, size, extra, replicas=replicas)
     try:
         cluster.start()
         cluster.wait_ready()

@@ -14,6 +14,7 @@ from tests.e2e.cluster import RealCluster, running
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
 PATIENCE_S = 30.0
+SHORT_LOGS = "[raft]\nsegment-bytes = 4194304\ntrailing-bytes = 65536\n"
 
 
 def row(cluster: RealCluster, name: str) -> dict[str, Any] | None:
@@ -112,14 +113,29 @@ def test_a_wiped_disk_comes_back_as_somebody_new(tmp_path: Path) -> None:
         assert chaos.violations(cluster, {1}) == []
 
 
-def test_a_replica_of_the_file_serves_and_never_votes(tmp_path: Path) -> None:
-    with running(tmp_path, 3) as cluster:
-        cluster.lend("r1", role="replica")
-        cluster.start("r1")
-        cluster.wait_ready("r1")
-        until_role(cluster, "r1", "replica")
-        line = Lmtp(cluster.node("r1").address("lmtp"))
-        assert line.deliver(chaos.numbered(1)).startswith(b"250")
+def test_replicas_of_the_file_and_of_later_serve_and_never_vote(tmp_path: Path) -> None:
+    with running(tmp_path, 2, SHORT_LOGS, replicas=("n2",)) as cluster:
+        until_role(cluster, "n2", "replica")
+        # Each is written to and read at by turns: a reader sees what was acknowledged before.
+        for number in range(10):
+            writer, reader = ("n1", "n2") if number % 2 else ("n2", "n1")
+            line = Lmtp(cluster.node(writer).address("lmtp"))
+            assert line.deliver(chaos.numbered(number)).startswith(b"250")
+            line.close()
+            assert number in [seen for _, seen in chaos.listing(cluster, reader)]
+        assert "never votes" in refusal(cluster, "promote", "n2")
+        assert "only a voter can lead" in refusal(cluster, "transfer-leader", "n2")
+        # One that comes when the logs are cut, in whole files of 4 MiB, begins with a state.
+        line = Lmtp(cluster.node("n1").address("lmtp"))
+        large = b"Subject: large\r\n\r\n" + b"A line of a large mail.\r\n" * 120_000
+        for _ in range(3):
+            assert line.deliver(large).startswith(b"250")
         line.close()
-        assert chaos.violations(cluster, {1}) == []
-        assert "never votes" in refusal(cluster, "promote", "r1")
+        rows = command(cluster, "snapshot")["nodes"]
+        assert all(row["log_starts_behind"] > 10 for row in rows.values()), rows
+        cluster.lend("n3", role="replica")
+        cluster.start("n3")
+        cluster.wait_ready("n3")
+        until_role(cluster, "n3", "replica")
+        assert "snapshot installed" in (tmp_path / "n3.log").read_text()
+        assert chaos.violations(cluster, set(range(10))) == []
