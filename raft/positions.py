@@ -21,6 +21,7 @@ class Positions:
     def __init__(self) -> None:
         """A log from its first entry on."""
         self._held: tuple[Index, array[int]] = (0, array("Q"))
+        self._has_copies = False  # entries brought back into a gap stand behind what follows them
 
     @property
     def start(self) -> Index:
@@ -46,6 +47,21 @@ class Positions:
         else:
             places.append(place)
 
+    def replace(self, index: Index, sequence: int, offset: int) -> None:
+        """Entry `index` stands here from now on: it was brought back."""
+        start, places = self._held
+        places[index - start - 1] = sequence << _OFFSET_BITS | offset
+        self._has_copies = True
+
+    def leave_out(self, count: int) -> None:
+        """So many entries follow that stand nowhere: place 0, of no segment."""
+        self._held[1].extend(array("Q", [0]) * count)
+
+    def extend_front(self, start: Index) -> None:
+        """The log begins behind an earlier entry; what is between stands in no place yet."""
+        held, places = self._held
+        self._held = (start, array("Q", [0]) * (held - start) + places)
+
     def truncate(self, first: Index) -> None:
         """Forget entries from `first` on, and know where the log goes on."""
         start, places = self._held
@@ -68,9 +84,24 @@ class Positions:
         return place >> _OFFSET_BITS, place & _OFFSET_MASK
 
     def first_in(self, sequence: int) -> Index:
-        """The first entry that stands in this segment or a later one; `last` + 1 if none does.
+        """The first entry from which on all stand in this segment or a later one; `last` + 1 if
+        none does.
 
-        Places never fall along the log: what is appended, or copied, goes behind all there is.
+        Places never fall along the log, but for what was brought back into gaps: what is
+        appended, or copied, goes behind all there is.
         """
         start, places = self._held
-        return start + 1 + bisect_left(places, sequence << _OFFSET_BITS)
+        bound = sequence << _OFFSET_BITS
+        if not self._has_copies:
+            return start + 1 + bisect_left(places, bound)
+        at = len(places)
+        while at and places[at - 1] >= bound:
+            at -= 1
+        return start + 1 + at
+
+    def oldest_after(self, index: Index) -> int:
+        """The oldest segment in which an entry behind `index` stands; there is one."""
+        start, places = self._held
+        if not self._has_copies:
+            return places[index - start] >> _OFFSET_BITS
+        return min(places[index - start :]) >> _OFFSET_BITS

@@ -1,8 +1,10 @@
 """Reading a log directory after a stop of any kind: what is there, what was torn, what is broken.
 
 The last segment may end in a torn flush: written, but never synced and so never acknowledged. It
-is cut, whole. Damage is corruption, refused with its place, when anything proves that the damaged
-bytes had been synced: a later flush or seal that says so, or the header of the next segment.
+is cut, whole. Damage is no tear when anything proves that the damaged bytes had been synced: a
+later flush or seal that says so, or the header of the next segment. Then what stands before and
+behind it is kept, whole flushes at a time, and raft/history.py tells what is missing in between:
+gaps, which other replicas can fill, and a lost end, which nobody can measure.
 
 The seal stands in a block of its own, so one damaged place cannot take both a flush and its
 proof. Where both are gone (a file cut short, a power cut between fdatasync and the write-back of
@@ -11,28 +13,26 @@ the seal together with damage of the flush), the tail counts as torn.
 What no crash explains, at the very end, is a head in doubt: the last flush is damaged and its seal
 says it was synced, the file is shorter than it was made, or there are bytes that no write put
 there. The end is cut, and the replica keeps out of elections until a leader has brought it up to
-date (raft/wal.py). Fetching refused entries from other replicas is not built yet.
+date (raft/wal.py).
+
+Every flush header says where it stands, so one that a disk put elsewhere is not taken for another.
+A segment neither of whose headers reads back is damaged as a whole: its salt is unknown.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from raft.configs import decode_membership
 from raft.disk import Disk
+from raft.history import History
 from raft.model import (
-    Entry,
-    EntryKind,
     HardState,
     Index,
     Membership,
     Persist,
     ReplicaId,
     SnapshotMeta,
-    Term,
 )
-from raft.positions import Positions
 from raft.segment import (
     BLOCK_BYTES,
     FLUSH_HEADER_BYTES,
@@ -50,6 +50,8 @@ from raft.segment import (
 
 SEGMENT_SUFFIX: Final = ".wal"
 UNFINISHED_SUFFIX: Final = ".tmp"
+# Segments between the oldest and the newest; a name beyond that is none of ours.
+SEGMENTS_MAX: Final = 1 << 20
 
 
 class WalCorrupt(Exception):
@@ -66,17 +68,12 @@ def segment_name(sequence: int, first_index: Index) -> str:
 
 
 @dataclass(slots=True)
-class Recovered:
+class Recovered(History):
     """What a log directory holds."""
 
     hard_state: HardState = field(default_factory=HardState)
-    positions: Positions = field(default_factory=Positions)
-    term_runs: list[tuple[Index, Term]] = field(default_factory=list)
-    configs: list[tuple[Index, Membership]] = field(default_factory=list)
-    snapshot: SnapshotMeta | None = None  # the log begins behind it
+    hard_state_lost: bool = False  # a newer one may have stood in what does not read back
     ends: dict[int, int] = field(default_factory=dict)  # bytes in use, by segment sequence
-    is_front_open: bool = False  # earlier segments were removed: no entry has told yet how far
-    leftovers: list[str] = field(default_factory=list)  # segments before a gap: being removed
     salts: dict[int, int] = field(default_factory=dict)  # by segment sequence
     names: dict[int, str] = field(default_factory=dict)
     next_sequence: int = 1
@@ -87,6 +84,21 @@ class Recovered:
     is_sealed: bool = False  # the last segment ends with its seal
     head_in_doubt: bool = False  # acknowledged entries may be missing at the end
 
+    @property
+    def is_whole(self) -> bool:
+        """Nothing that had been synced is missing, as far as that can be told."""
+        return self.lost is None and not self.gaps
+
+    @property
+    def why(self) -> str:
+        """Where the first damage is."""
+        return self.gaps[0].why if self.gaps else self.lost or "no damage"
+
+    def lose_records(self, why: str) -> None:
+        """Records of any kind do not read back here."""
+        self.lose(why)
+        self.hard_state_lost = True
+
 
 def recover(
     disk: Disk,
@@ -95,33 +107,39 @@ def recover(
     cluster: bytes,
     replica: ReplicaId,
     segment_bytes: int = 0,
-    head_may_be_lost: bool = False,
 ) -> Recovered:
-    """Read all segments in order; raises WalCorrupt, WrongLog, DiskFailed.
+    """Read all segments in order; damage is told in what comes back.
 
-    With `head_may_be_lost` others hold what was acknowledged, so a last flush that was synced and
-    is damaged is cut and not refused. A membership in the log has the last word on that.
+    Raises WrongLog, DiskFailed, and WalCorrupt for what no version of ours has written.
     """
-    recovered = Recovered()
-    sequences = _sequences(disk, directory, recovered)
-    data = disk.read(_path(directory, recovered.names[sequences[0]])) if sequences else b""
+    found = Recovered()
+    sequences = _sequences(disk, directory, found)
+    data = _segment_bytes(disk, directory, found, sequences[0]) if sequences else b""
+    before = 0
     for sequence in sequences:
-        name = recovered.names[sequence]
-        header = _read_header(name, data, sequence, cluster, replica, recovered)
+        header = _read_header(data, sequence, cluster, replica, found, follows=before)
         is_last = sequence == sequences[-1]
         following = b""
         end: int | None = None
         if not is_last:
-            following = disk.read(_path(directory, recovered.names[sequence + 1]))
-            end = _read_previous_end(recovered.names[sequence + 1], following)
-        _Segment(name, data, header, recovered, head_may_be_lost).read(end)
-        recovered.ends[sequence] = recovered.sealed_end
-        if is_last and len(data) < segment_bytes and not recovered.is_sealed:
-            recovered.head_in_doubt = True  # files are made in full size before they are used
+            following = _segment_bytes(disk, directory, found, sequence + 1)
+            end = _previous_end(following, sequence + 1)
+        if header is not None:
+            segment = _Segment(found.names[sequence], data, header, found, is_last=is_last)
+            segment.read(end)
+            before = sequence
+        if sequence in found.names:
+            found.ends[sequence] = found.sealed_end
+        if is_last and len(data) < segment_bytes and not found.is_sealed:
+            found.head_in_doubt = found.hard_state_lost = (
+                True  # files are made in full size before they are used
+            )
         data = following
-    if sequences:
-        _check_start(directory, sequences[0], recovered)
-    return recovered
+    first = sequences[0] if sequences else 1
+    found.finish(
+        f"{directory}: segment {first - 1} is missing; entries after {found.start} stood there"
+    )
+    return found
 
 
 def others_vote(
@@ -142,74 +160,72 @@ def others_vote(
     return bool((membership.voters | membership.outgoing) - {own})
 
 
-def _check_start(directory: str, first: int, found: Recovered) -> None:
-    """Segments are removed from the front, once a record in a later one says so."""
-    start = 0 if found.snapshot is None else found.snapshot.index
-    if found.positions.start > start or (found.snapshot is None and first > 1):
-        raise WalCorrupt(
-            f"{directory}: segment {first - 1} is missing; entries after {start} stood there"
-        )
-    if found.snapshot is None:
-        return
-    found.positions.forget(start)
-    found.configs = [held for held in found.configs if held[0] > start]
-    later = [run for run in found.term_runs if run[0] > start]
-    if later and later[0] == (start + 1, found.snapshot.term):
-        del later[0]  # the same run
-    found.term_runs = [(start, found.snapshot.term), *later]
+def _segment_bytes(disk: Disk, directory: str, found: Recovered, sequence: int) -> bytes:
+    """A segment's file; empty where it is missing."""
+    name = found.names.get(sequence)
+    return b"" if name is None else disk.read(f"{directory}/{name}")
 
 
-def _path(directory: str, name: str) -> str:
-    return f"{directory}/{name}"
-
-
-def _sequences(disk: Disk, directory: str, recovered: Recovered) -> list[int]:
+def _sequences(disk: Disk, directory: str, found: Recovered) -> list[int]:
+    """All from the first segment to the last, those that are missing too."""
     for name in disk.list_names(directory):
         if name.endswith(UNFINISHED_SUFFIX):
-            disk.remove(_path(directory, name))
+            disk.remove(f"{directory}/{name}")
         elif name.endswith(SEGMENT_SUFFIX):
             try:
                 sequence = int(name.split("-")[0], 16)
             except ValueError:
                 raise WalCorrupt(f"{name}: not the name of a log segment") from None
-            recovered.names[sequence] = name
-    sequences = sorted(recovered.names)
-    for place in range(len(sequences) - 1, 0, -1):
-        if sequences[place - 1] != sequences[place] - 1:
-            # A power cut while old segments were removed can leave any of them. Whether what
-            # stood in the gap may be missing is for the rest to prove (`_check_start`).
-            recovered.leftovers = [recovered.names.pop(gone) for gone in sequences[:place]]
-            sequences = sequences[place:]
-            break
-    recovered.is_front_open = bool(sequences) and sequences[0] > 1
-    recovered.next_sequence = sequences[-1] + 1 if sequences else 1
-    return sequences
+            found.names[sequence] = name
+    if not found.names:
+        return []
+    first, last = min(found.names), max(found.names)
+    if last - first >= SEGMENTS_MAX:
+        raise WalCorrupt(f"{found.names[first]}: the next segment is {found.names[last]}")
+    found.is_front_open = first > 1
+    found.next_sequence = last + 1
+    return list(range(first, last + 1))
 
 
-def _read_previous_end(name: str, data: bytes) -> int:
+def _previous_end(data: bytes, sequence: int) -> int | None:
+    """Where the segment before this one ends, if this one can tell."""
     try:
-        return unpack_header(data[:BLOCK_BYTES]).previous_end
-    except BadSegment as error:
-        raise WalCorrupt(f"{name}, offset 0: {error}") from error
+        header = unpack_header(data[:BLOCK_BYTES], sequence)
+    except BadSegment:
+        return None
+    return header.previous_end if header.sequence == sequence else None
 
 
 def _read_header(
-    name: str, data: bytes, sequence: int, cluster: bytes, replica: ReplicaId, found: Recovered
-) -> Header:
+    data: bytes,
+    sequence: int,
+    cluster: bytes,
+    replica: ReplicaId,
+    found: Recovered,
+    *,
+    follows: int,
+) -> Header | None:
+    name = found.names.get(sequence)
+    if name is None:
+        found.lose_records(f"segment {sequence} is missing")
+        return None
     try:
-        header = unpack_header(data[:BLOCK_BYTES])
+        header = unpack_header(data[:BLOCK_BYTES], sequence)
     except BadSegment as error:
-        raise WalCorrupt(f"{name}, offset 0: {error}") from error
+        found.lose_records(f"{name}, offset 0: {error}")
+        return None
     if header.cluster != cluster or header.replica != replica:
         raise WrongLog(
             f"{name} belongs to replica {header.replica:x} of cluster {header.cluster.hex()}, "
             f"not to replica {replica:x} of cluster {cluster.hex()}"
         )
-    follows = not found.salts or header.previous_crc == found.sealed_crc
-    if header.sequence != sequence or not follows:
-        raise WalCorrupt(f"{name}, offset 0: it does not continue the segment before it")
+    if header.sequence != sequence:
+        found.lose_records(f"{name}, offset 0: it is another segment, {header.sequence}")
+        return None
+    if follows == sequence - 1 and follows and header.previous_crc != found.sealed_crc:
+        found.lose_records(f"{name}, offset 0: it does not continue the segment before it")
     found.salts[sequence] = header.salt
-    found.hard_state = header.hard_state
+    found.hard_state, found.hard_state_lost = header.hard_state, False
     return header
 
 
@@ -217,40 +233,44 @@ class _Segment:
     """One pass over one segment, adding what it holds to the findings."""
 
     def __init__(
-        self, name: str, data: bytes, header: Header, found: Recovered, head_may_be_lost: bool
+        self, name: str, data: bytes, header: Header, found: Recovered, *, is_last: bool
     ) -> None:
-        self._head_may_be_lost = head_may_be_lost
         self._name = name
         self._data = data
         self._header = header
         self._found = found
+        self._is_last = is_last
         self._offset = BLOCK_BYTES
         self._number = 0
         self._crc = header.previous_crc
-        found.sealed_end, found.tail = BLOCK_BYTES, []
+        found.sealed_end, found.sealed_crc, found.tail = BLOCK_BYTES, self._crc, []
 
     def read(self, end: int | None) -> None:
-        """Up to `end`, all of which must be whole; without an end, up to a seal or a torn tail."""
+        """Up to `end`, all of which was synced; without an end, up to a seal or a torn tail."""
         while end is None or self._offset < end:
             flush = self._flush()
-            if flush is None:
-                if end is not None:
-                    raise self._corrupt("a flush that was synced does not read back")
-                self._check_torn()
+            if flush is None or (flush.length == 0 and self._finds_later(end)):
+                # A seal is followed by nothing: the flush that took its place was not written.
+                if self._resume(end):
+                    continue
+                self._stop(end)
                 return
             # A flush begins only when the one before is synced, and says so.
             self._sealed_here()
             if flush.length == 0:
-                self._found.is_sealed = True
+                self._found.is_sealed = self._is_last
                 return
             self._apply(flush)
         if self._offset != end:
-            raise self._corrupt(f"flushes end here and not at {end}")
+            self._lose(f"flushes end here and not at {end}")
         self._sealed_here()
 
     def _sealed_here(self) -> None:
         self._found.sealed_end, self._found.sealed_crc = self._offset, self._crc
         self._found.tail = []
+
+    def _lose(self, why: str) -> None:
+        self._found.lose_records(f"{self._name}, offset {self._offset}: {why}")
 
     def _flush(self) -> FlushHeader | None:
         """The flush here, when it and all of its body are what was written."""
@@ -275,8 +295,10 @@ class _Segment:
             try:
                 record, position = unpack_record(body, position, self._header.salt, at=start)
             except BadSegment as error:
-                raise self._corrupt(str(error)) from error
+                # The flush is as it was written: a version that we do not know wrote it.
+                raise WalCorrupt(f"{self._name}, offset {self._offset}: {error}") from error
             self._take(record)
+        self._found.close_gaps()
         self._crc = flush.body_crc
         self._offset = next_block(start + flush.length)
         self._number += 1
@@ -286,65 +308,73 @@ class _Segment:
         match record.type:
             case RecordType.HARD_STATE:
                 found.hard_state = HardState(record.term, record.index)
+                found.hard_state_lost = False
                 found.tail.append(Persist(0, found.hard_state, None, ()))
             case RecordType.TRUNCATE:
-                found.positions.truncate(record.index)
-                _truncate_runs(found.term_runs, record.index)
-                while found.configs and found.configs[-1][0] >= record.index:
-                    found.configs.pop()
+                found.take_truncate(record.index)
                 found.tail.append(Persist(0, None, record.index, ()))
             case RecordType.SNAPSHOT:
                 assert record.snapshot is not None
-                self._take_snapshot(record.snapshot)
+                found.take_snapshot(record.snapshot)
+                found.tail.append(Persist(0, None, None, (), record.snapshot))
             case RecordType.ENTRY:
                 assert record.entry is not None
-                self._take_entry(record.entry, record.offset)
+                found.take_entry(record.entry, self._header.sequence, record.offset)
+                found.tail.append(Persist(0, None, None, (record.entry,)))
+            # These two stand only in a segment's first flush, which was synced before the segment
+            # had its name: they need not be written again.
+            case RecordType.COPY:
+                assert record.entry is not None
+                found.take_copy(record.entry, self._header.sequence, record.offset)
+            case RecordType.CUT:
+                found.take_cut(record.index)
 
-    def _take_snapshot(self, meta: SnapshotMeta) -> None:
-        found = self._found
-        found.snapshot = meta
-        found.tail.append(Persist(0, None, None, (), meta))
-        if meta.index >= found.positions.last and not found.is_front_open:
-            # Nothing before it is left, so its term is the last one.
-            found.positions.truncate(meta.index + 1)
-            found.positions.forget(meta.index)
-            found.term_runs[:] = [(meta.index, meta.term)]
+    # --- what does not read back ---
 
-    def _take_entry(self, entry: Entry, offset: int) -> None:
-        found = self._found
-        if found.is_front_open:
-            found.is_front_open = False
-            found.positions.forget(entry.index - 1)
-        if entry.index != found.positions.last + 1:
-            raise self._corrupt(f"entry {entry.index} follows entry {found.positions.last}")
-        found.positions.put(entry.index, self._header.sequence, offset)
-        if not found.term_runs or found.term_runs[-1][1] != entry.term:
-            found.term_runs.append((entry.index, entry.term))
-        if entry.kind is EntryKind.CONFIG:
-            found.configs.append((entry.index, decode_membership(entry.payload)))
-        found.tail.append(Persist(0, None, None, (entry,)))
+    def _later(self, end: int | None) -> list[tuple[int, FlushHeader]]:
+        """Flush headers of this segment here and behind, wherever they say they stand."""
+        limit = len(self._data) if end is None else min(end, len(self._data))
+        data, salt = self._data, self._header.salt
+        return [
+            (offset, flush)
+            for offset in range(self._offset, limit, BLOCK_BYTES)
+            if (flush := unpack_flush_header(data, offset, salt)) is not None
+        ]
+
+    def _finds_later(self, end: int | None) -> bool:
+        return any(flush.synced_up_to > self._offset for _, flush in self._later(end))
+
+    def _resume(self, end: int | None) -> bool:
+        """Go on at the next flush that stands where it says; False when there is none."""
+        for offset, later in self._later(end):
+            if later.synced_up_to == offset and later.number > self._number:
+                self._lose(f"damaged, though synced before offset {offset} was written")
+                self._offset, self._number, self._crc = offset, later.number, later.previous_crc
+                return True
+        return False
+
+    def _stop(self, end: int | None) -> None:
+        """Nothing behind this place can be read: was it torn, or is it damaged?"""
+        if end is not None:
+            self._lose("a flush that was synced does not read back")
+            self._offset = end
+            self._found.sealed_end = end
+            self._found.tail = []
+        elif self._is_last:
+            self._check_torn()
+        else:  # the next segment's header is gone; that it was there says that this is synced
+            self._sealed_here()
 
     def _check_torn(self) -> None:
         """The flush here is not whole: make sure that nobody can have relied on it."""
-        for offset in range(self._offset + BLOCK_BYTES, len(self._data), BLOCK_BYTES):
-            later = unpack_flush_header(self._data, offset, self._header.salt)
-            if later is None or later.synced_up_to <= self._offset:
-                continue
-            if not (self._others_vote() and self._is_our_seal(later)):
-                raise self._corrupt(f"damaged, though synced before offset {offset} was written")
-            self._found.head_in_doubt = True
+        for offset, later in self._later(None):
+            if later.synced_up_to > self._offset:
+                self._lose(f"damaged, though synced before offset {offset} was written")
+                self._sealed_here()
         if any(self._data[self._offset : self._offset + BLOCK_BYTES]):
             self._found.torn_at = self._offset
         if not self._is_torn_by_a_crash():
-            self._found.head_in_doubt = True
-
-    def _others_vote(self) -> bool:
-        found, own = self._found, self._header.replica
-        return others_vote(found.configs, found.snapshot, own, default=self._head_may_be_lost)
-
-    def _is_our_seal(self, later: FlushHeader) -> bool:
-        """It seals the flush here, the last one: nothing behind it was ever written."""
-        return later.length == 0 and later.number == self._number + 1
+            self._found.head_in_doubt = self._found.hard_state_lost = True
 
     def _is_torn_by_a_crash(self) -> bool:
         """What is here could be part of one write: its header or nothing, and zeros behind it.
@@ -355,10 +385,3 @@ class _Segment:
         if flush is not None:
             return not any(self._data[self._offset + FLUSH_HEADER_BYTES + flush.length :])
         return not any(self._data[self._offset : self._offset + FLUSH_HEADER_BYTES])
-
-    def _corrupt(self, why: str) -> WalCorrupt:
-        return WalCorrupt(f"{self._name}, offset {self._offset}: {why}")
-
-
-def _truncate_runs(runs: list[tuple[Index, Term]], first: Index) -> None:
-    del runs[bisect_left(runs, (first, 0)) :]

@@ -45,6 +45,7 @@ BLOCK_BYTES: Final = 4 * KIB
 
 _MAGIC: Final = b"TRIRWAL\n"
 _FLUSH_MAGIC: Final = 0x54524657
+_FLUSH_START: Final = _FLUSH_MAGIC.to_bytes(4)
 _COPY_OFFSETS: Final = (0, BLOCK_BYTES // 2)
 _HEADER: Final = struct.Struct(">8sHHQQ16sQQQIQQ")
 _CRC: Final = struct.Struct(">I")
@@ -62,6 +63,8 @@ class RecordType(IntEnum):
     HARD_STATE = 2
     TRUNCATE = 3
     SNAPSHOT = 4  # the log begins behind (index, term); the payload is the membership there
+    COPY = 5  # an entry that another replica gave back, in the place of one that was damaged
+    CUT = 6  # what did not read back was given up: the log ends before index
 
 
 class BadSegment(ValueError):
@@ -129,28 +132,35 @@ def pack_header(header: Header) -> bytes:
     return bytes(block)
 
 
-def unpack_header(data: bytes) -> Header:
-    """Whichever copy is whole; BadSegment when neither is."""
-    for offset in _COPY_OFFSETS:
-        body = data[offset : offset + _HEADER.size]
-        crc = data[offset + _HEADER.size : offset + _HEADER.size + _CRC.size]
-        if len(crc) < _CRC.size or _CRC.unpack(crc)[0] != crc32(body):
-            continue
-        magic, version, _, sequence, salt, cluster, replica, *rest = _HEADER.unpack(body)
-        first_index, previous_end, previous_crc, term, vote = rest
-        if magic != _MAGIC or version != VERSION:
-            raise BadSegment(f"log format {version}, this version knows {VERSION}")
-        return Header(
-            sequence,
-            salt,
-            cluster,
-            replica,
-            first_index,
-            previous_end,
-            previous_crc,
-            HardState(term, vote),
-        )
-    raise BadSegment("neither copy of the header is whole")
+def unpack_header(data: bytes, sequence: int | None = None) -> Header:
+    """Whichever copy is whole, that of this segment if one is; BadSegment when neither is."""
+    held = [header for offset in _COPY_OFFSETS if (header := _unpack_copy(data, offset))]
+    if not held:
+        raise BadSegment("neither copy of the header is whole")
+    return next((header for header in held if header.sequence == sequence), held[0])
+
+
+def _unpack_copy(data: bytes, offset: int) -> Header | None:
+    body = data[offset : offset + _HEADER.size]
+    crc = data[offset + _HEADER.size : offset + _HEADER.size + _CRC.size]
+    if len(crc) < _CRC.size or _CRC.unpack(crc)[0] != crc32(body):
+        return None
+    magic, version, _, sequence, salt, cluster, replica, *rest = _HEADER.unpack(body)
+    first_index, previous_end, previous_crc, term, vote = rest
+    if magic != _MAGIC:
+        return None
+    if version != VERSION:
+        raise BadSegment(f"log format {version}, this version knows {VERSION}")
+    return Header(
+        sequence,
+        salt,
+        cluster,
+        replica,
+        first_index,
+        previous_end,
+        previous_crc,
+        HardState(term, vote),
+    )
 
 
 def _seed(salt: int) -> int:
@@ -173,13 +183,13 @@ def pack_flush_header(header: FlushHeader, salt: int) -> bytes:
 
 def unpack_flush_header(data: bytes, offset: int, salt: int) -> FlushHeader | None:
     """The flush header at this place; None when there is no valid one of this segment."""
+    if not data.startswith(_FLUSH_START, offset):
+        return None
     body = data[offset : offset + _FLUSH.size]
     crc = data[offset + _FLUSH.size : offset + FLUSH_HEADER_BYTES]
     if len(crc) < _CRC.size or _CRC.unpack(crc)[0] != crc32(body, _seed(salt)):
         return None
-    magic, _, number, synced_up_to, length, previous_crc, body_crc = _FLUSH.unpack(body)
-    if magic != _FLUSH_MAGIC:
-        return None
+    _, _, number, synced_up_to, length, previous_crc, body_crc = _FLUSH.unpack(body)
     return FlushHeader(number, synced_up_to, length, previous_crc, body_crc)
 
 
@@ -218,6 +228,22 @@ def pack_steps(
     return b"".join(parts)
 
 
+def pack_copies(entries: Sequence[Entry], group: int, salt: int) -> bytes:
+    """Records of entries that were brought back."""
+    parts: list[bytes] = []
+    for index, term, kind, payload in entries:
+        head = _RECORD.pack(len(payload), RecordType.COPY, kind, 0, group, term, index)
+        crc = _CRC.pack(crc32(payload, crc32(head, _seed(salt))))
+        parts += (crc, head, payload, _PADDING[len(payload) & 7])
+    return b"".join(parts)
+
+
+def pack_cut(first: Index, group: int, salt: int) -> bytes:
+    """The record that gives up what does not read back from an entry on."""
+    head = _RECORD.pack(0, RecordType.CUT, 0, 0, group, 0, first)
+    return _CRC.pack(crc32(head, _seed(salt))) + head
+
+
 def unpack_record(data: bytes, offset: int, salt: int, *, at: int = 0) -> tuple[Record, int]:
     """The record at this place of `data` (which starts at byte `at` of the segment), and its end.
 
@@ -238,7 +264,7 @@ def unpack_record(data: bytes, offset: int, salt: int, *, at: int = 0) -> tuple[
     except ValueError as error:
         raise BadSegment(f"record at {at + offset}: {error}") from error
     entry = None
-    if record_type is RecordType.ENTRY:
+    if record_type in (RecordType.ENTRY, RecordType.COPY):
         if entry_kind not in KINDS_KNOWN:
             raise BadSegment(f"record at {at + offset}: {entry_kind.name} is not supported yet")
         if entry_kind is EntryKind.CONFIG:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from raft.configs import decode_membership
 from raft.disk import Disk
+from raft.mending import Repair
 from raft.model import (
     Entry,
     EntryKind,
@@ -124,10 +125,12 @@ def open_log(
     random: Random,
     segment_bytes: int = SEGMENT_BYTES,
     head_may_be_lost: bool = False,
+    repair: Repair | None = None,
 ) -> DurableLog:
     """Recover or create the log in a directory; raises WalCorrupt, WrongLog or DiskFailed.
 
-    `head_may_be_lost`: there are other voters, so a damaged end is cut and the head in doubt.
+    `head_may_be_lost`: there are other voters, so a damaged end is cut and the head in doubt, and
+    other gaps raise LogDamaged until `repair` fills them.
     """
     return DurableLog(
         disk,
@@ -137,6 +140,7 @@ def open_log(
         random=random,
         segment_bytes=segment_bytes,
         head_may_be_lost=head_may_be_lost,
+        repair=repair,
     )
 
 

@@ -18,19 +18,27 @@ so holds all that was committed, ours too. A vote or term lost with the end is c
 is not given twice.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Final
 
+from raft.damage import DamagedLog, LogDamaged, check_mendable
 from raft.disk import Disk, DiskFailed, DiskFile
-from raft.model import KIB, MIB, Entry, HardState, Index, Persist, ReplicaId, SnapshotMeta
-from raft.recovery import UNFINISHED_SUFFIX, WalCorrupt, others_vote, recover, segment_name
+from raft.mending import Repair, write_repair
+from raft.model import MIB, Entry, HardState, Index, Persist, ReplicaId, SnapshotMeta
+from raft.readback import ReadBack
+from raft.recovery import (
+    UNFINISHED_SUFFIX,
+    Recovered,
+    WalCorrupt,
+    others_vote,
+    recover,
+    segment_name,
+)
 from raft.segment import (
     BLOCK_BYTES,
     FLUSH_HEADER_BYTES,
     RECORD_HEADER_BYTES,
-    BadSegment,
     FlushHeader,
     Header,
     body_crc,
@@ -38,15 +46,12 @@ from raft.segment import (
     pack_flush_header,
     pack_header,
     pack_steps,
-    record_bytes,
-    unpack_record,
 )
+from raft.votes import VoteFile
 
 SEGMENT_BYTES: Final = 16 * MIB
 # Entries of one flush; more wait for the next, so that one write does not hold up the answers.
 FLUSH_BYTES_MAX: Final = 4 * MIB
-READ_CHUNK_BYTES: Final = 256 * KIB
-OPEN_FILES_MAX: Final = 8  # of older segments, for reading back
 DOUBT_NAME: Final = "head-in-doubt"
 GROUP: Final = 0  # one group until accounts are spread over several
 
@@ -64,8 +69,12 @@ class Wal:
         random: Random,
         segment_bytes: int = SEGMENT_BYTES,
         head_may_be_lost: bool = False,
+        repair: Repair | None = None,
     ) -> None:
-        """Recover, and begin the segment of this boot; raises WalCorrupt, WrongLog, DiskFailed."""
+        """Recover, and begin the segment of this boot.
+
+        Raises WalCorrupt, LogDamaged for what `repair` could mend, WrongLog, DiskFailed.
+        """
         self._disk = disk
         self._directory = directory
         self._cluster = cluster
@@ -73,33 +82,29 @@ class Wal:
         self._random = random
         self._segment_bytes = segment_bytes
         self._flush_bytes_max = min(FLUSH_BYTES_MAX, (segment_bytes - 2 * BLOCK_BYTES) // 2)
-        self._readers: OrderedDict[int, DiskFile] = OrderedDict()
         self._spare: tuple[str, DiskFile] | None = None
         self._spares_made = 0
         self._is_failed = False
         disk.make_directory(directory)
-        found = recover(
-            disk,
-            directory,
-            cluster=cluster,
-            replica=replica,
-            segment_bytes=segment_bytes,
-            head_may_be_lost=head_may_be_lost,
-        )
-        self.head_in_doubt = DOUBT_NAME in disk.list_names(directory)
-        if found.head_in_doubt and others_vote(
-            found.configs, found.snapshot, replica, default=head_may_be_lost
-        ):
-            self.doubt_head()  # before the new segment hides the old one's end
+        self._votes = VoteFile(disk, directory, cluster, replica)
+        found = self._recover(repair, head_may_be_lost=head_may_be_lost)
         self.torn_at: Final = found.torn_at
         self.term_runs: Final = tuple(found.term_runs)
         self.configs: Final = tuple(found.configs)
         self.snapshot: SnapshotMeta | None = found.snapshot
-        self.hard_state: HardState = found.hard_state
+        self.hard_state: HardState = self._votes.begin(found.hard_state)
         self._positions = found.positions
         self._salts = found.salts
         self._names = found.names
         self._ends = found.ends  # bytes in use, by segment sequence
+        self._readback = ReadBack(
+            disk,
+            directory,
+            found.positions,
+            names=found.names,
+            salts=found.salts,
+            segment_bytes=segment_bytes,
+        )
         self._sequence = found.next_sequence - 1
         self._offset = found.sealed_end  # where the next flush goes
         self._crc = found.sealed_crc  # of all flushes before it
@@ -110,9 +115,48 @@ class Wal:
             found.tail.append(Persist(0, None, None, (), found.snapshot))
         self._file = self._begin_segment(found.tail)
         self._seal()
-        for name in found.leftovers:
-            disk.remove(f"{directory}/{name}")
         self._remove_old_segments()
+
+    def _recover(self, repair: Repair | None, *, head_may_be_lost: bool) -> Recovered:
+        """What is there, after what is missing was brought back or given up."""
+        disk, directory, replica = self._disk, self._directory, self._replica
+
+        def read() -> Recovered:
+            return recover(
+                disk,
+                directory,
+                cluster=self._cluster,
+                replica=replica,
+                segment_bytes=self._segment_bytes,
+            )
+
+        found = read()
+        others = others_vote(found.configs, found.snapshot, replica, default=head_may_be_lost)
+        self.head_in_doubt = DOUBT_NAME in disk.list_names(directory)
+        self._votes.look()
+        check_mendable(found, others=others, vote_is_known=self._votes.found is not None)
+        if found.gaps and repair is None:
+            damaged = DamagedLog(disk, directory, found, self._votes.found, self._segment_bytes)
+            raise LogDamaged(damaged)
+        repair = repair or Repair()
+        if found.lost is not None:
+            repair = repair.cutting_at(found.positions.last + 1)
+        if others and (found.head_in_doubt or repair.cut is not None):
+            self.doubt_head()  # before anything hides the end that is lost
+        if not found.is_whole:
+            write_repair(
+                disk,
+                directory,
+                found,
+                repair,
+                header=(self._cluster, replica, self._votes.newest(found.hard_state)),
+                random=self._random,
+                segment_bytes=self._segment_bytes,
+            )
+            found = read()
+            if not found.is_whole:
+                raise WalCorrupt(f"{found.why}: it could not be mended")
+        return found
 
     @property
     def last(self) -> Index:
@@ -156,7 +200,7 @@ class Wal:
 
     def _sequence_after(self, index: Index) -> int:
         """The segment in which the log goes on behind an entry."""
-        return self._positions.place(index + 1)[0] if index < self.last else self._sequence
+        return self._positions.oldest_after(index) if index < self.last else self._sequence
 
     # --- writing ---
 
@@ -212,6 +256,8 @@ class Wal:
         self._file.sync_data()
         self._note(steps, entries_at, body)
         self._seal()
+        if any(step.hard_state is not None for step in steps):
+            self._votes.write(self.hard_state)  # nothing is promised before both are durable
         if any(step.snapshot is not None for step in steps):
             self._remove_old_segments()
 
@@ -313,7 +359,8 @@ class Wal:
         old = [sequence for sequence in sorted(self._ends) if sequence < needed]
         for sequence in old:
             self._disk.remove(f"{self._directory}/{self._names[sequence]}")
-            del self._ends[sequence], self._names[sequence], self._salts[sequence]
+            del self._ends[sequence], self._names[sequence]
+            self._salts.pop(sequence, None)  # there is none where the header was damaged
         if old:
             self._disk.sync_directory(self._directory)
 
@@ -339,62 +386,15 @@ class Wal:
 
     def read(self, low: Index, high: Index, bytes_max: int) -> list[Entry]:
         """Durable entries low..high, cut after bytes_max but never empty; all verified."""
-        entries: list[Entry] = []
-        size = 0
-        chunk, chunk_sequence, chunk_at = b"", 0, 0
-        for index in range(low, high + 1):
-            sequence, offset = self._positions.place(index)
-            start = offset - chunk_at
-            if sequence != chunk_sequence or not _holds_record(chunk, start):
-                chunk, chunk_sequence, chunk_at = self._chunk(sequence, offset), sequence, offset
-                start = 0
-            entry = self._entry(chunk, start, sequence, index, chunk_at)
-            size += len(entry.payload)
-            if entries and size > bytes_max:
-                break
-            entries.append(entry)
-        return entries
-
-    def _chunk(self, sequence: int, offset: int) -> bytes:
-        """Bytes from a record on: a good piece, and never less than the record."""
-        file = self._reader(sequence)
-        chunk = file.read_at(offset, READ_CHUNK_BYTES)
-        if len(chunk) >= RECORD_HEADER_BYTES and not _holds_record(chunk, 0):
-            wanted = min(record_bytes(chunk, 0), self._segment_bytes)
-            chunk = file.read_at(offset, wanted)
-        return chunk
-
-    def _entry(self, chunk: bytes, start: int, sequence: int, index: Index, at: int) -> Entry:
-        try:
-            record, _ = unpack_record(chunk, start, self._salts[sequence], at=at)
-        except BadSegment as error:
-            raise WalCorrupt(f"{self._names[sequence]}: {error}") from error
-        if record.entry is None or record.index != index:
-            raise WalCorrupt(
-                f"{self._names[sequence]}, offset {at + start}: holds record {record.index} "
-                f"where entry {index} was written"
-            )
-        return record.entry
-
-    def _reader(self, sequence: int) -> DiskFile:
-        file = self._readers.pop(sequence, None)
-        if file is None:
-            for gone in [held for held in self._readers if held not in self._names]:
-                self._readers.pop(gone).close()
-            file = self._disk.open(f"{self._directory}/{self._names[sequence]}")
-            while len(self._readers) >= OPEN_FILES_MAX:
-                self._readers.popitem(last=False)[1].close()
-        self._readers[sequence] = file
-        return file
+        return self._readback.read(low, high, bytes_max)
 
     def close(self) -> None:
         """Release all files; what was written is durable already."""
         self._file.close()
+        self._votes.close()
         if self._spare is not None:
             self._spare[1].close()
-        for file in self._readers.values():
-            file.close()
-        self._readers.clear()
+        self._readback.close()
 
 
 def _fitting(entries: Sequence[Entry], room: int) -> tuple[int, int]:
@@ -411,10 +411,3 @@ def _fitting(entries: Sequence[Entry], room: int) -> tuple[int, int]:
 def _record_size(payload: int) -> int:
     """What a record with a payload of this length takes in a segment."""
     return RECORD_HEADER_BYTES + (payload + 7) // 8 * 8
-
-
-def _holds_record(chunk: bytes, start: int) -> bool:
-    """Whether a whole record stands at this place of the chunk."""
-    if start < 0 or start + RECORD_HEADER_BYTES > len(chunk):
-        return False
-    return start + record_bytes(chunk, start) <= len(chunk)

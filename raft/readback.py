@@ -1,0 +1,100 @@
+"""Reading entries of a log back from its segments, each verified on its own."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final
+
+from raft.disk import Disk, DiskFile
+from raft.model import KIB, Entry, Index
+from raft.positions import Positions
+from raft.recovery import WalCorrupt
+from raft.segment import RECORD_HEADER_BYTES, BadSegment, record_bytes, unpack_record
+
+READ_CHUNK_BYTES: Final = 256 * KIB
+OPEN_FILES_MAX: Final = 8  # of older segments
+
+
+class ReadBack:
+    """Durable entries by index. Whoever writes the log changes what this was given."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        directory: str,
+        positions: Positions,
+        *,
+        names: Mapping[int, str],
+        salts: Mapping[int, int],
+        segment_bytes: int,
+    ) -> None:
+        """Names and salts by segment sequence."""
+        self._disk = disk
+        self._directory = directory
+        self._positions = positions
+        self._names = names
+        self._salts = salts
+        self._segment_bytes = segment_bytes
+        self._readers: OrderedDict[int, DiskFile] = OrderedDict()
+
+    def read(self, low: Index, high: Index, bytes_max: int) -> list[Entry]:
+        """Durable entries low..high, cut after bytes_max but never empty; all verified."""
+        entries: list[Entry] = []
+        size = 0
+        chunk, chunk_sequence, chunk_at = b"", 0, 0
+        for index in range(low, high + 1):
+            sequence, offset = self._positions.place(index)
+            start = offset - chunk_at
+            if sequence != chunk_sequence or not _holds_record(chunk, start):
+                chunk, chunk_sequence, chunk_at = self._chunk(sequence, offset), sequence, offset
+                start = 0
+            entry = self._entry(chunk, start, sequence, index, chunk_at)
+            size += len(entry.payload)
+            if entries and size > bytes_max:
+                break
+            entries.append(entry)
+        return entries
+
+    def _chunk(self, sequence: int, offset: int) -> bytes:
+        """Bytes from a record on: a good piece, and never less than the record."""
+        file = self._reader(sequence)
+        chunk = file.read_at(offset, READ_CHUNK_BYTES)
+        if len(chunk) >= RECORD_HEADER_BYTES and not _holds_record(chunk, 0):
+            wanted = min(record_bytes(chunk, 0), self._segment_bytes)
+            chunk = file.read_at(offset, wanted)
+        return chunk
+
+    def _entry(self, chunk: bytes, start: int, sequence: int, index: Index, at: int) -> Entry:
+        try:
+            record, _ = unpack_record(chunk, start, self._salts[sequence], at=at)
+        except BadSegment as error:
+            raise WalCorrupt(f"{self._names[sequence]}: {error}") from error
+        if record.entry is None or record.index != index:
+            raise WalCorrupt(
+                f"{self._names[sequence]}, offset {at + start}: holds record {record.index} "
+                f"where entry {index} was written"
+            )
+        return record.entry
+
+    def _reader(self, sequence: int) -> DiskFile:
+        file = self._readers.pop(sequence, None)
+        if file is None:
+            for gone in [held for held in self._readers if held not in self._names]:
+                self._readers.pop(gone).close()
+            file = self._disk.open(f"{self._directory}/{self._names[sequence]}")
+            while len(self._readers) >= OPEN_FILES_MAX:
+                self._readers.popitem(last=False)[1].close()
+        self._readers[sequence] = file
+        return file
+
+    def close(self) -> None:
+        """Release all files."""
+        for file in self._readers.values():
+            file.close()
+        self._readers.clear()
+
+
+def _holds_record(chunk: bytes, start: int) -> bool:
+    """Whether a whole record stands at this place of the chunk."""
+    if start < 0 or start + RECORD_HEADER_BYTES > len(chunk):
+        return False
+    return start + record_bytes(chunk, start) <= len(chunk)
