@@ -256,10 +256,10 @@ class Wal:
         self._file.sync_data()
         self._note(steps, entries_at, body)
         self._seal()
-        if any(step.hard_state is not None for step in steps):
-            self._votes.write(self.hard_state)  # nothing is promised before both are durable
         if any(step.snapshot is not None for step in steps):
             self._remove_old_segments()
+        if any(step.hard_state is not None for step in steps):
+            self._votes.write(self.hard_state)  # promised only when both are durable
 
     def _seal(self) -> None:
         """Say that all before this place is synced; the next flush overwrites it."""
