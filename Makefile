@@ -4,8 +4,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 500
-SECONDS_EACH ?= 60
+SECONDS_EACH ?= 120
 WHOLE_SEEDS ?= 40
+WHOLE_SECONDS ?= 60
+AGAIN ?= 20
+JOBS ?= 0
 CHAOS_SECONDS ?= 120
 
 .PHONY: run test check bench sim fuzz chaos growth mutants lock clean
@@ -26,8 +29,8 @@ bench: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.bench.proposals
 
 sim: $(VENV)/.ready-dev
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --seconds $(SECONDS_EACH)
-	$(BIN)/python -m tests.simulation.whole --seeds $(WHOLE_SEEDS) --seconds 60
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --seconds $(SECONDS_EACH) \
+		--whole-seeds $(WHOLE_SEEDS) --whole-seconds $(WHOLE_SECONDS) --again $(AGAIN) --jobs $(JOBS)
 
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/python -m fuzz.run

@@ -247,9 +247,11 @@ class Core:
     def ready(self, now_ms: int) -> Ready:
         """Take the work of this turn."""
         state = self._at(now_ms)
-        membership.advance(state)
+        if state.role is Role.LEADER:
+            membership.advance(state)
         reads.advance(state)
-        replication.send_due_appends(state)
+        if state.appends_due:
+            replication.send_due_appends(state)
         persist = take_persist(state)
         send_now, state.outbox = tuple(state.outbox), []
         confirmed, state.reads.confirmed = state.reads.confirmed, None
@@ -268,7 +270,7 @@ class Core:
         """The next entries to apply, bounded in number and bytes; empty when there are none."""
         state = self.state
         config = state.config
-        if state.lacks_state:
+        if state.applied >= state.commit or state.lacks_state:
             return ()
         high = min(self.applicable, state.applied + config.apply_entries_max)
         entries = state.log.slice(state.applied + 1, high, config.apply_bytes_max)

@@ -33,8 +33,6 @@ def append_payloads(state: State, kind: EntryKind, payloads: list[bytes]) -> Non
 
 def send_due_appends(state: State) -> None:
     """Send every follower what it lacks and its window allows, and news of the commit index."""
-    if not state.appends_due:
-        return
     state.appends_due = False
     for progress in state.progress.values():
         _send_appends(state, progress)

@@ -16,6 +16,7 @@ from raft.log import RaftLog
 from raft.messages import AppendReply, Message
 from raft.model import (
     NOBODY,
+    Entry,
     HardState,
     Index,
     Membership,
@@ -244,7 +245,11 @@ def become_leader(state: State) -> None:
 
 def take_persist(state: State) -> Persist | None:
     """Gather what the disk must do since the last time; None when nothing waits for it."""
-    truncate_from, entries = state.log.take_unhanded()
+    log = state.log
+    truncate_from: Index | None = None
+    entries: tuple[Entry, ...] = ()
+    if log.handed < log.last or log.truncated_from is not None:
+        truncate_from, entries = log.take_unhanded()
     hard_state = HardState(state.term, state.vote) if state.hard_state_dirty else None
     state.hard_state_dirty = False
     answers, state.held = state.held, []

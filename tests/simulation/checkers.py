@@ -74,6 +74,7 @@ class Checker:
     def __init__(self, voters: Sequence[ReplicaId]) -> None:
         self.memberships = Memberships(voters)
         self.applied: list[Entry] = []
+        self.applied_at: dict[bytes, Index] = {}
         self.shadows = {voter: Shadow(self.applied) for voter in voters}
         self._leaders: dict[Term, ReplicaId] = {}
         self._entries: dict[tuple[Index, Term], tuple[Term, EntryKind, bytes]] = {}
@@ -93,20 +94,24 @@ class Checker:
 
     def after_event(self, state: State) -> None:
         """1, 3, 5, 6, 7: leaders, commits and cursors of the replica that just moved."""
-        replica = state.replica
-        require(state.term >= self._terms[replica], "6: term went back", replica)
+        replica, log = state.replica, state.log
+        if state.term != self._terms[replica]:
+            require(state.term > self._terms[replica], "6: term went back", replica)
+            self._terms[replica] = state.term
         self.memberships.check_active(state)
-        self._terms[replica] = state.term
         if state.role is Role.LEADER and self._leaders.get(state.term) != replica:
             self._new_leader(state)
-        if state.commit > self._commits[replica]:
+        if state.commit != self._commits[replica]:
+            require(state.commit > self._commits[replica], "6: commit went back", replica)
             if state.role is Role.LEADER:
                 self._check_quorum(state)
             self._commits[replica] = state.commit
-        log = state.log
-        require(log.durable <= log.handed <= log.last, "7: cursors out of order", replica)
-        require(state.applied <= state.commit <= log.last, "7: commit out of range", replica)
-        require(state.lacks_state or log.start <= state.applied, "7: too much forgotten", replica)
+        if not log.durable <= log.handed <= log.last:
+            raise Violation(f"7: cursors out of order: {replica}")
+        if not state.applied <= state.commit <= log.last:
+            raise Violation(f"7: commit out of range: {replica}")
+        if log.start > state.applied and not state.lacks_state:
+            raise Violation(f"7: too much forgotten: {replica}")
 
     def _new_leader(self, state: State) -> None:
         earlier = self._leaders.setdefault(state.term, state.replica)
@@ -210,6 +215,7 @@ class Checker:
                 # A repeated Propose may be applied twice here: ids inside payloads, which the
                 # state machine remembers, make that harmless one room further up.
                 require(entry.payload in self.proposed, "phantom", replica, entry.index)
+                self.applied_at[entry.payload] = entry.index
 
     def confirmed(self, replica: ReplicaId, floor: Index, index: Index) -> None:
         """A reader sees all that anybody could have seen before it began."""

@@ -8,21 +8,22 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Callable
 from random import Random
-from typing import Final
+from typing import Any, Final, TextIO
 
 from raft.config import RaftConfig
 from raft.configs import Configs
 from raft.core import Core
 from raft.disk import DiskFailed
 from raft.log import RaftLog
+from raft.messages import Message
 from raft.model import KIB, NOBODY, Index, Membership, Persist, ReplicaId
-from raft.ready import Ready
 from raft.stable import DurableLog, open_log
 from raft.state import Role
 from tests.simulation.checkers import Checker, require
 from tests.simulation.disk import Crashed, SimDisk
 from tests.simulation.network import CLUSTER, US_PER_MS, Network
 from tests.simulation.snapshots import Snapshots
+from tests.simulation.trace import Trace
 
 SEGMENT_BYTES: Final = 32 * KIB  # small, so that runs rotate often
 DIRECTORY: Final = "wal"
@@ -53,6 +54,8 @@ class Node:
 
     def now_ms(self, now_us: int) -> int:
         """This machine's clock, which may run fast or slow."""
+        if now_us == self.clock_at_us:
+            return int(self.clock_ms)
         self.clock_ms += (now_us - self.clock_at_us) * self.clock_rate / US_PER_MS
         self.clock_at_us = now_us
         return int(self.clock_ms)
@@ -61,13 +64,16 @@ class Node:
 class Cluster:
     """Nodes, network and the heap; the faults are somebody else's."""
 
-    def __init__(self, seed: str, *, size: int, config: RaftConfig) -> None:
+    def __init__(
+        self, seed: str, *, size: int, config: RaftConfig, out: TextIO | None = None
+    ) -> None:
         self.seed = seed
         self.config = config
-        self.faults: Counter[str] = Counter()
+        self.trace = Trace(out)
+        self.faults = self.trace.faults
         self.events = 0
         self.now_us = 0
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = 0
         self.replicas: tuple[ReplicaId, ...] = tuple(range(1, size + 1))
         self.checker = Checker(self.replicas)
@@ -76,7 +82,7 @@ class Cluster:
         self.snapshots = Snapshots(self, self.stream("snapshots"))
         self.nodes = {r: Node(r, SimDisk(self.stream(f"disk {r}"))) for r in self.replicas}
         self._proposed = 0
-        self.reads_confirmed = 0
+        self.counts: Counter[str] = Counter()
         for replica in self.replicas:
             self.boot(replica)
 
@@ -86,33 +92,35 @@ class Cluster:
 
     # --- the heap ---
 
-    def at(self, delay_us: int, action: Callable[[], None]) -> None:
+    def at(self, delay_us: int, action: Callable[..., None], *about: Any) -> None:
         """Do this later."""
         self._sequence += 1
-        heapq.heappush(self._heap, (self.now_us + delay_us, self._sequence, action))
+        heapq.heappush(self._heap, (self.now_us + delay_us, self._sequence, action, about))
 
     def run_until(self, until_us: int) -> None:
         """Let events happen up to a moment."""
-        heap = self._heap
+        heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= until_us:
-            self.now_us, _, action = heapq.heappop(heap)
+            self.now_us, _, action, about = pop(heap)
             self.events += 1
-            action()
+            action(*about)
         self.now_us = until_us
 
-    def of_process(self, node: Node, action: Callable[[], None]) -> Callable[[], None]:
-        """An event of one process: void once it has ended, delayed while it is paused."""
-        boot = node.boot
+    def of_process(
+        self, delay_us: int, node: Node, action: Callable[..., None], *about: Any
+    ) -> None:
+        """Do this later in one process: void once it has ended, delayed while it is paused."""
+        self.at(delay_us, self._happen, node, node.boot, action, about)
 
-        def happen() -> None:
-            if node.boot != boot or not node.is_up:
-                return
-            if self.now_us < node.paused_until_us:
-                self.at(node.paused_until_us - self.now_us, happen)
-                return
-            action()
-
-        return happen
+    def _happen(
+        self, node: Node, boot: int, action: Callable[..., None], about: tuple[Any, ...]
+    ) -> None:
+        if node.boot != boot or not node.is_up:
+            return
+        if self.now_us < node.paused_until_us:
+            self.at(node.paused_until_us - self.now_us, self._happen, node, boot, action, about)
+            return
+        action(*about)
 
     # --- processes ---
 
@@ -141,7 +149,7 @@ class Cluster:
         node.readers.clear()
         node.writing, node.in_doubt = [], []
         node.is_up, node.is_hung, node.paused_until_us = True, False, 0
-        self.at(0, self.of_process(node, lambda: self._tick(node)))
+        self.of_process(0, node, self._tick, node)
         return True
 
     def _open_log(self, node: Node, random: Random) -> DurableLog:
@@ -217,15 +225,26 @@ class Cluster:
     # --- events of one process ---
 
     def _tick(self, node: Node) -> None:
-        assert node.core is not None
-        node.core.tick(node.now_ms(self.now_us))
+        core, config = node.core, self.config
+        assert core is not None
+        now_ms = node.now_ms(self.now_us)
+        core.tick(now_ms)
         self.turn(node)
-        self.at(self.config.tick_ms * US_PER_MS, self.of_process(node, lambda: self._tick(node)))
+        # As the driver sleeps: until something is due, and never for longer than a heartbeat.
+        left_ms = min(max(core.due_ms - now_ms, config.tick_ms), config.heartbeat_ms)
+        self.of_process(left_ms * US_PER_MS, node, self._tick, node)
 
-    def _arrive(self, node: Node, data: bytes) -> None:
-        assert node.core is not None
-        message = self.network.open(data)
+    def _arrive(self, node: Node, parcel: Message | bytes) -> None:
+        """Whoever runs at that moment gets it: the network does not know of restarts."""
+        if not node.is_up:
+            return
+        if self.now_us < node.paused_until_us:
+            pause_us = node.paused_until_us - self.now_us
+            self.of_process(pause_us, node, self._arrive, node, parcel)
+            return
+        message = self.network.open(parcel)
         if message is not None:
+            assert node.core is not None
             node.core.step(message, node.now_ms(self.now_us))
             self.turn(node)
 
@@ -233,39 +252,34 @@ class Cluster:
         """What the driver does: ready -> persist, send, apply; then all invariants."""
         core = node.core
         assert core is not None
+        state = core.state
         ready = core.ready(node.now_ms(self.now_us))
         if ready.persist is not None:
-            self.checker.handed(core.state, ready.persist)
+            self.checker.handed(state, ready.persist)
             node.queue.append(ready.persist)
             self._start_write(node)
-        self._send(core, ready)
-        entries = core.take_committed()
-        if entries:
+        for message in ready.send:
+            self.checker.sent(state, message)
+            target = self.nodes[message.to]
+            for delay_us, parcel in self.network.deliveries(message, self.now_us):
+                self.at(delay_us, self._arrive, target, parcel)
+        if state.applied < state.commit and (entries := core.take_committed()):
             self.checker.apply(node.replica, entries)
             self.snapshots.applied(node.replica, entries)
-            self.at(1, self.of_process(node, lambda: self.turn(node)))
+            self.of_process(1, node, self.turn, node)
         if ready.reads is not None:
             while node.readers and node.readers[0][0] <= ready.reads.ticket:
                 _, floor = node.readers.popleft()
                 self.checker.confirmed(node.replica, floor, ready.reads.index)
-                self.reads_confirmed += 1
-        self.snapshots.look(node)
-        self.checker.after_event(core.state)
-
-    def _send(self, core: Core, ready: Ready) -> None:
-        for message in ready.send:
-            self.checker.sent(core.state, message)
-            target = self.nodes[message.to]
-            for delay_us, data in self.network.deliveries(message, self.now_us):
-                self.at(delay_us, self._arrival(target, data))
-
-    def _arrival(self, node: Node, data: bytes) -> Callable[[], None]:
-        def happen() -> None:
-            # Whoever runs at that moment gets it: the network does not know of restarts.
-            if node.is_up:
-                self.of_process(node, lambda: self._arrive(node, data))()
-
-        return happen
+                self.counts["reads confirmed"] += 1
+        if core.snapshot_wanted:
+            self.snapshots.look(node)
+        self.checker.after_event(state)
+        self.trace.line(
+            f"{self.now_us} {node.replica} {state.term} {state.vote} {state.leader} "
+            f"{state.commit} {state.log.last} {state.log.durable} {state.applied} "
+            f"{len(ready.send)}"
+        )
 
     def _start_write(self, node: Node) -> None:
         if node.writing or not node.queue:
@@ -273,11 +287,11 @@ class Cluster:
         node.writing = list(node.queue)
         node.queue.clear()
         delay_us = self._random.randint(200, node.sync_us_max)
-        self.at(delay_us, self.of_process(node, lambda: self._finish_write(node)))
+        self.of_process(delay_us, node, self._finish_write, node)
 
     def _finish_write(self, node: Node) -> None:
         if node.is_hung:
-            self.at(50 * US_PER_MS, self.of_process(node, lambda: self._finish_write(node)))
+            self.of_process(50 * US_PER_MS, node, self._finish_write, node)
             return
         steps = node.writing
         if not self._write(node):
@@ -330,6 +344,7 @@ class Cluster:
         payload = b"%d " % self._proposed + b"." * size
         self.checker.proposed.add(payload)
         node.core.propose([payload], node.now_ms(self.now_us))
+        self.counts["writes asked"] += 1
         self.turn(node)
         return payload
 
@@ -360,7 +375,5 @@ class Cluster:
     def has_payload_everywhere(self, payload: bytes) -> bool:
         """Whether this write was applied by all members."""
         members = self.checker.memberships.committed.everyone
-        for entry in reversed(self.checker.applied):
-            if entry.payload == payload:
-                return all(self.checker.applied_by[r] >= entry.index for r in members)
-        return False
+        index = self.checker.applied_at.get(payload)
+        return index is not None and all(self.checker.applied_by[r] >= index for r in members)

@@ -51,6 +51,20 @@ class SimFile:
         """Closing changes nothing: it neither syncs nor drops dirty pages."""
 
 
+Change = tuple[str, SimFile | None, str | None]
+"""A path, the file it names from now on or None, and a path that is gone: all of it, or none."""
+
+
+def _rename(names: dict[str, SimFile], change: Change) -> None:
+    path, file, gone = change
+    if gone is not None:
+        names.pop(gone, None)
+    if file is None:
+        names.pop(path, None)
+    else:
+        names[path] = file
+
+
 class SimDisk:
     """The disk of one machine."""
 
@@ -58,7 +72,7 @@ class SimDisk:
         self._random = random
         self._names: dict[str, SimFile] = {}
         self._stored_names: dict[str, SimFile] = {}
-        self._name_changes: list[dict[str, SimFile]] = []
+        self._name_changes: list[Change] = []
         self.fail_next_sync = False
         self.crash_next_sync = False
         self.syncs = 0
@@ -73,7 +87,7 @@ class SimDisk:
 
     def create_zeroed(self, path: str, size: int) -> SimFile:
         file = SimFile(self, size)
-        self._rename({**self._names, path: file})
+        self._change(path, file)
         return file
 
     def open(self, path: str) -> SimFile:
@@ -83,22 +97,19 @@ class SimDisk:
         return bytes(self._names[path].cache)
 
     def rename(self, old: str, new: str) -> None:
-        names = dict(self._names)
-        names[new] = names.pop(old)
-        self._rename(names)
+        self._change(new, self._names[old], gone=old)
 
     def remove(self, path: str) -> None:
-        names = dict(self._names)
-        del names[path]
-        self._rename(names)
+        self._change(path, None)
 
     def sync_directory(self, path: str) -> None:
-        self._stored_names = dict(self._names)
+        for change in self._name_changes:
+            _rename(self._stored_names, change)
         self._name_changes.clear()
 
-    def _rename(self, names: dict[str, SimFile]) -> None:
-        self._names = names
-        self._name_changes.append(names)
+    def _change(self, path: str, file: SimFile | None, gone: str | None = None) -> None:
+        self._name_changes.append((path, file, gone))
+        _rename(self._names, (path, file, gone))
 
     # --- what can go wrong ---
 
@@ -125,9 +136,9 @@ class SimDisk:
 
     def cut_power(self) -> None:
         """Only what is on the disk stays, and whatever else the device had got to."""
-        choices = [self._stored_names, *self._name_changes]
-        self._names = dict(self._random.choice(choices))
+        del self._name_changes[self._random.randint(0, len(self._name_changes)) :]
         self.sync_directory("")
+        self._names = dict(self._stored_names)
         for file in self._names.values():
             file.store(self._some(file.dirty))
             file.dirty.clear()

@@ -1,10 +1,11 @@
 """Messages between simulated replicas: delayed, lost, repeated, reordered, damaged, cut off.
 
-Everything travels as bytes through raft.wire, so the codec is part of every run.
+Some travel as bytes through raft.wire, so that the codec is part of every run: all that get
+damaged, and one in CODED_EVERY of the others. The rest are handed over as they are, since nobody
+can change a message; tier B sends bytes only.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -15,6 +16,8 @@ from raft.wire import WireError, decode, encode
 
 CLUSTER: Final = b"simulated-raft-1"
 US_PER_MS: Final = 1000
+CODED_EVERY: Final = 8
+DELAY_US_MIN: Final = 150
 
 
 @dataclass(slots=True)
@@ -39,50 +42,60 @@ class Network:
         self.weather = Weather()
         self.cut: set[tuple[ReplicaId, ReplicaId]] = set()
         self._newest_us: dict[tuple[ReplicaId, ReplicaId], int] = {}
+        self._sent = 0
 
-    def deliveries(self, message: Message, now_us: int) -> Iterator[tuple[int, bytes]]:
-        """(delay in microseconds, bytes) for each copy that arrives."""
-        if (message.sender, message.to) in self.cut:
+    def deliveries(self, message: Message, now_us: int) -> list[tuple[int, Message | bytes]]:
+        """(delay in microseconds, what arrives) for each copy that arrives."""
+        link = (message.sender, message.to)
+        if link in self.cut:
             self._faults["message cut off"] += 1
-            return
-        random, weather = self._random, self.weather
-        data = encode(message, cluster=CLUSTER)
-        if random.random() < weather.loss:
+            return []
+        chance, weather = self._random.random, self.weather
+        if weather.loss and chance() < weather.loss:
             self._faults["message lost"] += 1
-            return
-        copies = 1
-        if random.random() < weather.repeat:
+            return []
+        self._sent += 1
+        parcel: Message | bytes = message
+        if not self._sent % CODED_EVERY:
+            parcel = encode(message, cluster=CLUSTER)
+        delays = [self._delay(link, now_us)]
+        if weather.repeat and chance() < weather.repeat:
             self._faults["message repeated"] += 1
-            copies = 2
-        for _ in range(copies):
-            delay = self._delay(message, now_us)
-            if random.random() < weather.late:
-                self._faults["message late"] += 1
-                delay += random.randint(0, weather.late_us_max)
-            if random.random() < weather.damage:
-                self._faults["message damaged"] += 1
-                yield delay, self._damaged(data)
-            else:
-                yield delay, data
+            delays.append(self._delay(link, now_us))
+        if not weather.late and not weather.damage:
+            return [(delay, parcel) for delay in delays]
+        return [self._disturbed(delay, parcel) for delay in delays]
 
-    def _delay(self, message: Message, now_us: int) -> int:
-        delay = self._random.randint(150, self.weather.delay_us_max)
+    def _delay(self, link: tuple[ReplicaId, ReplicaId], now_us: int) -> int:
+        delay = DELAY_US_MIN + int(self._random.random() * self.weather.delay_us_max)
         if not self.weather.in_order:
             return delay
-        link = (message.sender, message.to)
         arrival = max(now_us + delay, self._newest_us.get(link, 0))
         self._newest_us[link] = arrival
         return arrival - now_us
+
+    def _disturbed(self, delay: int, parcel: Message | bytes) -> tuple[int, Message | bytes]:
+        chance, weather = self._random.random, self.weather
+        if chance() < weather.late:
+            self._faults["message late"] += 1
+            delay += int(chance() * weather.late_us_max)
+        if chance() < weather.damage:
+            self._faults["message damaged"] += 1
+            data = parcel if isinstance(parcel, bytes) else encode(parcel, cluster=CLUSTER)
+            return delay, self._damaged(data)
+        return delay, parcel
 
     def _damaged(self, data: bytes) -> bytes:
         broken = bytearray(data)
         broken[self._random.randrange(len(broken))] ^= 1 << self._random.randrange(8)
         return bytes(broken)
 
-    def open(self, data: bytes) -> Message | None:
+    def open(self, parcel: Message | bytes) -> Message | None:
         """What the receiver's codec makes of the bytes; damage never passes."""
+        if not isinstance(parcel, bytes):
+            return parcel
         try:
-            return decode(data, cluster=CLUSTER)
+            return decode(parcel, cluster=CLUSTER)
         except WireError:
             return None
 

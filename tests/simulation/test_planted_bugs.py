@@ -15,7 +15,8 @@ from raft.quorum import agreed
 from raft.state import Role, State
 from raft.wal import Wal
 from tests.simulation.disk import SimFile
-from tests.simulation.run import SeedFailed, run_seed
+from tests.simulation.report import SeedFailed
+from tests.simulation.run import run_seed
 
 SEEDS_MAX = 60
 SECONDS = 12.0

@@ -6,7 +6,8 @@ from raft import configs, membership, quorum, replication
 from raft.model import Membership
 from raft.state import State
 from tests.simulation import run
-from tests.simulation.run import SeedFailed, run_seed
+from tests.simulation.report import SeedFailed
+from tests.simulation.run import run_seed
 
 SEEDS_MAX = 40
 SECONDS = 20.0

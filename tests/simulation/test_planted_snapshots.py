@@ -7,7 +7,8 @@ from raft.model import Index
 from raft.progress import Progress
 from raft.state import State
 from raft.wal import Wal
-from tests.simulation.run import SeedFailed, run_seed
+from tests.simulation.report import SeedFailed
+from tests.simulation.run import run_seed
 
 SEEDS_MAX = 40
 SECONDS = 15.0

@@ -33,9 +33,9 @@ from storage.opening import State
 from storage.segments import MemoryFiles
 from storage.snapshot import SnapshotHead, installed
 from tests.simulation.disk import Crashed, SimDisk
+from tests.simulation.trace import Trace
 from tests.simulation.whole.clock import SimClock
 from tests.simulation.whole.network import Process, SimNetwork
-from tests.simulation.whole.trace import Trace
 
 R = TypeVar("R")
 

@@ -10,27 +10,11 @@ from typing import Final
 
 import trio
 
+from tests.simulation.faults import WEATHER, Swarm
+from tests.simulation.trace import Trace
 from tests.simulation.whole.machine import SYNC_S_MAX, Machine
 from tests.simulation.whole.network import SimNetwork, Weather
-from tests.simulation.whole.trace import Trace
 
-WEATHER: Final[tuple[str, ...]] = ("loss", "repeat", "late", "fragment")
-ACTS: Final[tuple[str, ...]] = (
-    "split",
-    "one way",
-    "isolate leader",
-    "slow link",
-    "reset",
-    "kill",
-    "kill leader",
-    "power",
-    "power all",
-    "stop",
-    "fsync fails",
-    "slow disk",
-    "hung disk",
-    "clock jump",
-)
 MEND_S_MAX: Final = 4.0
 BOOT_S_MAX: Final = (3.0, 3.0, 15.0)  # away for long, a node may need another's snapshot
 
@@ -45,10 +29,12 @@ class Nemesis:
         chance: Random,
         trace: Trace,
         boot: Callable[[Machine], None],
+        always: Sequence[str] = (),
     ) -> None:
         self._machines, self._network = machines, network
         self._chance, self._trace, self._boot = chance, trace, boot
-        self.enabled = [fault for fault in (*WEATHER, *ACTS) if chance.random() < 0.4]
+        self._swarm = Swarm("b", chance, always)
+        self.enabled = list(self._swarm.enabled)
         self._pause_s_max = chance.choice([2.0, 5.0, 12.0])
         self._healed = False
 
@@ -67,12 +53,10 @@ class Nemesis:
         self._network.weather = self._weather()
         for fault in [one for one in WEATHER if one in self.enabled]:
             self._trace.faults[f"weather: {fault}"] += 1
-        acts = [fault for fault in ACTS if fault in self.enabled]
+        self._swarm.start()
         while True:
             await trio.sleep(self._chance.uniform(0.05, self._pause_s_max))
-            if acts:
-                fault = self._chance.choice(acts)
-                getattr(self, "_" + fault.replace(" ", "_"))()
+            self._swarm.happen(self)
 
     async def keep_running(self) -> None:
         """Whatever is down is started again after a while, healed or not."""

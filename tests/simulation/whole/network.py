@@ -16,8 +16,8 @@ import trio
 
 from node.network import Address, Datagrams, Listener
 from tests.simulation.disk import Crashed
+from tests.simulation.trace import Trace
 from tests.simulation.whole.clock import SimClock
-from tests.simulation.whole.trace import Trace
 
 DATAGRAMS_WAITING_MAX: Final = 1_000
 # Octets under way in one direction of a stream before its sender waits.

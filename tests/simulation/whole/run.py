@@ -6,9 +6,7 @@ everywhere within HEAL_S -> the clients' histories and the nodes' states are jud
 
 import logging
 import random
-import shlex
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,12 +39,13 @@ from tests.simulation.mail.workload import (
     holdings,
     make_registers,
 )
+from tests.simulation.report import Job, Report
+from tests.simulation.trace import Trace
 from tests.simulation.whole import scheduling
 from tests.simulation.whole.clock import SimClock
 from tests.simulation.whole.machine import Machine
 from tests.simulation.whole.nemesis import Nemesis
 from tests.simulation.whole.network import Process, SimNetwork
-from tests.simulation.whole.trace import Trace
 from tests.simulation.whole.tripwires import tripwires
 
 # After everything is healed, all nodes are ready and agree within this (invariant 34).
@@ -57,24 +56,6 @@ TRAILING_BYTES: Final = 64 * 1024  # little, so that who was away needs a snapsh
 CLIENT_HOST: Final = "10.1.0.1"
 # Events of the house's log that are bugs of ours wherever they come from.
 BUGS: Final = frozenset({"connection failed"})
-
-
-class SeedFailed(AssertionError):
-    """A seed found something; says how to see it again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What one seed did."""
-
-    seed: str
-    size: int
-    seconds: float
-    cpu_s: float
-    lines: int
-    digest: str
-    faults: Counter[str]
-    counts: Counter[str]
 
 
 class QuickHash:
@@ -176,10 +157,11 @@ def _config(directory: Path, size: int) -> config.Config:
 class Run:
     """One seed."""
 
-    def __init__(self, seed: str, seconds: float, directory: Path, out: TextIO | None) -> None:
-        self.seed, self.seconds = seed, seconds
+    def __init__(self, job: Job, directory: Path, out: TextIO | None) -> None:
+        self.seed, self.seconds, self._always = job.seed, job.seconds, job.always
+        seed = job.seed
         self.clock = SimClock()
-        self.trace = Trace(self.clock.current_time, out)
+        self.trace = Trace(out, self.clock.current_time)
         self.history = History()
         self.bugs: list[str] = []
         shape = random.Random(f"{seed}/shape")
@@ -202,6 +184,7 @@ class Run:
                 random.Random(f"{self.seed}/nemesis"),
                 self.trace,
                 village.boot,
+                self._always,
             )
             for machine in self.machines:
                 village.boot(machine)
@@ -293,11 +276,14 @@ def damaged_blobs(state: State) -> list[str]:
     return wrong
 
 
-def run_seed(seed: str, seconds: float, out: TextIO | None = None) -> Report:
+def run_seed(
+    seed: str, seconds: float, always: Sequence[str] = (), out: TextIO | None = None
+) -> Report:
     """Raises SeedFailed with a way back; `out` gets every line of the trace."""
+    job = Job("b", seed, seconds, tuple(always))
     started = process_time()
     with tempfile.TemporaryDirectory(prefix="trireme-sim-") as directory:
-        run = Run(seed, seconds, Path(directory), out)
+        run = Run(job, Path(directory), out)
         try:
             with _stand_ins(run.trace, run.bugs), tripwires():
                 scheduling.run(run.main, seed=seed, clock=run.clock)
@@ -306,22 +292,17 @@ def run_seed(seed: str, seconds: float, out: TextIO | None = None) -> Report:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            enabled = ", ".join(run.nemesis.enabled) if hasattr(run, "nemesis") else "none yet"
-            tail = "\n".join(line[:300] for line in run.trace.tail)
+            enabled = run.nemesis.enabled if hasattr(run, "nemesis") else ["none yet"]
             path = Path(tempfile.gettempdir()) / f"trireme-sim-{seed[:40].replace('/', '-')}.trace"
-            path.write_text(tail)
-            raise SeedFailed(
-                f"seed {seed} at {run.clock.current_time():.3f} virtual seconds, {run.size} nodes, "
-                f"faults {enabled}: {_said(error)}\nthe end of its trace: {path}\nto see it again: "
-                f"python -m tests.simulation --tier b --seed {shlex.quote(seed)} "
-                f"--seconds {seconds:g}"
-            ) from error
+            path.write_text("\n".join(line[:300] for line in run.trace.tail))
+            said = f"{_said(error)}\nthe end of its trace: {path}"
+            raise job.failed(run.clock.current_time(), run.size, enabled, said) from error
     return Report(
+        tier="b",
         seed=seed,
-        size=run.size,
         seconds=run.clock.current_time(),
         cpu_s=process_time() - started,
-        lines=run.trace.lines,
+        events=run.trace.lines,
         digest=run.trace.digest(),
         faults=run.trace.faults,
         counts=run.history.counts,

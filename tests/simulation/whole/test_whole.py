@@ -16,13 +16,15 @@ from raft import following, state
 from storage.apply import Applier
 from storage.batch import Batch
 from storage.opening import State
+from tests.simulation import faults
 from tests.simulation.disk import Crashed
-from tests.simulation.whole import nemesis, scheduling
+from tests.simulation.report import SeedFailed
+from tests.simulation.trace import Trace
+from tests.simulation.whole import scheduling
 from tests.simulation.whole.clock import SimClock
 from tests.simulation.whole.machine import Machine, SimWriter
 from tests.simulation.whole.network import Process, SimNetwork
-from tests.simulation.whole.run import SeedFailed, run_seed
-from tests.simulation.whole.trace import Trace
+from tests.simulation.whole.run import run_seed
 from tests.simulation.whole.tripwires import NotDeterministic, tripwires
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,7 +67,7 @@ def finds(*said: str) -> None:
 def test_an_acknowledgement_before_its_fsync_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was acknowledged is missing after power cuts; asserts of the core may see it first."""
     monkeypatch.setattr(following, "send_when_durable", state.send)
-    monkeypatch.setattr(nemesis, "ACTS", ("power all", "slow disk"))
+    monkeypatch.setattr(faults, "ACTS", {"power all": "b", "slow disk": "b"})
     real = SimWriter.submit
 
     def submit(self: SimWriter, step: object) -> None:
@@ -169,7 +171,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.clock = SimClock()
-        trace = Trace(self.clock.current_time)
+        trace = Trace(now=self.clock.current_time)
         self.network = SimNetwork(self.clock, random.Random(1), trace)
         self.one, self.two = Process("one", 1), Process("two", 1)
 

@@ -1,0 +1,62 @@
+"""All that happened in one run, as lines: hashed always, kept at the end for reports."""
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Final, TextIO
+
+KEPT_LINES: Final = 400
+# Lines are hashed so many at a time, which costs less.
+TOGETHER: Final = 256
+
+
+class Trace:
+    """Two runs of one seed have the same trace, byte for byte."""
+
+    def __init__(self, out: TextIO | None = None, now: Callable[[], float] = lambda: 0.0) -> None:
+        self._now, self._out = now, out
+        self._hash = hashlib.sha256()
+        self._waiting: list[str] = []
+        self._lines = 0
+        self._tail: deque[str] = deque(maxlen=KEPT_LINES)
+        self.faults: Counter[str] = Counter()
+
+    def line(self, text: str) -> None:
+        """One line as it is."""
+        self._waiting.append(text)
+        if len(self._waiting) >= TOGETHER:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        text = "".join([line + "\n" for line in self._waiting])
+        self._hash.update(text.encode("utf-8", "backslashreplace"))
+        self._lines += len(self._waiting)
+        self._tail.extend(self._waiting)
+        self._waiting.clear()
+        if self._out is not None:
+            self._out.write(text)
+
+    def __call__(self, *words: object) -> None:
+        """One line, with the time before it."""
+        self.line(f"{self._now():.6f} {' '.join(map(str, words))}")
+
+    def fault(self, kind: str, *words: object) -> None:
+        """A fault that really happened."""
+        self.faults[kind] += 1
+        self("fault", kind, *words)
+
+    @property
+    def lines(self) -> int:
+        """How many there are."""
+        return self._lines + len(self._waiting)
+
+    @property
+    def tail(self) -> list[str]:
+        """The last of them."""
+        self._take_in()
+        return list(self._tail)
+
+    def digest(self) -> str:
+        """The hash of all lines so far."""
+        self._take_in()
+        return self._hash.hexdigest()

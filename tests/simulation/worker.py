@@ -1,0 +1,55 @@
+"""A process that runs one seed after another, as it is told line by line (tests.simulation.crew).
+
+Each line in is a job, each line out what came of it: `ok` and the report, or `failed` and why.
+"""
+
+import json
+import signal
+import sys
+from typing import Final
+
+from tests.simulation import run as tier_a
+from tests.simulation.report import Job, Report, SeedFailed
+from tests.simulation.whole import run as tier_b
+
+# A seed that computes for longer is running in circles.
+CPU_S_MAX: Final = 900
+
+
+class Circles(BaseException):
+    """No seed takes this long. Not an Exception: nothing may contain it."""
+
+
+def run_job(job: Job) -> Report:
+    """Raises SeedFailed."""
+    run_seed = {"a": tier_a.run_seed, "b": tier_b.run_seed}[job.tier]
+    return run_seed(job.seed, job.seconds, job.always)
+
+
+def answer(line: str) -> tuple[str, str]:
+    """Run what a line asks for."""
+    job = Job.of_line(line)
+    signal.signal(signal.SIGVTALRM, _stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, CPU_S_MAX)
+    try:
+        return "ok", run_job(job).line()
+    except SeedFailed as failure:
+        return "failed", str(failure)
+    except Circles:
+        return "failed", f"computes for ever, or {CPU_S_MAX} s at least: {job.command}"
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _stop(*_: object) -> None:
+    raise Circles
+
+
+def main() -> None:
+    """Until there is nothing more to do."""
+    for line in sys.stdin:
+        print(json.dumps(answer(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
