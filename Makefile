@@ -33,10 +33,10 @@ sim: $(VENV)/.ready-dev
 		--whole-seeds $(WHOLE_SEEDS) --whole-seconds $(WHOLE_SECONDS) --again $(AGAIN) --jobs $(JOBS)
 
 fuzz: $(VENV)/.ready-dev
-	$(BIN)/python -m fuzz.run
+	$(BIN)/python -m fuzz parsers
 
 chaos: $(VENV)/.ready-dev
-	$(BIN)/python -m fuzz.cluster --seconds $(CHAOS_SECONDS)
+	$(BIN)/python -m fuzz cluster --seconds $(CHAOS_SECONDS)
 
 growth: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.e2e.growth

@@ -1,206 +1,225 @@
-"""`make chaos`: real nodes, real faults, mail clients at every door; then the judges.
+"""`trireme fuzz cluster`: real nodes, real faults, mail clients at every door; then the judges.
 
-    python -m fuzz.cluster --nodes 5 --seed 1 --seconds 120
-    python -m fuzz.cluster --replay failed.json
+    python -m fuzz cluster --seed 1 --seconds 120 [--nodes 5] [--only "power all,kill leader"]
+    python -m fuzz cluster --replay failed.json
+    python -m fuzz cluster --broken "ack before fsync"
 
 Clients and actions follow from the seed; the timing is the machine's own. Afterwards all is
 healed, and what clients saw is judged as in the simulation; all nodes must show the same messages
 with the same UIDs and flags, be at the same chain of applied entries and, stopped, hold the same
-rows, with every counter and index as a recount has it. On a failure the actions are written as
-they were done; `--replay` does them again at the same times.
+rows, with every counter and index as a recount has it. Exit status 1 when anything was violated;
+then the actions are written as they were done, and `--replay` does them again.
 """
 
 import argparse
 import json
 import random
+import shutil
 import signal
+import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
-from fuzz.actions import Action, Performer, draw
-from fuzz.town import Town, can_isolate, town
-from storage.accounts import list_accounts
-from storage.dump import state_hash
-from storage.mail.recount import recount
-from storage.opening import open_state
-from tests.simulation.mail.clients import Gone, Lmtp
-from tests.simulation.mail.history import History, Listing, Span, compare
-from tests.simulation.mail.workload import ACCOUNTS, Client, holdings, make_registers
+from fuzz import broken, judge
+from fuzz.actions import KINDS, Action, draw, left_out, possible
+from fuzz.judge import Unhealed
+from fuzz.means import Means, find_means
+from fuzz.performer import Performer
+from fuzz.record import Record, read, write
+from fuzz.town import Town, town
+from fuzz.watchers import Watchers
+from tests.simulation.mail.clients import Gone
+from tests.simulation.mail.history import History
+from tests.simulation.mail.workload import Client, make_registers
 
 CLIENTS: Final = 6
-CLIENT_PAUSE_S: Final = 0.4
-READY_S: Final = 90.0
-SETTLE_S: Final = 60.0
-STOP_S: Final = 30.0
+CLIENT_PAUSE_S: Final = 0.3
+# Most actions wait until so many writes were answered after the one before, but only so long.
+CALM_WRITES: Final = 5
+CALM_S: Final = 30.0
+VIOLATIONS_SHOWN: Final = 20
+LOG_LINES_SHOWN: Final = 40
+ENDED_EARLY: Final = 130
 
 
 class Fuzz:
     """One run against one town."""
 
-    def __init__(self, made: Town, seed: int, seconds: float, actions: list[Action]) -> None:
-        self.town, self.seed, self.seconds, self.actions = made, seed, seconds, actions
+    def __init__(self, made: Town, record: Record) -> None:
+        self.town, self.record = made, record
         self.history = History()
-        self.done: list[Action] = []
+        self.watchers = Watchers(self._client)
+        self.performer: Performer | None = None
         self.wrong: list[str] = []
 
     async def main(self) -> None:
         """Start, trouble, heal, judge."""
         for name in self.town.names:
             self.town.start(name)
-        await self._all_ready()
+        await judge.wait_ready(self.town)
         await make_registers(self._client(0))
         await self._trouble()
-        await self._all_ready()
-        await self._settle()
-        await trio.to_thread.run_sync(self._stop_and_compare_rows)
+        self.town.heal()
+        await judge.wait_ready(self.town)
+        self.wrong += await judge.settle(self.town, self.history, self._client(100))
+        stopped = await trio.to_thread.run_sync(lambda: [*judge.stop_and_compare(self.town)])
+        self.wrong += stopped
+
+    def judge_history(self) -> None:
+        """What clients were told, and what nodes said; also of a run that broke off."""
         self.wrong += self.history.wrong()
+        self.wrong += judge.bugs(self.town)
 
     def _client(self, number: int) -> Client:
-        chance = random.Random(f"{self.seed}/client/{number}")
+        chance = random.Random(f"{self.record.seed}/client/{number}")
         return Client(self.town, self.history, chance, CLIENT_PAUSE_S, number=number)
 
     async def _trouble(self) -> None:
         began = trio.current_time()
         async with trio.open_nursery() as nursery, trio.open_nursery() as mending:
-            performer = Performer(self.town, mending)
-            self.done = performer.done
-            nursery.start_soon(self._keep_running, performer)
+            self.performer = performer = Performer(self.town, self.watchers, mending)
+            nursery.start_soon(performer.keep_running)
             for number in range(1, CLIENTS + 1):
                 nursery.start_soon(self._client(number).run)
-            for action in self.actions:
-                await trio.sleep_until(began + action["at_s"])
-                await performer.perform(action)
-            await trio.sleep_until(began + self.seconds)
+            for action in self.record.actions:
+                await trio.sleep(action["after_s"])
+                if action["calm"]:
+                    await self._calm()
+                now_s = trio.current_time() - began
+                if now_s > self.record.seconds:
+                    break
+                await performer.perform(action, now_s)
+            await trio.sleep_until(began + self.record.seconds)
             mending.cancel_scope.cancel()  # ends what still goes on: mending stands in `finally`
             nursery.cancel_scope.cancel()
 
-    async def _keep_running(self, performer: Performer) -> None:
-        """Start again whoever ended and is not meant to be down: a full disk ends a node too."""
-        while True:
-            for name in self.town.names:
-                if name not in performer.down:
-                    self.town.start(name)
-            await trio.sleep(0.2)
-
-    async def _all_ready(self) -> None:
-        deadline = trio.current_time() + READY_S
-        for name in self.town.names:
-            while not await self.town.is_ready(name):
-                self.town.start(name)
-                if trio.current_time() > deadline:
-                    raise TimeoutError(f"34: {name} is not ready {READY_S:g} s after healing")
+    async def _calm(self) -> None:
+        """Until clients have got something done since, if they do."""
+        enough = self.history.acknowledged + CALM_WRITES
+        with trio.move_on_after(CALM_S):
+            while self.history.acknowledged < enough:
                 await trio.sleep(0.1)
 
-    async def _settle(self) -> None:
-        """34, 12: a write at each node, then equal listings and equal chains everywhere."""
-        for number, name in enumerate(self.town.names):
-            client, door = self._client(100 + number), Lmtp(await self.town.dial(name, "lmtp"))
-            with trio.fail_after(SETTLE_S):
-                await door.greet()
-                await client.deliver(door, sorted(ACCOUNTS)[0], f"healed-{number}")
-            await door.close()
-        deadline = trio.current_time() + SETTLE_S
-        while True:
-            rows = await trio.to_thread.run_sync(self.town.status)
-            seen = {(row["applied"], row["chain"]) for row in rows}
-            if rows and len(seen) == 1 and all(row["up"] for row in rows):
-                break
-            if trio.current_time() > deadline:
-                self.wrong.append(f"12: nodes stay apart: {rows}")
-                break
-            await trio.sleep(0.2)
-        held = {}
-        for name in self.town.names:
-            began = trio.current_time()
-            held[name] = await holdings(self.town, name)
-            span = Span(began, trio.current_time())
-            for place, (validity, rows_) in held[name].items():
-                self.history.listings.append(Listing(place, name, span, validity, rows_))
-        self.wrong += compare(held)
-
-    def _stop_and_compare_rows(self) -> None:
-        """12, 24, 25: every row of every node, and everything derived made anew."""
-        for name in self.town.names:
-            self.town.signal(name, signal.SIGTERM)
-        hashes = {}
-        for node in self.town.cluster.nodes:
-            assert node.process is not None
-            if node.process.wait(STOP_S) != 0:
-                self.wrong.append(f"{node.name} ended with status {node.process.returncode}")
-        for name in self.town.names:
-            state = open_state(self.town.data(name))
-            try:
-                if state.refused is not None:
-                    self.wrong.append(f"{name}: its rows were refused: {state.refused}")
-                hashes[name] = state_hash(state.engine).hex()
-                for account, _ in list_accounts(state.engine):
-                    self.wrong += [f"24: {name}: {w}" for w in recount(state.engine, account)]
-            finally:
-                state.close()
-        if len(set(hashes.values())) != 1:
-            self.wrong.append(f"12: rows differ: {hashes}")
+    def summary(self, began: float) -> dict[str, Any]:
+        """Everything that was done, and what came of it."""
+        performer = self.performer
+        return {
+            "seed": self.record.seed,
+            "commit": self.record.commit,
+            "broken": self.record.broken,
+            "nodes": len(self.town.names),
+            "seconds": round(time.monotonic() - began, 1),
+            "faults": dict(sorted(performer.counts.items())) if performer is not None else {},
+            "left out": left_out(self.town.means),
+            "processes ended": {n: dict(c) for n, c in sorted(self.town.ended.items())},
+            "clients": dict(sorted(self.history.counts.items())),
+            "acknowledged": self.history.acknowledged,
+            "unknown": self.history.unheard,
+            "around frozen leaders": dict(sorted(self.watchers.counts.items())),
+            "violations": self.wrong[:VIOLATIONS_SHOWN],
+        }
 
 
-def run(
-    directory: Path, nodes: int, seed: int, seconds: float, actions: list[Action] | None
-) -> tuple[dict[str, Any], list[Action]]:
+def run(directory: Path, record: Record, means: Means) -> tuple[dict[str, Any], list[Action]]:
     """One run; what it saw, and the actions as they were done."""
-    isolated = can_isolate()
-    with town(directory, nodes, seed, isolated=isolated) as made:
-        if actions is None:
-            actions = draw(seed, seconds, made.names, isolated=isolated)
-        fuzz = Fuzz(made, seed, seconds, actions)
-        began = time.monotonic()
+    with town(directory, record.nodes, record.seed, means) as made:
+        fuzz, began = Fuzz(made, record), time.monotonic()
         try:
             trio.run(fuzz.main)
-        except (OSError, Gone, trio.TooSlowError) as error:
-            fuzz.wrong.append(f"{type(error).__name__}: {error}")
-        summary = {
-            "seed": seed,
-            "nodes": nodes,
-            "seconds": round(time.monotonic() - began, 1),
-            "isolated": isolated,
-            "actions": dict(Counter(action["do"] for action in fuzz.done)),
-            "clients": dict(fuzz.history.counts),
-            "acknowledged": fuzz.history.acknowledged,
-            "violations": fuzz.wrong[:20],
-        }
+        except (OSError, Gone, trio.TooSlowError, Unhealed) as error:
+            fuzz.wrong.append(str(error) or type(error).__name__)
+        fuzz.judge_history()
+        summary = fuzz.summary(began)
         if fuzz.wrong:
-            summary["logs"] = made.cluster.logs(40).splitlines()
-        return summary, fuzz.done
+            summary["logs"] = made.cluster.logs(LOG_LINES_SHOWN).splitlines()
+        return summary, fuzz.performer.done if fuzz.performer is not None else []
 
 
-def main() -> int:
-    """Exit status 1 when anything was violated."""
-    parser = argparse.ArgumentParser(prog="python -m fuzz.cluster", description=__doc__)
+def _options(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="trireme fuzz cluster",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--nodes", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--only", default="", help="kinds of faults, with commas between them")
     parser.add_argument("--replay", type=Path, help="do the actions of this file again")
     parser.add_argument("--record", type=Path, help="where to write the actions of a failure")
-    options = parser.parse_args()
-    nodes, seed, seconds, actions = options.nodes, options.seed, options.seconds, None
+    parser.add_argument("--keep", type=Path, help="keep the nodes' logs in this directory")
+    parser.add_argument("--broken", metavar="BUG", help="plant a bug that the run must see")
+    parser.add_argument("--planted", help=argparse.SUPPRESS)  # this tree has this bug
+    parser.add_argument("--commit", help=argparse.SUPPRESS)  # the one it was copied from
+    options = parser.parse_args(words)
+    unknown = set(filter(None, options.only.split(","))) - KINDS.keys()
+    if unknown:
+        parser.error(f"no such faults: {', '.join(unknown)}; there are {', '.join(KINDS)}")
+    if options.nodes < 1 or options.seconds <= 0:
+        parser.error("--nodes and --seconds must be greater than 0")
+    if options.broken and options.broken not in broken.names():
+        parser.error(f"no such bug; there are: {'; '.join(broken.names())}")
+    return options
+
+
+def words_again(options: argparse.Namespace) -> list[str]:
+    """The options again, for the runner of another tree."""
+    names = ("nodes", "seed", "seconds", "only", "replay", "record")
+    given = {name: getattr(options, name) for name in names if getattr(options, name)}
+    return [f"--{n}={v.resolve() if isinstance(v, Path) else v}" for n, v in given.items()]
+
+
+def _record(options: argparse.Namespace, means: Means) -> Record:
     if options.replay is not None:
-        held = json.loads(options.replay.read_text())
-        nodes, seed, seconds, actions = (
-            held[key] for key in ("nodes", "seed", "seconds", "actions")
-        )
-    with tempfile.TemporaryDirectory(prefix="trireme-fuzz-") as directory:
-        summary, done = run(Path(directory), nodes, seed, seconds, actions)
+        return read(options.replay)
+    kinds = possible(means)
+    if options.only:
+        kinds = [kind for kind in options.only.split(",") if kind in kinds]
+    names = [f"n{number}" for number in range(1, options.nodes + 1)]
+    actions = draw(options.seed, options.seconds, names, kinds) if kinds else []
+    commit = options.commit or broken.commit()
+    return Record(options.seed, commit, options.nodes, options.seconds, options.planted, actions)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Exit status 1 when anything was violated, 2 when it cannot be done here."""
+    # Ended by whatever signal, all is taken down: Trio and contexts know how after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    options, means = _options(words), find_means()
+    record = _record(options, means)
+    wanted = options.broken or record.broken
+    if wanted is not None and wanted != options.planted:
+        return broken.run(wanted, words_again(options))
+    lacking = {action["do"] for action in record.actions} - set(possible(means))
+    if lacking:
+        print(f"this machine cannot do: {left_out(means)}", file=sys.stderr)
+        return 2
+    summary: dict[str, Any] | None = None
+    done: list[Action] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="trireme-fuzz-") as directory:
+            summary, done = run(Path(directory), record, means)
+            if options.keep is not None:
+                options.keep.mkdir(parents=True, exist_ok=True)
+                for log in Path(directory).glob("*.log"):
+                    shutil.copy(log, options.keep)
+    except* KeyboardInterrupt:
+        print("ended before its time; everything is taken down", file=sys.stderr)
+    return ENDED_EARLY if summary is None else _tell(options, record, summary, done)
+
+
+def _tell(
+    options: argparse.Namespace, record: Record, summary: dict[str, Any], done: list[Action]
+) -> int:
     print(json.dumps(summary, indent=1))
-    if not summary["violations"]:
-        return 0
-    path = options.record or Path(tempfile.gettempdir()) / f"trireme-fuzz-{seed}.json"
-    record = {"nodes": nodes, "seed": seed, "seconds": seconds, "actions": done}
-    path.write_text(json.dumps(record, indent=1))
-    print(f"to do the same again: python -m fuzz.cluster --replay {path}")
-    return 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    path = options.record or Path(tempfile.gettempdir()) / f"trireme-fuzz-{record.seed}.json"
+    if summary["violations"]:
+        write(path, record, done)
+        print(f"to do the same again: trireme fuzz cluster --replay {path}")
+    if options.replay is not None:
+        print("it failed again" if summary["violations"] else "it did not fail again this time")
+    return 1 if summary["violations"] else 0

@@ -9,6 +9,7 @@ import fcntl
 import os
 import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ DISK_BYTES: Final = 384 * MIB
 EXT4_IOC_SHUTDOWN: Final = 0x8004587D
 NO_LOG_FLUSH: Final = 2
 BALLAST: Final = "ballast"
+UNMOUNT_TRIES: Final = 50
+UNMOUNT_PAUSE_S: Final = 0.1
 # A disk is filled in steps of these.
 FILL_STEPS: Final = (8 * MIB, 256 * 1024, 4096)
 
@@ -35,9 +38,15 @@ class LoopDisk:
     def mount(self) -> None:
         """Put it in its place; what a power cut left is repaired from its journal."""
         _run("mount", "-o", "loop", str(self._image), str(self.place))
+        self.empty()
 
     def unmount(self) -> None:
-        """Take it out; it must not be in use."""
+        """Take it out; whoever still uses it for a moment is waited for."""
+        for _ in range(UNMOUNT_TRIES):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                _run("umount", str(self.place))
+                return
+            time.sleep(UNMOUNT_PAUSE_S)
         _run("umount", str(self.place))
 
     def cut_power(self) -> None:

@@ -94,13 +94,13 @@ def fuzz(name: str, seed: int, seconds: float) -> int:
     return failures
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Exit status 1 when anything broke."""
-    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="trireme fuzz parsers", description=__doc__)
     parser.add_argument("--target", choices=sorted(TARGETS), action="append")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=30.0, help="for each target")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     names = options.target or sorted(TARGETS)
     return 1 if sum(fuzz(name, options.seed, options.seconds) for name in names) else 0
 

@@ -8,6 +8,7 @@ from node import VERSION
 from node.cli.account import account
 from node.cli.asking import Refused
 from node.cli.cluster import cluster
+from node.cli.fuzz import fuzz
 from node.cli.house_commands import run_node, tree, up
 from node.cli.status import status
 from node.config import ConfigError
@@ -19,7 +20,7 @@ def trireme() -> None:
     """A mail store that replicates itself."""
 
 
-for _command in (up, run_node, status, tree, account, cluster):
+for _command in (up, run_node, status, tree, account, cluster, fuzz):
     trireme.add_command(_command)
 
 

@@ -1,4 +1,4 @@
-"""`make chaos`: numbered messages at a steady pace while nodes are killed and started again.
+"""`trireme fuzz chaos`: numbered messages at a steady pace while nodes are killed and started.
 
 Afterwards every message that got its 250 is on every node exactly once, whatever else is there is
 there at most once, UIDs ascend and are equal on all nodes, and accepted writes never paused for
@@ -12,6 +12,7 @@ import re
 import tempfile
 import threading
 import time
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -140,12 +141,17 @@ def one_round(
     }
 
 
-def chaos(cluster: RealCluster, rounds: int, seed: int, resume_s_max: float) -> list[str]:
-    """Run all rounds; what went wrong."""
+def chaos(
+    cluster: RealCluster, rounds: int, seed: int, resume_s_max: float, seconds: float = inf
+) -> list[str]:
+    """Run all rounds that begin within so many seconds; what went wrong."""
+    ends = time.monotonic() + seconds
     chance, wrong = random.Random(seed), []
     deliverer = Deliverer(cluster, seed)
     deliverer.start()
     for number in range(rounds):
+        if time.monotonic() > ends:
+            break
         said = one_round(cluster, deliverer, chance, number)
         print(json.dumps(said), flush=True)
         if said["resumed_s"] is None or said["resumed_s"] > resume_s_max:
@@ -175,19 +181,21 @@ def chaos(cluster: RealCluster, rounds: int, seed: int, resume_s_max: float) -> 
     return wrong
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Exit status 1 when anything was violated."""
-    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="trireme fuzz chaos", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=inf, help="begin no round after so many")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--resume-s-max", type=float, default=2.0)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     with (
         tempfile.TemporaryDirectory(prefix="trireme-chaos-") as directory,
         running(Path(directory), options.nodes) as cluster,
     ):
-        return 1 if chaos(cluster, options.rounds, options.seed, options.resume_s_max) else 0
+        wrong = chaos(cluster, options.rounds, options.seed, options.resume_s_max, options.seconds)
+        return 1 if wrong else 0
 
 
 if __name__ == "__main__":

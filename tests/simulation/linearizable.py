@@ -9,7 +9,7 @@ up, which is no pass: the history was too hard and the test is to be made easier
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
 from typing import Final, Literal, NamedTuple
@@ -150,3 +150,31 @@ def register(state: State, op: Op) -> State | Literal[False]:
             return (new,) if hit else state
         case _:
             raise ValueError(op.asked)
+
+
+def settled(ops: Iterable[Op]) -> list[Op]:
+    """The same question about registers, made easier: no operation without an end is left.
+
+    For values that are written once each, and swaps of which only hits were kept. A write whose
+    outcome was never heard, and whose value nobody ever saw, can be left out of any order that has
+    it: what follows it must be a write. One whose value was seen has happened before the first
+    answer that shows it.
+    """
+    ops = list(ops)
+    heard = [op for op in ops if op.certain]
+    assert all(op.answered for op in heard if op.asked[0] == "swap"), "a miss tells what was not"
+    unheard = {(op.key, op.asked[-1]): op for op in ops if not op.certain and op.asked[0] != "read"}
+    waiting = sorted(heard, key=lambda op: op.ended, reverse=True)
+    while waiting:
+        witness = waiting.pop()
+        if witness.asked[0] == "write":
+            continue
+        value = witness.answered if witness.asked[0] == "read" else witness.asked[1]
+        found = unheard.pop((witness.key, value), None)
+        if found is not None:
+            answered = True if found.asked[0] == "swap" else None
+            ended = max(witness.ended, found.called)
+            pinned = replace(found, ended=ended, answered=answered)
+            heard.append(pinned)
+            waiting.append(pinned)
+    return heard

@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from tests.simulation.linearizable import Op, Verdict, check, check_key, register
+from tests.simulation.linearizable import Op, Verdict, check, check_key, register, settled
 
 EMPTY = (None,)
 
@@ -116,3 +116,49 @@ def test_it_agrees_with_brute_force(seed: int) -> None:
             case _:
                 ops.append(swap(called, ended, value, other, chance.random() < 0.5))
     assert (verdict(*ops) is Verdict.LINEARIZABLE) == brute_force(ops)
+
+
+def test_what_nobody_heard_of_and_nobody_saw_is_left_out() -> None:
+    assert settled([write(0, inf, "a"), read(1, 2, None)]) == [read(1, 2, None)]
+
+
+def test_what_somebody_saw_has_happened_by_then() -> None:
+    chain = [write(0, inf, "a"), swap(1, inf, "a", "b", False), read(3, 4, "b"), read(5, 6, "b")]
+    assert settled(chain) == [*chain[2:], swap(1, 4, "a", "b", True), write(0, 4, "a")]
+
+
+def test_a_value_seen_before_it_was_written_stays_wrong() -> None:
+    phantom = [read(1, 2, "a"), write(3, inf, "a")]
+    assert verdict(*settled(phantom)) is Verdict.VIOLATED
+
+
+def _history(chance: random.Random) -> list[Op]:
+    """A small history of unique values, some of it with stale reads and lost answers."""
+    ops: list[Op] = []
+    value: object = None
+    seen: list[object] = [None]
+    for number in range(7):
+        called = number + chance.choice([0, -1.5, 0.5])
+        ended = inf if chance.random() < 0.3 else called + chance.choice([0.5, 1, 3])
+        draw = chance.random()
+        if draw < 0.5:
+            ops.append(read(called, ended, chance.choice(seen) if draw < 0.15 else value))
+        elif draw < 0.8:
+            ops.append(write(called, ended, number))
+            value = number if ended != inf or chance.random() < 0.5 else value
+        else:
+            ops.append(swap(called, ended, value, number, ended != inf))
+            value = number if ended != inf or chance.random() < 0.5 else value
+        seen.append(value)
+    return ops
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_settling_changes_no_verdict(seed: int) -> None:
+    ops = _history(random.Random(seed))
+    assert verdict(*settled(ops)) is verdict(*ops)
+
+
+def test_both_verdicts_come_up() -> None:
+    found = {verdict(*_history(random.Random(seed))) for seed in range(200)}
+    assert found == {Verdict.LINEARIZABLE, Verdict.VIOLATED}

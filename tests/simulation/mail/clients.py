@@ -99,6 +99,8 @@ class Imap(Lines):
     """One IMAP session."""
 
     _tag = 0
+    said = b""
+    """The tagged answer of the last command that succeeded."""
 
     async def login(self, user: str, password: str) -> None:
         await self.line()
@@ -118,8 +120,24 @@ class Imap(Lines):
             if line.startswith(tag):
                 if not line.startswith(tag + b"OK"):
                     raise Gone(line.decode(errors="replace"))
+                self.said = line
                 return answers
             answers.append(line)
+
+    async def append(self, mailbox: str, message: bytes) -> tuple[int, int]:
+        """UIDVALIDITY and UID of a message that is accepted for good."""
+        self._tag += 1
+        await self.say(b'a%d APPEND "%b" {%d}\r\n' % (self._tag, mailbox.encode(), len(message)))
+        while not (line := await self.line()).startswith(b"+"):
+            if not line.startswith(b"* "):
+                raise Gone(line.decode(errors="replace"))
+        await self.say(message + b"\r\n")
+        while (line := await self.line()).startswith(b"* "):
+            pass
+        found = re.fullmatch(rb"a%d OK \[APPENDUID (\d+) (\d+)\].*" % self._tag, line)
+        if found is None:
+            raise Gone(line.decode(errors="replace"))
+        return int(found[1]), int(found[2])
 
     async def select(self, mailbox: str) -> int:
         """The mailbox's UIDVALIDITY."""
@@ -155,17 +173,23 @@ class Jmap(Lines):
         session = await self._answer_to(f"GET /.well-known/jmap HTTP/1.1\r\n{self._head}\r\n")
         self.account = session["primaryAccounts"]["urn:ietf:params:jmap:mail"]
 
-    async def _answer_to(self, request: str) -> Any:
-        await self.say(request.encode())
+    async def _answer_to(self, request: str, body: bytes = b"") -> Any:
+        await self.say(request.encode() + body)
         status, length = await self.line(), 0
         while line := await self.line():
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
-        body = await self.exactly(length)
-        if b" 200 " not in status:
+        answer = await self.exactly(length)
+        if status[9:12] not in (b"200", b"201"):
             raise Gone(status.decode(errors="replace"))
-        return json.loads(body)
+        return json.loads(answer)
+
+    async def upload(self, data: bytes) -> str:
+        """The blob's id."""
+        head = f"{self._head}Content-Type: message/rfc822\r\nContent-Length: {len(data)}\r\n"
+        request = f"POST /jmap/upload/{self.account}/ HTTP/1.1\r\n{head}\r\n"
+        return str((await self._answer_to(request, data))["blobId"])
 
     async def call(self, *calls: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
         """The arguments of every response; Gone when one of them is an error."""
@@ -197,3 +221,25 @@ class Jmap(Lines):
         """Ids by name."""
         (got,) = await self.call(("Mailbox/get", {"ids": None, "properties": ["id", "name"]}))
         return {one["name"]: one["id"] for one in got["list"]}
+
+    async def import_(self, blob: str, mailbox: str) -> str:
+        """The id of the email that the message becomes; Gone when it is refused."""
+        email = {"blobId": blob, "mailboxIds": {mailbox: True}}
+        return await self._created("Email/import", {"emails": {"e": email}})
+
+    async def create(self, subject: str, mailbox: str) -> str:
+        """The id of an email made of its parts; Gone when it is refused."""
+        email = {
+            "mailboxIds": {mailbox: True},
+            "from": [{"email": "client@example.net"}],
+            "subject": subject,
+            "bodyValues": {"t": {"value": "line of text\n"}},
+            "textBody": [{"partId": "t", "type": "text/plain"}],
+        }
+        return await self._created("Email/set", {"create": {"e": email}})
+
+    async def _created(self, call: str, arguments: dict[str, Any]) -> str:
+        (answer,) = await self.call((call, arguments))
+        if not answer.get("created"):
+            raise Gone(str(answer.get("notCreated")))
+        return str(answer["created"]["e"]["id"])

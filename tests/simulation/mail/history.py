@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from tests.simulation.linearizable import Op, check, register
+from tests.simulation.linearizable import Op, check, register, settled
 from tests.simulation.mail.clients import Row
 
 Place = tuple[str, str]
 """Account and mailbox."""
+
+WRONG_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,14 @@ class Span:
 
     began: float
     ended: float = inf
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A call that takes a message to another mailbox."""
+
+    span: Span
+    to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +57,57 @@ class Census:
     tokens: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What APPENDUID and COPYUID promise: this UID is that message's."""
+
+    place: Place
+    uidvalidity: int
+    uid: int
+    token: str
+
+
 @dataclass(slots=True)
 class Life:
-    """One message."""
+    """One message, and the copies that have its token."""
 
     account: str
     delivered: Span
+    mailbox: str = "INBOX"
     removals: list[Span] = field(default_factory=list)
-    moves: list[Span] = field(default_factory=list)
+    """Each that was answered took away one email for certain."""
+    moves: list[Move] = field(default_factory=list)
+    copies: list[Span] = field(default_factory=list)
 
-    def must_show(self, span: Span, *, moves: bool) -> bool:
+    def must_show(self, span: Span) -> bool:
         """Delivered for certain before, and nobody had begun to take it away."""
-        others = self.removals + (self.moves if moves else [])
-        return self.delivered.ended < span.began and all(o.began > span.ended for o in others)
+        return self.delivered.ended < span.began and all(
+            removal.began > span.ended for removal in self.removals
+        )
 
-    def must_not_show(self, span: Span) -> bool:
-        """Its removal was acknowledged before, or it was not sent yet."""
-        gone = any(removal.ended < span.began for removal in self.removals)
-        return gone or self.delivered.began > span.ended
+    def least(self, span: Span) -> int:
+        """How many emails the account must show of it."""
+        if not self.must_show(span):
+            return 0
+        return 1 + sum(copy.ended < span.began for copy in self.copies)
+
+    def most(self, span: Span) -> int:
+        """How many there may be: none before it was sent, nor after what removals took."""
+        if self.delivered.began > span.ended:
+            return 0
+        made = 1 + sum(copy.began <= span.ended for copy in self.copies)
+        return max(0, made - sum(removal.ended < span.began for removal in self.removals))
+
+    def whereabouts(self, span: Span) -> str | None:
+        """The mailbox in which the message itself is for certain."""
+        if not self.must_show(span):
+            return None
+        begun = [move for move in self.moves if move.span.began <= span.ended]
+        if not begun:
+            return self.mailbox
+        last = max(begun, key=lambda move: move.span.began)
+        others_done = all(m is last or m.span.ended < last.span.began for m in begun)
+        return last.to if last.span.ended < span.began and others_done else None
 
 
 class History:
@@ -74,66 +117,114 @@ class History:
         self.lives: dict[str, Life] = {}
         self.listings: list[Listing] = []
         self.censuses: list[Census] = []
+        self.claims: list[Claim] = []
         self.registers: dict[int, Op] = {}
         self.counts: Counter[str] = Counter()
+        self._register_ops = 0
 
     def add_register(self, op: Op) -> int:
         """Keep an operation; its number, by which it is changed later."""
-        number = len(self.registers) and max(self.registers) + 1
-        self.registers[number] = op
-        return number
+        self._register_ops += 1
+        self.registers[self._register_ops] = op
+        return self._register_ops
 
     @property
     def acknowledged(self) -> int:
         """How many writes were answered well."""
         return sum(n for what, n in self.counts.items() if what.endswith(" ok"))
 
+    @property
+    def unheard(self) -> int:
+        """How many writes were never answered: they may have happened or not."""
+        spans = [span for life in self.lives.values() for span in (life.delivered, *life.copies)]
+        spans += [span for life in self.lives.values() for span in life.removals]
+        spans += [move.span for life in self.lives.values() for move in life.moves]
+        return sum(span.ended == inf for span in spans) + sum(
+            not op.certain for op in self.registers.values()
+        )
+
     def wrong(self) -> list[str]:
         """What no mail store could have answered; empty when all is well."""
-        found = [*self._listings(), *self._censuses(), *self._uids(), *self._registers()]
-        return found[:50]
+        found = [*self._views(), *self._states(), *self._uids(), *self._registers()]
+        return found[:WRONG_MAX]
 
-    def _seen(
-        self, what: str, account: str, span: Span, tokens: Sequence[str], *, moves: bool
+    def _views(self) -> Iterator[str]:
+        """13, 17-19: what listings and censuses must and must not show."""
+        views: defaultdict[str, list[Listing | Census]] = defaultdict(list)
+        for listing in self.listings:
+            views[listing.place[0]].append(listing)
+        for census in self.censuses:
+            views[census.account].append(census)
+        lives: defaultdict[str, list[tuple[str, Life]]] = defaultdict(list)
+        for token, life in self.lives.items():
+            lives[life.account].append((token, life))
+        for account, seen in views.items():
+            yield from self._account(
+                account,
+                sorted(seen, key=lambda view: view.span.began),
+                sorted(lives[account], key=lambda pair: pair[1].delivered.ended),
+            )
+
+    def _account(
+        self,
+        account: str,
+        views: Sequence["Listing | Census"],
+        lives: Sequence[tuple[str, Life]],
     ) -> Iterator[str]:
-        counts = Counter(tokens)
-        for token, times in counts.items():
+        """One account's views in order of time; `live` are the messages that they must show."""
+        live: list[tuple[str, Life]] = []
+        arriving = 0
+        for view in views:
+            while arriving < len(lives) and lives[arriving][1].delivered.ended < view.span.began:
+                live.append(lives[arriving])
+                arriving += 1
+            live = [
+                (token, life)
+                for token, life in live
+                if all(removal.began > view.span.began for removal in life.removals)
+            ]
+            tokens = (
+                [row.token for row in view.rows] if isinstance(view, Listing) else list(view.tokens)
+            )
+            mailbox = view.place[1] if isinstance(view, Listing) else None
+            what = f"{mailbox or 'all'} of {account} at {view.node}, {view.span}"
+            yield from self._shown(what, account, mailbox, view.span, Counter(tokens))
+            yield from _missing(what, mailbox, view.span, Counter(tokens), live)
+
+    def _shown(
+        self, what: str, account: str, mailbox: str | None, span: Span, shown: Counter[str]
+    ) -> Iterator[str]:
+        for token, times in shown.items():
             life = self.lives.get(token)
-            if times > 1:
-                yield f"18: {what} shows {token} {times} times"
             if life is None or life.account != account:
                 yield f"phantom: {what} shows {token}, which nobody sent there"
-            elif life.must_not_show(span):
-                yield f"19: {what} shows {token} after its removal, or before its delivery"
-        for token, life in self.lives.items():
-            missing = life.account == account and token not in counts
-            if missing and life.must_show(span, moves=moves):
-                yield f"17: {what} lacks {token}: {life}"
+            elif not (most := life.most(span)):
+                yield f"19: {what} shows {token} after its removal, or before its delivery: {life}"
+            elif times > most:
+                yield f"18: {what} shows {token} {times} times: {life}"
+            elif mailbox and life.whereabouts(span) not in (None, mailbox) and not life.copies:
+                yield f"13: {what} shows {token}, which is elsewhere: {life}"
 
-    def _listings(self) -> Iterator[str]:
-        for one in self.listings:
-            account, mailbox = one.place
-            what = f"{mailbox} of {account} at {one.node}, {one.span}"
-            tokens = [row.token for row in one.rows]
-            if mailbox == "INBOX":
-                yield from self._seen(what, account, one.span, tokens, moves=True)
-
-    def _censuses(self) -> Iterator[str]:
-        """13, 17-19; 22: and the state of an account never goes back."""
+    def _states(self) -> Iterator[str]:
+        """22: the state of an account never goes back."""
         newest: dict[str, tuple[float, int]] = {}
         for one in sorted(self.censuses, key=lambda census: census.span.ended):
-            what = f"JMAP's {one.account} at {one.node}, {one.span}"
-            if one.state.isdigit():
-                ended, state = newest.get(one.account, (-1.0, 0))
-                if ended < one.span.began and int(one.state) < state:
-                    yield f"22: {what} has state {one.state}, {state} was seen at {ended}"
-                if int(one.state) >= state:
-                    newest[one.account] = (one.span.ended, int(one.state))
-            yield from self._seen(what, one.account, one.span, one.tokens, moves=False)
+            if not one.state.isdigit():
+                continue
+            ended, state = newest.get(one.account, (-1.0, 0))
+            if ended < one.span.began and int(one.state) < state:
+                yield (
+                    f"22: JMAP's {one.account} at {one.node}, {one.span} has state {one.state}, "
+                    f"{state} was seen at {ended}"
+                )
+            if int(one.state) >= state:
+                newest[one.account] = (one.span.ended, int(one.state))
 
     def _uids(self) -> Iterator[str]:
         """20, 21: UIDs ascend, name one message for ever, and follow the order of deliveries."""
-        tokens: dict[tuple[Place, int, int], str] = {}
+        tokens = {(c.place, c.uidvalidity, c.uid): c.token for c in self.claims}
+        if len(tokens) != len(self.claims):
+            yield "20: APPENDUID or COPYUID promised one UID twice"
         validity: dict[Place, int] = {}
         arrived: defaultdict[Place, dict[int, str]] = defaultdict(dict)
         for one in self.listings:
@@ -148,26 +239,42 @@ class History:
                     yield f"20: UID {row.uid} of {one.place} is {held} and {row.token}"
                 arrived[one.place][row.uid] = row.token
         for place, by_uid in arrived.items():
-            if place[1] == "INBOX":
-                yield from self._order(place, by_uid)
+            yield from self._order(place, by_uid)
 
     def _order(self, place: Place, by_uid: dict[int, str]) -> Iterator[str]:
         latest_start = -1.0
         for uid, token in sorted(by_uid.items()):
             life = self.lives.get(token)
-            if life is None or life.moves:
+            if life is None or life.moves or life.copies or life.mailbox != place[1]:
                 continue  # a message that came back has a new UID
             if life.delivered.ended < latest_start:
                 yield f"20: {token} has UID {uid} in {place}, after one delivered later"
             latest_start = max(latest_start, life.delivered.began)
 
     def _registers(self) -> Iterator[str]:
-        for key, found in check(self.registers.values(), (None,), register).items():
-            ops = [op for op in self.registers.values() if op.key == key]
+        ops = settled(self.registers.values())
+        for key, found in check(ops, (None,), register).items():
+            asked = [op for op in ops if op.key == key]
             yield (
-                f"linearizability of {key}: {found.verdict.value}; {len(ops)} operations, "
+                f"linearizability of {key}: {found.verdict.value}; {len(asked)} operations, "
                 f"{len(found.order)} of them in order, the last {found.order[-3:]}"
             )
+
+
+def _missing(
+    what: str,
+    mailbox: str | None,
+    span: Span,
+    shown: Counter[str],
+    live: Sequence[tuple[str, Life]],
+) -> Iterator[str]:
+    for token, life in live:
+        if mailbox is None:
+            times, least = shown[token], life.least(span)
+            if times < least:
+                yield f"17: {what} shows {token} {times} times, not {least}: {life}"
+        elif token not in shown and life.whereabouts(span) == mailbox:
+            yield f"17: {what} lacks {token}: {life}"
 
 
 def compare(held: dict[str, dict[Place, tuple[int, tuple[Row, ...]]]]) -> list[str]:

@@ -22,16 +22,12 @@ from cryptography.exceptions import InvalidKey
 from node import config, foundation, passwords
 from raft import open_log
 from raft.stable import DurableLog
-from storage import keys
 from storage.accounts import list_accounts
-from storage.blobs import BlobDamaged
 from storage.dump import state_hash
-from storage.ids import BLOB_ID_BYTES, BlobId, blob_id
 from storage.mail.recount import recount
-from storage.opening import State
-from storage.values import unpack_u64
 from tests.simulation.mail.clients import Lmtp
 from tests.simulation.mail.history import Census, History, Listing, Span, compare
+from tests.simulation.mail.states import damaged_blobs
 from tests.simulation.mail.workload import (
     ACCOUNTS,
     REGISTERS,
@@ -258,22 +254,7 @@ class Run:
         for name, state in states.items():
             for account, _ in list_accounts(state.engine):
                 self.bugs += [f"24: {name}: {w}" for w in recount(state.engine, account)]
-            self.bugs += [f"26: {name}: {w}" for w in damaged_blobs(state)]
-
-
-def damaged_blobs(state: State) -> list[str]:
-    """Whole blobs whose bytes do not have the hash that names them."""
-    wrong = []
-    for key, size in state.engine.scan(*keys.blobs_range(b"B")):
-        blob = BlobId(key[-BLOB_ID_BYTES:])
-        try:
-            data = state.blobs.read(blob, 0, unpack_u64(size))
-        except BlobDamaged as error:
-            wrong.append(str(error))
-        else:
-            if blob_id(data) != blob:
-                wrong.append(f"{blob.hex()} has other bytes")
-    return wrong
+            self.bugs += [f"26: {name}: {w}" for w in damaged_blobs(state.engine, state.blobs)]
 
 
 def run_seed(
