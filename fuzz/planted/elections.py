@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fuzz.planted.mutant import TIER_A, Mutant, tier_a
+from fuzz.planted.mutant import Mutant
 
 MUTANTS: Final = (
     Mutant(
@@ -10,70 +10,49 @@ MUTANTS: Final = (
         "raft/election.py",
         "    send_when_durable(state, _answer(state, request, state.term, granted))",
         "    send(state, _answer(state, request, state.term, granted))",
-        (
-            "tests/raft/test_election.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_election.py",),
     ),
     Mutant(
         "a vote is never written",
         "raft/state.py",
         "hard_state = HardState(state.term, state.vote) if state.hard_state_dirty else None",
         "hard_state = None",
-        (
-            "tests/raft/test_election.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_election.py",),
     ),
     Mutant(
         "a vote for a shorter log",
         "raft/election.py",
         "    granted = free and log_covers\n",
         "    granted = free\n",
-        (
-            "tests/raft/test_election.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_election.py",),
     ),
     Mutant(
         "a second vote in one term",
         "raft/election.py",
         "    free = state.vote == request.sender or (",
         "    free = True or (",
-        (
-            "tests/raft/test_election.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_election.py",),
     ),
     Mutant(
         "half is a majority",
         "raft/quorum.py",
         "    return size // 2 + 1\n",
         "    return max(1, size // 2)\n",
-        (
-            "tests/raft/test_quorum.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_quorum.py",),
     ),
     Mutant(
         "an election won in one half of a joint change",
         "raft/quorum.py",
         "        return Vote.WON if result is other is Vote.WON else Vote.OPEN",
         "        return result",
-        (
-            "tests/raft/test_quorum.py",
-            tier_a("reform"),
-        ),
+        ("tests/raft/test_quorum.py",),
     ),
     Mutant(
         "a learner's vote counts",
         "raft/quorum.py",
         "    result = _vote_of(membership.voters, votes)\n",
         "    result = _vote_of(membership.voters | membership.learners, votes)\n",
-        (
-            "tests/raft/test_quorum.py",
-            tier_a("reform"),
-        ),
+        ("tests/raft/test_quorum.py",),
     ),
     Mutant(
         "a newer term does not make a leader follow",
@@ -81,10 +60,7 @@ MUTANTS: Final = (
         "        if message.term > state.term:\n            if isinstance(message, VoteReply)",
         "        if message.term > state.term and state.role is not Role.LEADER:\n"
         "            if isinstance(message, VoteReply)",
-        (
-            "tests/raft/test_election.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_election.py",),
     ),
     Mutant(
         "no pre-vote: a replica that was cut off unseats the leader",
@@ -196,7 +172,6 @@ MUTANTS: Final = (
         (
             "tests/raft/test_election.py",
             "tests/raft/test_driver.py",
-            TIER_A,
         ),
     ),
     Mutant(

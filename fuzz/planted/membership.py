@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fuzz.planted.mutant import Mutant, tier_a
+from fuzz.planted.mutant import Mutant
 
 MUTANTS: Final = (
     Mutant(
@@ -10,10 +10,7 @@ MUTANTS: Final = (
         "raft/membership.py",
         "        state.configs.active_index > state.commit or state.membership.is_joint,",
         "        False,",
-        (
-            "tests/raft/test_membership.py",
-            tier_a("reform"),
-        ),
+        ("tests/raft/test_membership.py",),
     ),
     Mutant(
         "a change before the leader has committed in its term",
@@ -56,10 +53,7 @@ MUTANTS: Final = (
         "raft/membership.py",
         "        return _append(state, _joint(state.membership, after))",
         "        return _append(state, after)",
-        (
-            "tests/raft/test_membership.py",
-            tier_a("reform"),
-        ),
+        ("tests/raft/test_membership.py",),
     ),
     Mutant(
         "a joint change that nobody ends",
@@ -92,20 +86,14 @@ MUTANTS: Final = (
         "raft/election.py",
         "    counts = state.membership.counts(state.replica) or was_voter",
         "    counts = state.membership.counts(state.replica)",
-        (
-            "tests/raft/test_membership.py",
-            tier_a("reform"),
-        ),
+        ("tests/raft/test_membership.py",),
     ),
     Mutant(
         "a configuration outlives its truncation",
         "raft/following.py",
         "            state.configs.truncate(entries[0].index)\n",
         "",
-        (
-            "tests/raft/test_membership.py",
-            tier_a("reform"),
-        ),
+        ("tests/raft/test_membership.py",),
     ),
     Mutant(
         "a configuration lost with the log that a snapshot replaced",
@@ -121,10 +109,7 @@ MUTANTS: Final = (
         "    progress.inflight_bytes = 0\n"
         "    progress.match = max(progress.match, state.log.start)\n"
         "    log = state.log",
-        (
-            "tests/raft/test_snapshots.py",
-            tier_a("compact", "rows lost"),
-        ),
+        ("tests/raft/test_snapshots.py",),
     ),
     Mutant(
         "a snapshot is acknowledged before the log has it",
@@ -135,10 +120,7 @@ MUTANTS: Final = (
         "        reply = AppendReply(state.group, state.replica, message.sender, "
         "state.term, state.commit)\n"
         "        send(state, reply)",
-        (
-            "tests/raft/test_snapshots.py",
-            tier_a("compact", "rows lost"),
-        ),
+        ("tests/raft/test_snapshots.py",),
     ),
     Mutant(
         "a snapshot that is offered is acknowledged at once",
@@ -159,10 +141,7 @@ MUTANTS: Final = (
         "raft/state.py",
         "        return self.is_installing or self.applied < self.log.start",
         "        return self.applied < self.log.start",
-        (
-            "tests/raft/test_snapshots.py",
-            tier_a("compact", "rows lost"),
-        ),
+        ("tests/raft/test_snapshots.py",),
     ),
     Mutant(
         "after a snapshot an older leader is followed",

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fuzz.planted.mutant import TIER_B, Mutant
+from fuzz.planted.mutant import Mutant
 
 MUTANTS: Final = (
     Mutant(
@@ -10,10 +10,7 @@ MUTANTS: Final = (
         "node/rounds.py",
         "                origin.replica, held + 1, origin.node, origin.identity, origin.nonce",
         "                origin.replica, max(held, 1), origin.node, origin.identity, origin.nonce",
-        (
-            "tests/node/test_proposer.py",
-            "tests/node/test_rounds.py",
-        ),
+        ("tests/node/test_rounds.py",),
     ),
     Mutant(
         "outcomes are acknowledged that are still awaited",
@@ -40,16 +37,6 @@ MUTANTS: Final = (
         "        self.send(due)\n",
         "",
         ("tests/node/test_proposer.py",),
-    ),
-    Mutant(
-        "a fenced process goes on",
-        "node/rounds.py",
-        "        if outcome is Outcome.FENCED:\n            self.fenced = True\n",
-        "        if outcome is Outcome.FENCED:\n",
-        (
-            "tests/node/test_proposer.py",
-            TIER_B,
-        ),
     ),
     Mutant(
         "a second process of one identity goes on",
@@ -126,7 +113,7 @@ MUTANTS: Final = (
         "node/foundation.py",
         "    _redo_blobs(foundation)\n    return foundation",
         "    return foundation",
-        (TIER_B,),
+        ("tests/node/test_foundation.py",),
     ),
     Mutant(
         "an emptied disk votes as if it knew",

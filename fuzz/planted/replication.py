@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fuzz.planted.mutant import TIER_A, Mutant, tier_a
+from fuzz.planted.mutant import Mutant
 
 MUTANTS: Final = (
     Mutant(
@@ -10,50 +10,35 @@ MUTANTS: Final = (
         "raft/following.py",
         "append.sender, state.term, match)\n    send_when_durable(state, reply)",
         "append.sender, state.term, match)\n    send(state, reply)",
-        (
-            "tests/raft/test_replication.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "a leader counts what its own disk does not hold",
         "raft/replication.py",
         "    reached[state.replica] = state.log.durable\n",
         "    reached[state.replica] = state.log.last\n",
-        (
-            "tests/raft/test_replication.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "an entry of an old term is committed by counting",
         "raft/replication.py",
         "    if index > state.commit and state.log.term(index) == state.term:",
         "    if index > state.commit:",
-        (
-            "tests/raft/test_replication.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "committed by a minority",
         "raft/quorum.py",
         "    return numbers[len(numbers) // 2] if numbers else 0",
         "    return numbers[max(0, len(numbers) // 2 - 1)] if numbers else 0",
-        (
-            "tests/raft/test_quorum.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_quorum.py",),
     ),
     Mutant(
         "committed by one half of a joint change",
         "raft/quorum.py",
         "        lowest = min(lowest, _agreed_of(membership.outgoing, reached))",
         "        lowest = max(lowest, 0)",
-        (
-            "tests/raft/test_quorum.py",
-            tier_a("reform"),
-        ),
+        ("tests/raft/test_quorum.py",),
     ),
     Mutant(
         "a learner is counted for a commit",
@@ -63,7 +48,6 @@ MUTANTS: Final = (
         (
             "tests/raft/test_quorum.py",
             "tests/raft/test_membership.py",
-            tier_a("reform"),
         ),
     ),
     Mutant(
@@ -71,20 +55,14 @@ MUTANTS: Final = (
         "raft/following.py",
         "    state.commit = max(state.commit, min(append.commit, last))",
         "    state.commit = max(state.commit, min(append.commit, log.last))",
-        (
-            "tests/raft/test_replication.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "an append is taken without a look at the entry before",
         "raft/following.py",
         "    if not log.matches(append.previous_index, append.previous_term):",
         "    if append.previous_index > log.last:",
-        (
-            "tests/raft/test_replication.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "an append that comes late cuts the log short",
@@ -93,10 +71,7 @@ MUTANTS: Final = (
         "                break\n"
         "            known += 1\n",
         "            break\n",
-        (
-            "tests/raft/test_replication.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "a heartbeat commits above a follower's match",
@@ -104,30 +79,21 @@ MUTANTS: Final = (
         "    commit = min(state.commit, progress.match)\n"
         "    progress.told_commit = max(progress.told_commit, commit)",
         "    commit = state.commit\n    progress.told_commit = max(progress.told_commit, commit)",
-        (
-            "tests/raft/test_replication.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "an old acknowledgement counts for an entry that was replaced",
         "raft/state.py",
         "            flush.durable = min(flush.durable, truncate_from - 1)",
         "            pass",
-        (
-            "tests/raft/test_replication.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "applied before it is on the own disk",
         "raft/core.py",
         "        return min(self.state.commit, self.state.log.durable)",
         "        return self.state.commit",
-        (
-            "tests/raft/test_replication.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "match goes up when a thing is sent",
@@ -138,7 +104,6 @@ MUTANTS: Final = (
         (
             "tests/raft/test_progress.py",
             "tests/raft/test_replication.py",
-            TIER_A,
         ),
     ),
     Mutant(
@@ -153,10 +118,7 @@ MUTANTS: Final = (
         "raft/replication.py",
         "            _send_append(state, progress, ())\n",
         "            pass\n",
-        (
-            "tests/raft/test_replication.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "a refusal that never leads to agreement",
@@ -210,50 +172,35 @@ MUTANTS: Final = (
         "raft/reads.py",
         "    if agreed(state.membership, acked) < running.number:",
         "    if agreed(state.membership, acked) < 0:",
-        (
-            "tests/raft/test_reads.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_reads.py",),
     ),
     Mutant(
         "an answer to an earlier round confirms this one",
         "raft/replication.py",
         "    progress.acked_round = max(progress.acked_round, reply.round)",
         "    progress.acked_round = max(progress.acked_round, state.reads.round_number)",
-        (
-            "tests/raft/test_reads.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_reads.py",),
     ),
     Mutant(
         "a reader is served by a round that began before it came",
         "raft/reads.py",
         "        _confirm(state, running.ticket, running.index)\n    for",
         "        _confirm(state, state.reads.ticket, running.index)\n    for",
-        (
-            "tests/raft/test_reads.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_reads.py",),
     ),
     Mutant(
         "a read before the first commit of a term",
         "raft/reads.py",
         "    return state.role is Role.LEADER and state.commit >= state.term_start",
         "    return state.role is Role.LEADER",
-        (
-            "tests/raft/test_reads.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_reads.py",),
     ),
     Mutant(
         "a follower of another term vouches for a leader",
         "raft/reads.py",
         "    if request.term == state.term and knows_commit(state)",
         "    if knows_commit(state)",
-        (
-            "tests/raft/test_follower_reads.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_follower_reads.py",),
     ),
     Mutant(
         "tickets that begin again with each boot",

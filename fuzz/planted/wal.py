@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fuzz.planted.mutant import TIER_A, Mutant, tier_a
+from fuzz.planted.mutant import Mutant
 
 MUTANTS: Final = (
     Mutant(
@@ -10,20 +10,14 @@ MUTANTS: Final = (
         "raft/wal.py",
         "        self._file.sync_data()",
         "        pass",
-        (
-            "tests/raft/test_wal.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_wal.py",),
     ),
     Mutant(
         "a segment that forgets the hard state",
         "raft/wal.py",
         "            hard_state=self.hard_state,",
         "            hard_state=HardState(),",
-        (
-            "tests/raft/test_wal.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_wal.py",),
     ),
     Mutant(
         "a segment whose name is not synced",
@@ -34,7 +28,6 @@ MUTANTS: Final = (
         (
             "tests/raft/test_wal.py",
             "tests/raft/test_compaction.py",
-            tier_a("power"),
         ),
     ),
     Mutant(
@@ -42,10 +35,7 @@ MUTANTS: Final = (
         "raft/wal.py",
         "        self._file = self._begin_segment(found.tail)\n",
         "        self._file = self._begin_segment([])\n",
-        (
-            "tests/raft/test_wal.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_wal.py",),
     ),
     Mutant(
         "after a failed fsync it is tried again",
@@ -59,10 +49,7 @@ MUTANTS: Final = (
         "raft/wal.py",
         "        file.sync_data()\n        name = segment_name",
         "        name = segment_name",
-        (
-            "tests/raft/test_wal.py",
-            tier_a("power"),
-        ),
+        ("tests/raft/test_wal.py",),
     ),
     Mutant(
         "old segments go before the record that allows it is synced",
@@ -79,10 +66,7 @@ MUTANTS: Final = (
         "            self._remove_old_segments()\n"
         "        self._file.sync_data()\n"
         "        self._seal()\n",
-        (
-            "tests/raft/test_compaction.py",
-            tier_a("power", "compact"),
-        ),
+        ("tests/raft/test_compaction.py",),
     ),
     Mutant(
         "one segment too many is forgotten",
@@ -103,10 +87,7 @@ MUTANTS: Final = (
         "raft/segment.py",
         "        if step.truncate_from is not None:\n            head",
         "        if False:\n            head",
-        (
-            "tests/raft/test_wal.py",
-            TIER_A,
-        ),
+        ("tests/raft/test_wal.py",),
     ),
     Mutant(
         "a segment's salt is ignored",

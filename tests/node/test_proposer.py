@@ -238,6 +238,21 @@ async def test_a_new_leader_gets_what_the_old_one_lost(
     assert trio.current_time() - start_s < RESEND_S / 2
 
 
+async def test_what_the_old_leader_had_may_commit_yet_and_is_not_planned_anew(
+    story: Story, autojump_clock: MockClock
+) -> None:
+    story.running = False
+    async with trio.open_nursery() as callers:
+        callers.start_soon(story.proposer.write, ALICE, count)
+        await trio.testing.wait_all_tasks_blocked()
+        story.proposer.leader_changed()
+        await trio.sleep(RESEND_S)
+        story.running = True
+        story.commit()
+    assert story.engine.get(COUNTER) == b"1"
+    assert len({batch.pid for batch in story.batches()}) == 1
+
+
 async def test_copies_of_a_proposal_count_once(story: Story, autojump_clock: MockClock) -> None:
     story.running = False
     async with trio.open_nursery() as callers:
@@ -453,7 +468,7 @@ async def test_a_second_process_of_our_identity_stops_us(
     autojump_clock: MockClock,
 ) -> None:
     story = Story()
-    with pytest.raises(ExceptionGroup) as raised:
+    with pytest.raises(ExceptionGroup) as raised, trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(story.proposer.run)
             await story.registered()

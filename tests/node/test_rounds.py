@@ -41,6 +41,14 @@ async def registered() -> Story:
     return story
 
 
+async def test_an_epoch_is_above_that_of_the_process_before(autojump_clock: MockClock) -> None:
+    story = Story()
+    assert story.register_rival() == 1
+    with trio.fail_after(5):
+        await story.rounds.register()
+    assert story.rounds.epoch == 2
+
+
 async def test_outcomes_are_told_and_acknowledged(autojump_clock: MockClock) -> None:
     story = await registered()
     first, second = story.open(), story.open()
