@@ -196,6 +196,8 @@ def test_an_old_suspicion_does_not_bury_a_new_incarnation() -> None:
         for n in (2, 3, 4, 5):  # all of them answer
             story.hear(alive(n, story.now_ms + 10))
     assert story.status(2) is Status.ALIVE
+    story.run(10)
+    assert story.core.next_deadline_ms() > story.now_ms, "a timer that is over still wakes us"
 
 
 def test_others_that_accuse_too_hasten_the_end() -> None:

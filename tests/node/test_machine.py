@@ -97,6 +97,19 @@ async def test_and_with_octets(
     nursery.cancel_scope.cancel()
 
 
+async def test_a_checkpoint_tells_of_nothing_that_was_applied_while_it_ran(
+    one: ClusterOfOne,
+) -> None:
+    one.propose([batch(1, b"v")])
+    index = one.machine.applied_index
+
+    async def meanwhile(work: Callable[[], R]) -> R:
+        one.propose([batch(one.machine.applied_index, b"later")])
+        return await inline(work)
+
+    assert await one.machine.checkpoint(meanwhile) == index < one.machine.applied_index
+
+
 async def test_a_checkpoint_under_way_ends_before_the_node_does(one: ClusterOfOne) -> None:
     entered, release = trio.Event(), trio.Event()
 
