@@ -13,11 +13,8 @@ tree fails already.
 import argparse
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,6 +24,7 @@ from typing import Final
 
 from fuzz.mutants_report import Result, render, summary
 from fuzz.planted import ALWAYS, MUTANTS, TIER_A, TIER_B, Mutant
+from fuzz.warm import Command, Ended, Warm
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LEFT_OUT: Final = shutil.ignore_patterns(
@@ -44,8 +42,6 @@ CPU_FACTOR_MAX: Final = 8
 CPU_S_MORE: Final = 20
 # On the clean tree.
 CPU_S_MAX: Final = 600
-
-Command = tuple[str, ...]
 
 
 def copy_tree(directory: Path) -> Path:
@@ -75,40 +71,37 @@ def commands(hunter: str) -> Iterator[Command]:
     """The commands of one hunter, one portion after the other."""
     tier, *always = hunter.split(ALWAYS)
     if tier not in MODULES:
-        yield (sys.executable, "-m", "pytest", "-x", "-q", hunter)
+        yield ("pytest", "-x", "-q", hunter)
         return
     faults = [word for fault in always for word in (ALWAYS.strip(), fault)]
     size = PORTION[tier]
     for portion in range(PORTIONS_MAX[tier]):
         first = 1 + portion * size
         words = ["--first-seed", str(first), "--seeds", str(size), "--seconds", str(SECONDS[tier])]
-        yield (sys.executable, "-m", MODULES[tier], *words, *faults)
+        yield (MODULES[tier], *words, *faults)
 
 
-def fails(tree: Path, command: Command, cpu_s_max: float = CPU_S_MAX) -> str | None:
-    """What a command said when it failed; None when it passed or waited for ever."""
-    process = subprocess.Popen(
-        command,
-        cwd=tree,
-        env=os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    limit = int(cpu_s_max) + 1
-    resource.prlimit(process.pid, resource.RLIMIT_CPU, (limit, limit))
-    try:
-        said, _ = process.communicate(timeout=HUNT_S_MAX)
-    except subprocess.TimeoutExpired:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One command's run: what it said if it failed, and CPU seconds."""
+
+    said: str | None
+    cpu_s: float
+
+
+def run(warm: Warm, tree: Path, command: Command, cpu_s_max: float = CPU_S_MAX) -> Run:
+    """Run a command in a tree; one that waited for ever has not failed."""
+    limit_s = int(cpu_s_max) + 1
+    ended = warm.run(tree, command, cpu_s_max=limit_s, clock_s_max=HUNT_S_MAX)
+    return Run(_verdict(ended, limit_s), ended.cpu_s)
+
+
+def _verdict(ended: Ended, limit_s: int) -> str | None:
+    if ended.status in (0, None):
         return None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)  # its own children too
-            process.communicate()
-    if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        return f"still computing after {limit} s"
-    return None if process.returncode == 0 else _gist(said)
+    if ended.status in (-signal.SIGXCPU, -signal.SIGKILL):
+        return f"still computing after {limit_s} s"
+    return _gist(ended.said)
 
 
 def _gist(said: str) -> str:
@@ -118,30 +111,29 @@ def _gist(said: str) -> str:
     return (failed or errors or lines or ["silence"])[0][:300]
 
 
-def cpu_s() -> float:
-    """Seconds of CPU that ended children have used."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def hunt(
-    tree: Path, mutant: Mutant, cpu_s_max: float, clean_s: Mapping[Command, float] | None = None
+    warm: Warm,
+    tree: Path,
+    mutant: Mutant,
+    cpu_s_max: float,
+    clean_s: Mapping[Command, float] | None = None,
 ) -> Result:
     """Try all hunters on one mutant until one sees it; `clean_s` is what each command took."""
-    began = cpu_s()
+    all_s = 0.0
     plant(tree, mutant)
     try:
         for hunter in mutant.hunters:
-            until = cpu_s() + cpu_s_max
+            hunter_s = 0.0
             for command in commands(hunter):
                 took_s = (clean_s or {}).get(command, CPU_S_MAX)
-                said = fails(tree, command, took_s * CPU_FACTOR_MAX + CPU_S_MORE)
-                if said is not None:
-                    took = round(cpu_s() - began, 1)
-                    return Result(mutant.name, mutant.file, hunter, took, said)
-                if cpu_s() > until:
+                ended = run(warm, tree, command, took_s * CPU_FACTOR_MAX + CPU_S_MORE)
+                hunter_s += ended.cpu_s
+                all_s += ended.cpu_s
+                if ended.said is not None:
+                    return Result(mutant.name, mutant.file, hunter, round(all_s, 1), ended.said)
+                if hunter_s > cpu_s_max:
                     break
-        return Result(mutant.name, mutant.file, None, round(cpu_s() - began, 1))
+        return Result(mutant.name, mutant.file, None, round(all_s, 1))
     finally:
         restore(tree, mutant)
 
@@ -155,35 +147,33 @@ class Clean:
     took_s: dict[Command, float]
 
 
-def look_at_clean(tree: Path, hunter: str) -> Clean:
+def look_at_clean(warm: Warm, tree: Path, hunter: str) -> Clean:
     """Run all commands of a hunter."""
     took_s: dict[Command, float] = {}
     for command in commands(hunter):
-        began = cpu_s()
-        said = fails(tree, command)
-        if said is not None:
-            return Clean(hunter, f"{hunter}: {said}", took_s)
-        took_s[command] = cpu_s() - began
+        ended = run(warm, tree, command)
+        if ended.said is not None:
+            return Clean(hunter, f"{hunter}: {ended.said}", took_s)
+        took_s[command] = ended.cpu_s
     return Clean(hunter, None, took_s)
 
 
-_tree = Path()
+# Of a worker process: its own tree, and the warm process that ends with it.
+_settled: list[tuple[Warm, Path]] = []
 
 
 def _settle_in(directory: str) -> None:
-    """A worker process makes a tree of its own."""
-    global _tree
     place = Path(directory) / str(os.getpid())
     place.mkdir()
-    _tree = copy_tree(place)
+    _settled.append((Warm(), copy_tree(place)))
 
 
 def _look(hunter: str) -> Clean:
-    return look_at_clean(_tree, hunter)
+    return look_at_clean(*_settled[0], hunter)
 
 
 def _hunt(mutant: Mutant, cpu_s_max: float, clean_s: Mapping[Command, float]) -> Result:
-    return hunt(_tree, mutant, cpu_s_max, clean_s)
+    return hunt(*_settled[0], mutant, cpu_s_max, clean_s)
 
 
 def hunt_all(

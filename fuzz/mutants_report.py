@@ -8,7 +8,7 @@ HEAD = """# Planted bugs
 
 Written by `make mutants`. Each bug of `fuzz/planted` is a mistake that some system of this kind has
 really made. It is planted in a copy of the tree, and the tests named here must fail on it; on the
-tree without it they pass. The seconds are of CPU, to kill it, with the start of Python.
+tree without it they pass. The seconds are of CPU, to kill it, without the start of Python.
 """
 # What differs from run to run or would make a row unreadable: objects' addresses, our directories.
 _CLUTTER = re.compile(r" at 0x[0-9a-f]+|/tmp/\S*/tree/")

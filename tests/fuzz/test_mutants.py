@@ -1,13 +1,15 @@
 """Planted bugs must keep their ground: each text stands once, and hunters see and pass as told."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fuzz import mutants
-from fuzz.mutants import MODULES, ROOT, commands, fails, hunt, look_at_clean, plant, restore
+from fuzz.mutants import MODULES, ROOT, commands, hunt, look_at_clean, plant, restore, run
 from fuzz.mutants_report import Result, render, summary
 from fuzz.planted import ALWAYS, MUTANTS, TIER_A, Mutant, tier_a
+from fuzz.warm import Warm
 from tests.simulation.faults import NAMES
 
 
@@ -38,35 +40,41 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "copy"
 
 
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    with Warm() as warm:
+        yield warm
+
+
 WRONG = Mutant("minus", "sums.py", "a + b", "a - b", ("test_sums.py",))
 
 
-def test_a_bug_is_seen_and_taken_back(tree: Path) -> None:
+def test_a_bug_is_seen_and_taken_back(warm: Warm, tree: Path) -> None:
     (command,) = commands("test_sums.py")
-    assert fails(tree, command) is None
-    result = hunt(tree, WRONG, 60)
+    assert run(warm, tree, command).said is None
+    result = hunt(warm, tree, WRONG, 60)
     assert result.killed_by == "test_sums.py" and "test_add" in result.said
     assert (tree / "sums.py").read_text() == (mutants.ROOT / "sums.py").read_text()
 
 
-def test_what_nobody_sees_lives(tree: Path) -> None:
+def test_what_nobody_sees_lives(warm: Warm, tree: Path) -> None:
     same = Mutant("b + a", "sums.py", "a + b", "b + a", ("test_sums.py",))
-    assert hunt(tree, same, 60).killed_by is None
+    assert hunt(warm, tree, same, 60).killed_by is None
 
 
-def test_a_bug_that_never_ends_is_seen(tree: Path) -> None:
+def test_a_bug_that_never_ends_is_seen(warm: Warm, tree: Path) -> None:
     (command,) = commands("test_sums.py")
     endless = Mutant(
         "endless", "sums.py", "    return a + b", "    while True: pass", ("test_sums.py",)
     )
     plant(tree, endless)
-    assert fails(tree, command, 3) == "still computing after 4 s"
+    assert run(warm, tree, command, 3).said == "still computing after 4 s"
 
 
-def test_what_fails_without_a_bug_is_told(tree: Path) -> None:
-    assert look_at_clean(tree, "test_sums.py").said is None
+def test_what_fails_without_a_bug_is_told(warm: Warm, tree: Path) -> None:
+    assert look_at_clean(warm, tree, "test_sums.py").said is None
     plant(tree, WRONG)
-    assert "test_sums.py" in (look_at_clean(tree, "test_sums.py").said or "")
+    assert "test_sums.py" in (look_at_clean(warm, tree, "test_sums.py").said or "")
 
 
 def test_a_tier_is_hunted_in_portions_of_seeds_with_its_faults() -> None:
