@@ -38,6 +38,7 @@ from tests.simulation.mail.workload import Client, make_registers
 
 CLIENTS: Final = 6
 CLIENT_PAUSE_S: Final = 0.3
+CLIENT_DOINGS_MAX: Final = 12
 # Most actions wait until so many writes were answered after the one before, but only so long.
 CALM_WRITES: Final = 5
 CALM_S: Final = 30.0
@@ -76,7 +77,14 @@ class Fuzz:
 
     def _client(self, number: int) -> Client:
         chance = random.Random(f"{self.record.seed}/client/{number}")
-        return Client(self.town, self.history, chance, CLIENT_PAUSE_S, number=number)
+        return Client(
+            self.town,
+            self.history,
+            chance,
+            CLIENT_PAUSE_S,
+            number=number,
+            doings_max=CLIENT_DOINGS_MAX,
+        )
 
     async def _trouble(self) -> None:
         began = trio.current_time()

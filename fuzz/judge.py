@@ -18,8 +18,8 @@ from storage.accounts import list_accounts
 from storage.dump import state_hash
 from storage.mail.recount import recount
 from storage.opening import State, open_state
-from tests.simulation.mail.clients import Gone, Lmtp
-from tests.simulation.mail.history import Census, History, Listing, Span, compare
+from tests.simulation.mail.clients import Gone, Lmtp, Row
+from tests.simulation.mail.history import Census, History, Listing, Place, Span, compare
 from tests.simulation.mail.states import damaged_blobs, differences
 from tests.simulation.mail.workload import ACCOUNTS, Client, holdings
 
@@ -34,6 +34,9 @@ BUG: Final = re.compile(
     r"^(?:[| +-]*)((?:Assertion|Attribute|Index|Key|Name|Type|UnboundLocal|Value|Recursion|"
     r"NotImplemented|ZeroDivision|Memory)Error\b.*)"
 )
+
+
+Holdings = dict[Place, tuple[int, tuple[Row, ...]]]
 
 
 class Unhealed(Exception):
@@ -61,9 +64,7 @@ async def settle(town: Town, history: History, client: Client) -> list[str]:
     wrong = await _agreement(town)
     held = {}
     for name in town.names:
-        began = trio.current_time()
-        held[name] = await holdings(town, name)
-        span = Span(began, trio.current_time())
+        span, held[name] = await _holdings(town, name)
         for place, (validity, rows) in held[name].items():
             history.listings.append(Listing(place, name, span, validity, rows))
         for account in sorted({account for account, _ in held[name]}):
@@ -84,6 +85,20 @@ async def _write(town: Town, client: Client, name: str, token: str) -> None:
             except (Gone, OSError):
                 await trio.sleep(LOOK_S)
     raise Unhealed(f"34: {name} takes no mail {WRITE_S:g} s after it was ready")
+
+
+async def _holdings(town: Town, name: str) -> tuple[Span, Holdings]:
+    """All that a node shows; a busy one may say that it cannot now, but not for ever."""
+    with trio.move_on_after(SETTLE_S):
+        while True:
+            began = trio.current_time()
+            try:
+                held = await holdings(town, name)
+            except (Gone, OSError):
+                await trio.sleep(LOOK_S)
+                continue
+            return Span(began, trio.current_time()), held
+    raise Unhealed(f"34: {name} shows no mail {SETTLE_S:g} s after it was ready")
 
 
 async def _agreement(town: Town) -> list[str]:

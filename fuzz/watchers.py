@@ -73,7 +73,7 @@ class Watchers:
             try:
                 with trio.fail_after(ANSWER_S):
                     async with client.talk(node, "lmtp", account, "") as door:
-                        await client.deliver(door, account, f"w{self._number}-{number}")
+                        await client.deliver(door, account, f"w{client.number}-{number}")
             except (Gone, OSError, trio.TooSlowError):
                 await trio.sleep(PAUSE_S)
                 continue

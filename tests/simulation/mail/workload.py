@@ -71,6 +71,8 @@ class Client:
     pause_s: float
     note: Callable[..., None] = field(default=lambda *_: None)
     number: int = 0
+    doings_max: int = 4
+    """In one conversation; each begins with a login, which costs a real node some CPU."""
     _made: int = 0
 
     # --- conversations ---
@@ -124,7 +126,7 @@ class Client:
         try:
             with trio.fail_after(ANSWER_S):
                 async with self.talk(node, door, account, password) as client:
-                    for _ in range(self.chance.randint(1, 4)):
+                    for _ in range(self.chance.randint(1, self.doings_max)):
                         await doing(client, node, account)
         except (Gone, OSError, trio.TooSlowError) as error:
             self.history.counts["conversations cut short"] += 1
