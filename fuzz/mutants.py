@@ -83,17 +83,18 @@ def commands(hunter: str) -> Iterator[Command]:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One command's run: what it said if it failed, and CPU seconds."""
+    """One command's run: what it said if it failed, CPU seconds, and whether it ended."""
 
     said: str | None
     cpu_s: float
+    ended: bool = True
 
 
 def run(warm: Warm, tree: Path, command: Command, cpu_s_max: float = CPU_S_MAX) -> Run:
     """Run a command in a tree; one that waited for ever has not failed."""
     limit_s = int(cpu_s_max) + 1
     ended = warm.run(tree, command, cpu_s_max=limit_s, clock_s_max=HUNT_S_MAX)
-    return Run(_verdict(ended, limit_s), ended.cpu_s)
+    return Run(_verdict(ended, limit_s), ended.cpu_s, ended.status is not None)
 
 
 def _verdict(ended: Ended, limit_s: int) -> str | None:
@@ -151,10 +152,11 @@ def look_at_clean(warm: Warm, tree: Path, hunter: str) -> Clean:
     """Run all commands of a hunter."""
     took_s: dict[Command, float] = {}
     for command in commands(hunter):
-        ended = run(warm, tree, command)
-        if ended.said is not None:
-            return Clean(hunter, f"{hunter}: {ended.said}", took_s)
-        took_s[command] = ended.cpu_s
+        done = run(warm, tree, command)
+        if done.said is not None or not done.ended:
+            said = done.said or f"has not ended after {HUNT_S_MAX} s"
+            return Clean(hunter, f"{hunter}: {said}", took_s)
+        took_s[command] = done.cpu_s
     return Clean(hunter, None, took_s)
 
 

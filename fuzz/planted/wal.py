@@ -146,7 +146,9 @@ MUTANTS: Final = (
         "raft/recovery.py",
         "            if flush is None or (flush.length == 0 and self._finds_later(end)):",
         "            if flush is None:",
-        ("tests/raft/test_damage.py",),
+        (
+            "tests/raft/test_damage.py::test_a_seal_that_a_flush_never_replaced_does_not_end_the_log",
+        ),
     ),
     Mutant(
         "a vote stands in the log alone",
