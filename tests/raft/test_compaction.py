@@ -156,7 +156,7 @@ def test_removals_that_a_power_cut_left_in_any_order_are_finished() -> None:
     kept = {name: story.disk.open(f"wal/{name}") for name in story.disk.list_names("wal")}
     story.compact(190)
     first = sorted(kept)[2]  # one in the middle of the removed did not go
-    story.disk._rename({**story.disk._names, f"wal/{first}": kept[first]})
+    story.disk._change(f"wal/{first}", kept[first])
     story.reopen()
     assert story.payloads() == expected(191, 200)
     assert first not in story.disk.list_names("wal")
