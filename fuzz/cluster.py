@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ CLIENT_DOINGS_MAX: Final = 12
 # Most actions wait until so many writes were answered after the one before, but only so long.
 CALM_WRITES: Final = 5
 CALM_S: Final = 30.0
+# One for which there was no leader is tried again after so many others.
+LATER: Final = 2
 VIOLATIONS_SHOWN: Final = 20
 LOG_LINES_SHOWN: Final = 40
 ENDED_EARLY: Final = 130
@@ -93,14 +96,17 @@ class Fuzz:
             nursery.start_soon(performer.keep_running)
             for number in range(1, CLIENTS + 1):
                 nursery.start_soon(self._client(number).run)
-            for action in self.record.actions:
+            coming = deque(self.record.actions)
+            while coming:
+                action = coming.popleft()
                 await trio.sleep(action["after_s"])
                 if action["calm"]:
                     await self._calm()
                 now_s = trio.current_time() - began
                 if now_s > self.record.seconds:
                     break
-                await performer.perform(action, now_s)
+                if not await performer.perform(action, now_s):
+                    coming.insert(LATER, action)
             await trio.sleep_until(began + self.record.seconds)
             mending.cancel_scope.cancel()  # ends what still goes on: mending stands in `finally`
             nursery.cancel_scope.cancel()

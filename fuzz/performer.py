@@ -73,19 +73,26 @@ class Performer:
             "clock jump": self._jump,
         }
 
-    async def perform(self, action: Action, now_s: float) -> None:
-        """Begin one action at `now_s` of the run; its end comes by itself."""
-        kind, nodes = action["do"], list(action["nodes"])
+    async def perform(self, action: Action, now_s: float) -> bool:
+        """Begin one action at `now_s` of the run; its end comes by itself. False when there was no
+        leader to do it to."""
+        kind = action["do"]
+        nodes = sorted(action["nodes"], key=self._is_troubled)  # those that are well come first
         if "leader" in kind or kind == "power on slow disks":
             leader = await self._leader()
             if leader is None:
-                return
+                return False
             nodes = [leader, *(name for name in nodes if name != leader)]
         action = {**action, "nodes": nodes, "at_s": round(now_s, 3)}
         self.done.append(action)
         self.counts[kind] += 1
         print(f"{now_s:8.1f} s  {kind}: {', '.join(nodes)}", file=sys.stderr, flush=True)
         self._nursery.start_soon(self.deeds[kind], action, nodes)
+        return True
+
+    def _is_troubled(self, name: str) -> bool:
+        busy = name in self.down or name in self._frozen or name in self._tracers
+        return busy or not self._town.cluster.node(name).alive
 
     async def keep_running(self) -> None:
         """Start again whoever ended and is not meant to be down. Until cancelled."""

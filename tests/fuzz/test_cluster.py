@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trio
 
 from fuzz import cluster
 from fuzz.actions import KINDS, OPENING, draw, left_out, possible
@@ -52,6 +53,19 @@ def test_every_kind_has_a_deed(tmp_path: Path) -> None:
     here = Town(RealCluster(tmp_path), NOTHING)
     performer = Performer(here, Watchers(lambda _: pytest.fail("no client yet")), None)  # type: ignore[arg-type]
     assert performer.deeds.keys() == KINDS.keys()
+
+
+async def test_without_a_leader_nothing_is_done_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fuzz.performer.LEADER_S", 0.01)
+    with town(tmp_path, 3, 1, NOTHING) as made:
+        async with trio.open_nursery() as nursery:
+            watchers = Watchers(lambda _: pytest.fail("no client yet"))
+            performer = Performer(made, watchers, nursery)
+            action, *_ = draw(1, 9, NAMES, ["kill leader"])
+            assert not await performer.perform(action, 1.0)
+    assert performer.done == [] and not performer.counts
 
 
 def test_a_record_survives_being_written_down(tmp_path: Path) -> None:
