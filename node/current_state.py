@@ -2,9 +2,15 @@
 
 A snapshot puts another state in the place of this node's (node/machine.py). Doors and views hold
 this object and not an engine, so what they read next is of the new one.
+
+A blob whose bytes are damaged here is Unavailable to doors, and somebody is told to fetch it from
+another node (node/mender.py); damaged rows end the process (node/damage.py).
 """
 
-from storage.blobs import BlobStore
+from collections.abc import Callable
+
+from protocols.ports import Unavailable
+from storage.blobs import BlobDamaged, BlobStore
 from storage.engine import Engine, Row
 from storage.ids import BlobId
 from storage.opening import State
@@ -13,9 +19,10 @@ from storage.opening import State
 class CurrentState:
     """Implements storage.view.Source and protocols.ports.Blobs."""
 
-    __slots__ = ("_blobs", "_engine", "state")
+    __slots__ = ("_blobs", "_engine", "on_damaged_blob", "state")
 
     def __init__(self, state: State) -> None:
+        self.on_damaged_blob: Callable[[BlobId], None] = lambda blob: None
         self.adopt(state)
 
     def adopt(self, state: State) -> None:
@@ -39,5 +46,9 @@ class CurrentState:
         return self._blobs.size(blob)
 
     def read(self, blob: BlobId, start: int, length: int) -> bytes:
-        """Octets [start, start+length); KeyError when the blob is not here."""
-        return self._blobs.read(blob, start, length)
+        """Octets [start, start+length); KeyError when the blob is not here. Raises Unavailable."""
+        try:
+            return self._blobs.read(blob, start, length)
+        except BlobDamaged as error:
+            self.on_damaged_blob(blob)
+            raise Unavailable(f"damaged on this node: {error}") from error

@@ -9,6 +9,7 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -63,6 +64,16 @@ class Env:
     data: Path
     state_home: StateHome = field(default_factory=MemoryHome)
     """Where the state of another node is put together, to take the place of ours."""
+    free_bytes: Callable[[], int | None] = lambda: None
+    """What the disk has left for us, where there is one."""
+
+
+def _free_bytes(data: Path) -> int | None:
+    try:
+        found = os.statvfs(data)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
 
 
 def real_env(data: Path) -> Env:
@@ -79,4 +90,5 @@ def real_env(data: Path) -> Env:
         open_admin=open_socket,
         data=data,
         state_home=DirectoryHome(data),
+        free_bytes=partial(_free_bytes, data),
     )

@@ -62,6 +62,10 @@ REDO_OCTETS: Final = 4 * 1024 * 1024
 log = logs.named("node.foundation")
 
 
+class StateLost(Exception):
+    """Nobody has this node's rows any more; the text says what happened and the mend."""
+
+
 @dataclass(frozen=True, slots=True)
 class Foundation:
     """An opened node, at rest."""
@@ -220,8 +224,8 @@ def _forget_nothing(config: Config, env: Env, cluster: bytes, name: str) -> bool
 def lay_foundation(
     config: Config, name: str, env: Env, join: tuple[Address, ...] = ()
 ) -> Foundation:
-    """Open everything of one node. Raises ConfigError, IdentityError, EngineBusy, OSError and
-    what the log says when it is damaged (raft.WalCorrupt)."""
+    """Open everything of one node. Raises ConfigError, IdentityError, StateLost, EngineBusy,
+    OSError and what the log says when it is damaged (raft.WalCorrupt)."""
     own = config.member(name)
     secret = read_secret(config)
     cluster = cluster_id(config.cluster.name, secret)
@@ -235,6 +239,7 @@ def lay_foundation(
     if state.refused is not None:
         source = "the log" if raft_log.snapshot is None else "another node's snapshot"
         log.warning("rows moved aside, to be rebuilt", reason=state.refused, source=source)
+    _check_source(env, state, raft_log, replica)
     if state.log_lost and others_vote(
         raft_log.configs, raft_log.snapshot, replica, default=others_found
     ):
@@ -269,6 +274,20 @@ def lay_foundation(
     )
     _redo_blobs(foundation)
     return foundation
+
+
+def _check_source(env: Env, state: State, raft_log: LogStorage, replica: int) -> None:
+    """Rows that the log does not reach back to need somebody else who has them."""
+    start = raft_log.snapshot
+    if start is None or state.applier.index >= start.index:
+        return
+    newest = raft_log.configs[-1][1] if raft_log.configs else start.membership
+    if set(newest.everyone) <= {replica}:
+        raise StateLost(
+            f"{env.data}: its rows are lost ({state.refused or 'the state is empty'}), its log "
+            f"begins behind entry {start.index}, and no other member has them: put back a copy of "
+            "this directory from before the loss; what was refused is kept in state.refused."
+        )
 
 
 def _has_log(env: Env) -> bool:

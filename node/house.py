@@ -2,6 +2,7 @@
 
     root
     ├─ storage     checkpoints, snapshots given and fetched
+    ├─ upkeep      damage found and mended, nodes compared, verification
     ├─ rpc         listener, links to peers
     ├─ gossip      who is where
     ├─ members     joining, removal, promotion
@@ -46,6 +47,7 @@ from node.rpc import (
     AdminAnswer,
     AdminCall,
     Answer,
+    BlobParts,
     Call,
     CallRefused,
     Credentials,
@@ -54,20 +56,25 @@ from node.rpc import (
     Hello,
     Kind,
     LinkLost,
+    Marks,
     Peers,
+    Rebuild,
     Remote,
     RpcError,
     Server,
     SnapshotOpen,
     SnapshotParts,
     SnapshotRows,
+    VerifyBegin,
+    VerifyLook,
 )
 from node.snapshots import Snapshots
-from node.status import StatusRow, gather
+from node.status import StatusRow, gather, role_told
 from node.supervise import keep_trying
 from node.tree import render, snapshot
+from node.upkeep import Upkeep
 from protocols.ports import AuthBusy, Unavailable
-from raft import Driver, Membership, Role
+from raft import Driver, Membership
 
 # At a stop: for the leader to hand over, and for all of it.
 STEP_DOWN_S: Final = 2.0
@@ -79,11 +86,6 @@ READY_LAG_MAX: Final = 1_000
 BOOTSTRAP_PAUSE_S: Final = 0.5
 
 NOBODY: Final = 0
-_ROLES: Final = {
-    Role.PRE_CANDIDATE: "candidate",
-    Role.CANDIDATE: "candidate",
-    Role.LEADER: "leader",
-}
 
 log = logs.named("node.house")
 
@@ -127,6 +129,7 @@ class House:
             env.chance,
             own=foundation.replica,
         )
+        self._upkeep = self._build_upkeep()
         consensus = Consensus(self._driver)
         origin = Origin(foundation.replica, own.name, foundation.mark, env.draw(8))
         self._barriers = Barriers(self._machine, consensus, env.clock)
@@ -156,6 +159,19 @@ class House:
             ready=self.ready,
         )
         self._gossip: Gossip | None = None
+
+    def _build_upkeep(self) -> Upkeep:
+        return Upkeep(
+            self._machine,
+            self._peers,
+            self._env.run_blocking,
+            self._env.clock,
+            self._base.config.storage,
+            own=self._base.replica,
+            givers=self._snapshots.givers,
+            members=lambda: self._driver.steering.membership,
+            name=self._roster.name,
+        )
 
     def _build_server(self, credentials: Credentials) -> Server:
         return Server(
@@ -190,6 +206,7 @@ class House:
             inner.start_soon(self._belonging.members.keep, name="members")
             inner.start_soon(self._belonging.run, name="belonging")
             inner.start_soon(self._snapshots.run, name="storage")
+            inner.start_soon(self._upkeep.run, name="upkeep")
             inner.start_soon(self._proposer.run, name="proposer")
             inner.start_soon(self._barriers.run, name="barriers")
             inner.start_soon(self._bootstrap, name="bootstrap")
@@ -325,6 +342,8 @@ class House:
                 return self._belonging.hello(remote, machine.current, formed=formed)
             case SnapshotOpen() | SnapshotRows() | SnapshotParts():
                 return await self._snapshots.answer(call)
+            case BlobParts() | Marks() | VerifyBegin() | VerifyLook() | Rebuild():
+                return await self._upkeep.answer(call)
             case AdminCall(b"status"):
                 return AdminAnswer(msgspec.json.encode(self.status_row()))
             case AdminCall(payload):
@@ -351,7 +370,8 @@ class House:
     async def _serve_admin(self) -> None:
         desk = AccountDesk(self._barriers, self._proposer, self._passwords)
         calls = {"status": self._status, "tree": _tree}
-        calls |= desk.calls() | self._belonging.desk.calls() | self._snapshots.calls()
+        calls |= desk.calls() | self._belonging.desk.calls()
+        calls |= self._snapshots.calls() | self._upkeep.calls()
         await admin.AdminDoor(calls).serve(self._env.open_admin(self._env.data))
 
     def ready(self) -> bool:
@@ -368,11 +388,13 @@ class House:
         """This node's own row."""
         status = self._driver.status()
         leader = None if status.leader == NOBODY else self._roster.name(status.leader)
+        members = self._belonging.members
         return StatusRow(
             name=self._base.own.name,
             up=True,
             pid=os.getpid(),
-            role=_ROLES.get(status.role) or self._belonging.members.role(self._base.replica),
+            role=role_told(status.role, members.role(self._base.replica)),
+            standing=members.role(self._base.replica),
             term=status.term,
             commit=status.commit,
             applied=self._machine.applied_index,
@@ -385,6 +407,8 @@ class House:
             ),
             chain=self._machine.state.applier.chain.hex(),
             version=VERSION,
+            free_bytes=self._env.free_bytes(),
+            **self._upkeep.row(),
         )
 
     def _seems_up(self, replica: int) -> bool:

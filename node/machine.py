@@ -20,6 +20,7 @@ from raft.model import Entry, EntryKind
 from storage.apply import Applied, Outcome
 from storage.batch import ProposalId
 from storage.checkpoint import CHECKPOINT_OCTETS, CHECKPOINT_S
+from storage.engine import OnDamage, untold
 from storage.mail.state import version as read_version
 from storage.opening import State
 from storage.view import View
@@ -45,6 +46,10 @@ class Machine:
         self._waiting: list[tuple[int, int, Callable[[], None]]] = []  # a heap, by index
         self._tickets = 0
         self._pressed = trio.Event()
+        self._on_damage: OnDamage = untold
+        self._stop: tuple[int, Callable[[], None]] | None = None
+        self.sync_ms: int | None = None
+        """How long the last checkpoint took to reach the disk."""
 
     @property
     def state(self) -> State:
@@ -58,6 +63,35 @@ class Machine:
 
     def apply(self, entries: Sequence[Entry]) -> None:
         """Apply committed entries, which follow the applied index."""
+        if self._stop is not None:
+            index, take = self._stop
+            first = index - self.applied_index
+            if first <= len(entries):
+                self._stop = None
+                self._apply(entries[:first])
+                take()
+                entries = entries[first:]
+        if entries:
+            self._apply(entries)
+
+    def at_index(self, index: int, take: Callable[[], None]) -> bool:
+        """Call `take` between two entries, when exactly `index` is applied; False: too late.
+
+        Whoever asks last is called; `take` may not wait. A state that another takes the place of
+        may never be there.
+        """
+        self._stop = None
+        if self.applied_index < index:
+            self._stop = (index, take)
+        elif self.applied_index == index:
+            take()
+        return self.applied_index <= index
+
+    def at_no_index(self) -> None:
+        """Whoever asked for an index does not wait any more."""
+        self._stop = None
+
+    def _apply(self, entries: Sequence[Entry]) -> None:
         results = self.current.state.applier.apply(
             [(e.index, e.term, state_payload(e)) for e in entries]
         )
@@ -83,12 +117,19 @@ class Machine:
         """
         assert state.applier.index > self.applied_index, "a snapshot older than the state"
         old = self.state
+        self._stop = None
+        old.engine.on_damage = untold
+        state.engine.on_damage = self._on_damage
         self.current.adopt(state)
         for adopted in self._on_adopted:
             adopted()
         self._wake()
         self._bells.ring_all(lambda account: read_version(self.current, account))
         return old
+
+    def watch_damage(self, on_damage: OnDamage) -> None:
+        """Call `on_damage`, perhaps from another thread, when rows cannot be read any more."""
+        self._on_damage = self.state.engine.on_damage = on_damage
 
     def view(self) -> View:
         """What is applied now."""
@@ -137,7 +178,9 @@ class Machine:
             if checkpoint is not None:
                 # Shielded: what has begun ends before the files are closed.
                 with trio.CancelScope(shield=True):
+                    began_s = trio.current_time()
                     await run_blocking(lambda: checkpointer.flush(checkpoint))
                     checkpointer.commit(checkpoint)
                     await run_blocking(checkpointer.settle)
+                    self.sync_ms = int((trio.current_time() - began_s) * 1000)
             return checkpointer.index

@@ -85,10 +85,10 @@ class Members:
         raise AdminRefused(f"no member is named '{name}': the members are {known}.")
 
     def role(self, replica: int) -> str:
-        """How a member that neither leads nor campaigns takes part."""
+        """What the log has a member for: voter, learner, replica; or joining, if for nothing."""
         membership = self._driver.steering.membership
         if membership.counts(replica):
-            return "follower"
+            return "voter"
         if replica not in membership.learners:
             return "joining"
         card = self.cards.get(replica)

@@ -1,7 +1,8 @@
 """One node as a process: open, run until SIGTERM or SIGINT, stop in good order.
 
 Exit status 0 after an orderly stop; 1 when it cannot start or must stop, with one sentence; 70
-when the disk failed (nothing may be trusted that was not acknowledged before).
+when the disk failed (nothing may be trusted that was not acknowledged before). When rows are found
+damaged the process begins anew in its own place, and rebuilds them.
 """
 
 import fcntl
@@ -15,9 +16,12 @@ from typing import Final
 import trio
 
 from node import logs
+from node.agreement import NoAgreement
+from node.clock import SystemClock
 from node.config import Config, ConfigError
+from node.damage import REBUILDS_MAX, REBUILDS_S, StateDamaged, may_rebuild
 from node.env import real_env
-from node.foundation import lay_foundation
+from node.foundation import StateLost, lay_foundation
 from node.house import House
 from node.identity import IdentityError
 from node.network import Address
@@ -25,6 +29,7 @@ from node.rounds import Fenced
 from node.secret import ensure_secret
 from node.tls import TlsError
 from raft import DiskFailed, WalCorrupt, WrongLog
+from storage.engine import EngineRefused
 from storage.leveldb import EngineBusy
 
 EXIT_DISK_FAILED: Final = 70
@@ -42,6 +47,8 @@ _EXPECTED: Final = (
     WalCorrupt,
     WrongLog,
     Fenced,
+    NoAgreement,
+    StateLost,
     OSError,
 )
 
@@ -62,10 +69,32 @@ def run_one(config: Config, name: str, join: tuple[Address, ...] = ()) -> int:
         log.error("the disk failed", error=str(_first(failures)))
         sys.stderr.flush()
         os._exit(EXIT_DISK_FAILED)
+    except* (EngineRefused, StateDamaged) as failures:
+        reason = str(_first(failures))
+        if may_rebuild(os.environ, SystemClock().now_ms() / 1000):
+            _begin_anew(reason)
+        print(
+            f"trireme: {name}'s rows were rebuilt {REBUILDS_MAX} times in {REBUILDS_S / 60:g} "
+            f"minutes and are wrong again ({reason}): look at this machine's disk and memory, "
+            "or remove the node and join it with an empty directory on another.",
+            file=sys.stderr,
+        )
+        status = 1
     except* _EXPECTED as failures:
         print(f"trireme: {_first(failures)}", file=sys.stderr)
         status = 1
     return status
+
+
+def _begin_anew(reason: str) -> None:
+    """The same command in the same process: whatever believed in the rows is gone with a wink.
+
+    The log is left as if the power had failed, which it is made for.
+    """
+    log.error("rows are damaged: beginning anew to rebuild them", reason=reason)
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  ourselves
 
 
 async def _run(config: Config, name: str, directory: Path, join: tuple[Address, ...]) -> None:

@@ -158,11 +158,11 @@ class SnapshotFetch:
     def _own_part(self, part: _Wanted) -> bytes | None:
         """A part of a whole blob that our old state has too: it need not travel."""
         blob, total, offset = part
-        current = self._machine.current
-        if total is None or current.size(blob) != total:
+        blobs = self._machine.state.blobs
+        if total is None or blobs.size(blob) != total:
             return None
         try:
-            return current.read(blob, offset, BLOB_PART_BYTES_MAX)
+            return blobs.read(blob, offset, BLOB_PART_BYTES_MAX)
         except BlobDamaged:
             return None
 

@@ -51,7 +51,7 @@ class Snapshots:
             peers,
             run_blocking,
             chance,
-            givers=self._givers,
+            givers=self.givers,
         )
 
     async def run(self) -> None:
@@ -65,8 +65,8 @@ class Snapshots:
             with trio.CancelScope(shield=True):
                 await self._desk.drop()
 
-    def _givers(self) -> Sequence[int]:
-        """Whom to ask for a state: the leader first, then whoever there is a link to."""
+    def givers(self) -> Sequence[int]:
+        """Whom to ask for a state, or a part of one: the leader first, then who has a link."""
         leader = self._driver.status().leader
         members = self._driver.steering.membership.everyone
         others = [replica for replica in members if replica not in (self._own, leader)]

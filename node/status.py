@@ -7,9 +7,24 @@ import msgspec
 import trio
 
 from node.rpc.errors import MALFORMED
+from raft import Role
 
 # A peer that does not answer in this time is shown as down.
 ROW_TIMEOUT_S: Final = 1.5
+
+
+_ROLES: Final = {
+    Role.PRE_CANDIDATE: "candidate",
+    Role.CANDIDATE: "candidate",
+    Role.LEADER: "leader",
+    Role.FOLLOWER: "follower",
+}
+
+
+def role_told(role: Role, standing: str) -> str:
+    """leader, follower, candidate, or learner: whoever has no vote, yet or for good."""
+    told = _ROLES[role]
+    return "learner" if told == "follower" and standing != "voter" else told
 
 
 class StatusRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +43,20 @@ class StatusRow(msgspec.Struct, frozen=True, kw_only=True):
     doors: str | None = None
     chain: str | None = None
     version: str | None = None
+    standing: str | None = None
+    """What the log has it for: voter, learner (on its way to be one), replica (a learner for
+    good), or joining (nothing yet)."""
+    rtt_ms: dict[str, float] = {}
+    """The smoothed round trip to each peer, by name."""
+    sync_ms: int | None = None
+    """How long the last checkpoint took to reach the disk."""
+    free_bytes: int | None = None
+    scrub: str | None = None
+    """How far the search for damage is, what it has found, or clean."""
+    verified: str | None = None
+    """What the last verification that began at this node came to."""
+    agrees: str | None = None
+    """Whether its state is the others', by the chain hashes."""
 
 
 Ask = Callable[[str], Awaitable[bytes | None]]

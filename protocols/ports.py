@@ -20,7 +20,7 @@ Command = Callable[[Plan], R]
 
 
 class Unavailable(Exception):
-    """No leader, no majority, or not in time: nothing wrong is said, the client may try again.
+    """No leader, no majority, damage here, or not in time: nothing wrong is said, try again.
 
     JMAP serverUnavailable, IMAP NO [UNAVAILABLE] (RFC 5530 3), LMTP 451 4.3.2.
     """
@@ -65,6 +65,7 @@ class Blobs(Protocol):
     def read(self, blob: BlobId, start: int, length: int) -> bytes:
         """Octets [start, start+length), fewer at the blob's end; KeyError when it is not here.
 
+        Raises Unavailable when this node has it damaged: another node's copy is on its way.
         Read large blobs in pieces of at most READ_BYTES_MAX with a checkpoint between.
         """
 

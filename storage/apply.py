@@ -40,6 +40,10 @@ Entry = tuple[int, int, bytes]
 """Index, term, payload."""
 
 CHAIN_BYTES: Final = 16
+# The chain is remembered after every so many entries, so that nodes find an index in common ...
+MARK_EVERY: Final = 64
+# ... and so many of these: nodes that are further apart than this are compared when they are not.
+MARKS_MAX: Final = 256
 
 _APPLIED: Final = struct.Struct(f">QQ{CHAIN_BYTES}s")
 _OUTCOME: Final = struct.Struct(">BQQ")
@@ -93,6 +97,8 @@ class Applier:
         self.index: int = index
         self.term: int = term
         self.chain: bytes = chain
+        self.marks: deque[tuple[int, bytes]] = deque(maxlen=MARKS_MAX)
+        """The chain hash at earlier indexes."""
         self._origins = _load_origins(engine)
         self.octets = 0
         """Bytes of rows and blobs written since this object was made."""
@@ -127,6 +133,8 @@ class Applier:
             link.update(payload)
             self.chain = link.digest()
             self.index, self.term = index, term
+            if index % MARK_EVERY == 0:
+                self.marks.append((index, self.chain))
             results.append(result)
         overlay[keys.APPLIED_KEY] = _APPLIED.pack(self.index, self.term, self.chain)
         overlay[keys.group_key(self.index)] = pack_u64(before)

@@ -5,10 +5,15 @@ and what their checksum is. The replicated row `B`, written by apply, says that 
 here. Bytes are written when a batch applies, before the engine's rows that refer to them and
 without fsync; a checkpoint makes them durable before it says so (storage/checkpoint.py), and
 what a power cut takes from beyond the checkpoint is written again from the log (`restore`).
+
+No byte is given out that was not just held against its part's checksum: a part is always read
+whole, and who wants a little of it gets a slice. What does not match is BlobDamaged, and whoever
+runs this store fetches the part from another node (`append` puts it in place).
 """
 
 import struct
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -26,11 +31,19 @@ MIB: Final = 1024 * KIB
 # A segment that reaches this is left and a new one begun.
 SEGMENT_BYTES_MAX: Final = 64 * MIB
 
+# Parts kept in memory after a slice of them was read: a message's sections are asked for in turn.
+RECENT_PARTS_MAX: Final = 4
+
 _PLACE: Final = struct.Struct(">IIII")
 
 
 class BlobDamaged(Exception):
-    """The bytes of a part are not those that were written."""
+    """The bytes of the part of `blob` at `offset` are not those that were written."""
+
+    def __init__(self, blob: BlobId, offset: int, reason: str) -> None:
+        super().__init__(f"{blob.hex()} at {offset}: {reason}")
+        self.blob = blob
+        self.offset = offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,11 @@ class Place:
 def unpack_place(value: bytes) -> Place:
     """The place in a part's local row."""
     return Place(*_PLACE.unpack(value))
+
+
+def matches(place: Place, data: bytes) -> bool:
+    """Are these the bytes that were written at a place."""
+    return len(data) == place.length and zlib.crc32(data) == place.checksum
 
 
 def cut_blob(blob: BlobId, data: bytes) -> Iterator[BlobPart]:
@@ -76,6 +94,7 @@ class BlobStore:
         # Segments written since the last checkpoint began; at first, those that an earlier
         # process may have left to the page cache.
         self._unsynced = dict.fromkeys(number for number in numbers if number >= below)
+        self._recent: OrderedDict[bytes, bytes] = OrderedDict()  # by the value of the place row
         self.octets_appended = 0
         """Bytes written since this store was opened."""
 
@@ -105,41 +124,52 @@ class BlobStore:
         if start >= end:
             return b""
         first = start - start % BLOB_PART_BYTES_MAX
-        if end <= first + BLOB_PART_BYTES_MAX:
-            held = self._engine.get(keys.place_key(blob, first))
-            return self._slice(blob, held, start - first, end - first)
-        pieces = []
-        for key, held in self._engine.scan(*keys.place_range(blob, first, end)):
-            offset = keys.unpack_place_key(key)[1]
-            pieces.append(self._slice(blob, held, max(start - offset, 0), end - offset))
-        joined = b"".join(pieces)
+        pieces = [
+            self._slice(blob, offset, max(start - offset, 0), end - offset)
+            for offset in range(first, end, BLOB_PART_BYTES_MAX)
+        ]
+        joined = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if len(joined) != end - start:
-            raise BlobDamaged(f"{blob.hex()}: a part has no place")
+            raise BlobDamaged(blob, first, "a part is short")
         return joined
 
     def read_part(self, blob: BlobId, offset: int) -> bytes:
         """All of one part, also of a blob that is not whole; KeyError when it is not here."""
+        if self._engine.get(keys.place_key(blob, offset)) is None:
+            raise KeyError(blob.hex())
+        return self._slice(blob, offset, 0, BLOB_PART_BYTES_MAX)
+
+    def _slice(self, blob: BlobId, offset: int, start: int, end: int) -> bytes:
+        """Octets of one part, all of which has its checksum."""
         held = self._engine.get(keys.place_key(blob, offset))
         if held is None:
-            raise KeyError(blob.hex())
-        return self._slice(blob, held, 0, BLOB_PART_BYTES_MAX)
-
-    def _slice(self, blob: BlobId, held: bytes | None, start: int, end: int) -> bytes:
-        """Octets of one part; a whole part is checked against its checksum."""
-        if held is None:
-            raise BlobDamaged(f"{blob.hex()}: a part has no place")
+            raise BlobDamaged(blob, offset, "it has no place")
         place = unpack_place(held)
-        length = min(end, place.length) - start
-        data = self._files.read(place.segment, place.position + start, length)
-        whole = length == place.length
-        if len(data) != length or (whole and zlib.crc32(data) != place.checksum):
-            raise BlobDamaged(f"{blob.hex()}: segment {place.segment} at {place.position}")
-        return data
+        data = self._recent.get(held)
+        if data is None:
+            data = self._files.read(place.segment, place.position, place.length)
+            if not matches(place, data):
+                where = f"segment {place.segment} at {place.position}"
+                raise BlobDamaged(blob, offset, f"{where} has lost its bytes")
+        if start == 0 and end >= place.length:
+            return data
+        self._recent[held] = data
+        if len(self._recent) > RECENT_PARTS_MAX:
+            self._recent.popitem(last=False)
+        return data[start:end]
+
+    def place(self, blob: BlobId, offset: int) -> Place | None:
+        """Where a part should be."""
+        held = self._engine.get(keys.place_key(blob, offset))
+        return None if held is None else unpack_place(held)
 
     def intact(self, place: Place) -> bool:
         """Do the bytes at a place have its checksum."""
-        data = self._files.read(place.segment, place.position, place.length)
-        return len(data) == place.length and zlib.crc32(data) == place.checksum
+        return matches(place, self._files.read(place.segment, place.position, place.length))
+
+    def files_apart(self) -> SegmentFiles:
+        """The same files for reading in another thread; the caller closes them."""
+        return self._files.apart()
 
     def restore(self, part: BlobPart) -> Row | None:
         """Write a part again if its row is here and its bytes are not; returns the new row."""

@@ -13,11 +13,12 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from storage import changes, keys
-from storage.engine import Rows
+from storage.engine import Rows, prefix_end
 from storage.ids import AccountId
-from storage.indexes import Index, find_all, find_one, plan_reindex
+from storage.indexes import Index, find_all, find_one, index_rows, plan_reindex
 from storage.keys import TypeCode
 from storage.plan import Plan
+from storage.slices import Steps, Wrong, differences, pages
 from storage.values import pack_u64, unpack_u64
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -112,6 +113,28 @@ class Collection(Generic[T]):
         for index in self._indexes:
             plan_reindex(plan, account, self.kind, index, number, old, None)
         plan.delete(keys.record_key(account, self.kind, number))
+
+    def recount_in_steps(self, rows: Rows, account: AccountId) -> Steps[Wrong]:
+        """Where the index rows are not what the records give, or an id was not given out."""
+        should: dict[bytes, bytes] = {}
+        last = 0
+        for page in pages(rows, keys.record_range(account, self.kind)):
+            for key, value in page:
+                last = keys.unpack_record_key(key)[1]
+                record = self._decoder.decode(value)
+                for index in self._indexes:
+                    should |= index_rows(account, self.kind, index, last, record)
+            yield
+        held = rows.get(keys.counter_key(account, self.kind))
+        wrong: Wrong = []
+        if held is not None and unpack_u64(held) <= last:
+            wrong.append(f"{self.kind.name} {last} is not below the next, {unpack_u64(held)}")
+        for index in self._indexes:
+            prefix = keys.index_prefix(account, self.kind, index.code)
+            due = {key: value for key, value in should.items() if key.startswith(prefix)}
+            window = prefix, prefix_end(prefix)
+            wrong += yield from differences(f"index {index.name}", rows, window, due)
+        return wrong
 
     def _put(self, plan: Plan, account: AccountId, number: int, old: T | None, new: T) -> None:
         for index in self._indexes:

@@ -7,7 +7,7 @@ LevelDB loses newer versions of a key when a compaction runs under a long-lived 
 transfer needs one moment, is read from it as fast as the disk can, and verified by count and hash.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 Row = tuple[bytes, bytes]
@@ -17,11 +17,24 @@ class EngineRefused(Exception):
     """The engine's files are damaged: the directory must be moved aside and rebuilt."""
 
 
+OnDamage = Callable[[str], None]
+"""Told what is wrong with an engine; perhaps from another thread."""
+
+
+def untold(reason: str) -> None:
+    """Nobody listens: whoever reads is told by EngineRefused, and the next start rebuilds."""
+
+
 class Frozen(Protocol):
     """The rows as they were at one moment. Keep it short: see the top of this file."""
 
-    def scan(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[Row]:
-        """Rows with start <= key < end as they were, in key order; at most `limit`."""
+    def get(self, key: bytes) -> bytes | None:
+        """The value that was at `key`, or None."""
+
+    def scan(
+        self, start: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> list[Row]:
+        """Rows with start <= key < end as they were, in key order or back; at most `limit`."""
 
     def close(self) -> None:
         """Let the engine drop what only this has held."""
@@ -29,6 +42,9 @@ class Frozen(Protocol):
 
 class Engine(Protocol):
     """An ordered map of bytes to bytes with atomic batches."""
+
+    on_damage: OnDamage
+    """Told of damage before a reader gets EngineRefused: not every one passes it on."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value at `key`, or None."""
@@ -52,6 +68,15 @@ class Engine(Protocol):
 
     def freeze(self) -> Frozen:
         """The rows as they are now, for a state transfer; writes go on beside it."""
+
+    def scrub(self, start: bytes, rows: int) -> bytes | None:
+        """Read so many rows from `start` for their checksums alone, past all caches.
+
+        Returns where to go on; None at the end. May run in a thread.
+        """
+
+    def condemn(self, reason: str) -> None:
+        """These rows are not to be believed: the next opening refuses them."""
 
     def close(self) -> None:
         """Release the files; nothing may be called afterwards."""

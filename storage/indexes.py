@@ -73,6 +73,16 @@ def plan_reindex(
         plan.delete(_row_key(account, kind, index, value, number))
 
 
+def index_rows(
+    account: AccountId, kind: TypeCode, index: Index[T], number: int, record: T
+) -> dict[bytes, bytes]:
+    """The rows that a record has in an index."""
+    return {
+        _row_key(account, kind, index, value, number): pack_u64(number)
+        for value in index.values(record)
+    }
+
+
 def find_one(
     rows: Rows, account: AccountId, kind: TypeCode, index: Index[T], value: bytes
 ) -> int | None:

@@ -110,6 +110,11 @@ def account_prefix(account: AccountId) -> bytes:
     return _ACCOUNT.pack(1, GROUP, account)
 
 
+def account_of(key: bytes) -> AccountId:
+    """Whose a replicated row is."""
+    return AccountId(_ACCOUNT.unpack_from(key)[2])
+
+
 def account_range(account: AccountId) -> KeyRange:
     """All rows of one account."""
     prefix = account_prefix(account)
@@ -419,6 +424,7 @@ CHECKPOINT_KEY: Final = LOCAL + b"k"
 SEGMENTS_KEY: Final = LOCAL + b"s"
 INSTALLED_KEY: Final = LOCAL + b"i"
 GROUPS_RANGE: Final[KeyRange] = (LOCAL + b"g", LOCAL + b"h")
+PLACES_RANGE: Final[KeyRange] = (LOCAL + b"p", LOCAL + b"q")
 
 
 def group_key(last_index: int) -> bytes:
@@ -441,8 +447,3 @@ def unpack_place_key(key: bytes) -> tuple[BlobId, int]:
     """Blob and offset of a part."""
     fields = _LOCAL_BLOB_U64.unpack(key)
     return BlobId(fields[1]), fields[2]
-
-
-def place_range(blob: BlobId, first: int, end: int) -> KeyRange:
-    """The places of the parts with first <= offset < end."""
-    return place_key(blob, first), place_key(blob, end)

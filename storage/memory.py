@@ -7,7 +7,7 @@ what a disk would hold if only writes up to the last synced one had reached it.
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 
-from storage.engine import Row
+from storage.engine import EngineRefused, OnDamage, Row, untold
 
 
 class MemoryEngine:
@@ -19,6 +19,11 @@ class MemoryEngine:
         self._synced: dict[bytes, bytes] = dict(self._values)
         self._unsynced: dict[bytes, bytes | None] = {}
         self._closed = False
+        self._damage = ""
+        self.condemned = ""
+        """Why these rows are not to be believed; nothing while they are."""
+        self.on_damage: OnDamage = untold
+        """Told of damage before EngineRefused is raised."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value at `key`, or None."""
@@ -75,6 +80,20 @@ class MemoryEngine:
         self._check_open()
         return MemoryEngine(self._values.items())
 
+    def scrub(self, start: bytes, rows: int) -> bytes | None:
+        """Pass over so many rows from `start`; where to go on, or None at the end."""
+        self._check_open()
+        page = self._order[bisect_left(self._order, start) :][:rows]
+        return page[-1] + b"\x00" if len(page) == rows else None
+
+    def damage(self, reason: str) -> None:
+        """From now on every read finds damage, as of a bad disk."""
+        self._damage = reason
+
+    def condemn(self, reason: str) -> None:
+        """Remember that these rows are not to be believed."""
+        self.condemned = reason
+
     def close(self) -> None:
         """Nothing may be called afterwards."""
         self._closed = True
@@ -82,3 +101,7 @@ class MemoryEngine:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the engine is closed")
+        if self._damage:
+            self.condemn(self._damage)
+            self.on_damage(self._damage)
+            raise EngineRefused(self._damage)

@@ -1,5 +1,6 @@
 """SegmentFiles in a directory of the machine: the port of storage/segments.py on real files."""
 
+import errno
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -34,7 +35,7 @@ class DirectoryFiles:
             rest, position = rest[written:], position + written
 
     def read(self, segment: int, position: int, length: int) -> bytes:
-        """Bytes from `position`, fewer when the file ends or is not there."""
+        """Bytes from `position`, fewer when the file ends, is not there or cannot be read."""
         reader = self._readers.get(segment)
         if reader is None:
             try:
@@ -46,7 +47,16 @@ class DirectoryFiles:
                 os.close(self._readers.popitem(last=False)[1])
         else:
             self._readers.move_to_end(segment)
-        return os.pread(reader, length, position)
+        try:
+            return os.pread(reader, length, position)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                return b""  # a sector that the disk has lost is damage like another
+            raise
+
+    def apart(self) -> "DirectoryFiles":
+        """The same files with descriptors of their own: for reading in another thread."""
+        return DirectoryFiles(self._directory)
 
     def sync(self, segments: list[int]) -> None:
         """Make these segments, and their names, durable."""

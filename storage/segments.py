@@ -18,7 +18,10 @@ class SegmentFiles(Protocol):
         """Write `data` at `position`, the segment's end; position 0 creates the segment."""
 
     def read(self, segment: int, position: int, length: int) -> bytes:
-        """Bytes from `position`, fewer when the file ends or is not there."""
+        """Bytes from `position`, fewer when the file ends, is not there or cannot be read."""
+
+    def apart(self) -> "SegmentFiles":
+        """The same files with descriptors of their own: for reading in another thread."""
 
     def sync(self, segments: list[int]) -> None:
         """Make these segments durable. Blocks; the only call made from another thread."""
@@ -50,6 +53,10 @@ class MemoryFiles:
     def read(self, segment: int, position: int, length: int) -> bytes:
         """Bytes from `position`, fewer when the segment ends or is not there."""
         return bytes(self._segments.get(segment, b"")[position : position + length])
+
+    def apart(self) -> "MemoryFiles":
+        """They are here."""
+        return self
 
     def sync(self, segments: list[int]) -> None:
         """These segments survive `cut_power` as they are now."""

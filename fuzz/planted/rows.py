@@ -126,7 +126,7 @@ MUTANTS: Final = (
     Mutant(
         "damage found by a read is forgotten by a restart",
         "storage/leveldb.py",
-        "        (self._directory / DAMAGE_MARK).touch()\n",
+        "        self.condemn(error)\n",
         "",
         ("tests/storage/test_engine.py",),
     ),

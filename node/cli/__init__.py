@@ -11,6 +11,7 @@ from node.cli.cluster import cluster
 from node.cli.fuzz import fuzz
 from node.cli.house_commands import run_node, tree, up
 from node.cli.status import status
+from node.cli.verify import verify
 from node.config import ConfigError
 
 
@@ -20,7 +21,7 @@ def trireme() -> None:
     """A mail store that replicates itself."""
 
 
-for _command in (up, run_node, status, tree, account, cluster, fuzz):
+for _command in (up, run_node, status, verify, tree, account, cluster, fuzz):
     trireme.add_command(_command)
 
 

@@ -40,11 +40,38 @@ def homes(config: Config) -> Iterator[tuple[str, Path]]:
             yield joined.name, joined
 
 
+class Asked:
+    """The node of this machine that answered first: it alone is asked what follows."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._directory: Path | None = None
+
+    def ask(self, call: str, args: Mapping[str, Any] | None = None) -> Any:
+        """What it says; raises Refused."""
+        if self._directory is None:
+            self._directory, answer = _first_answer(self._config, call, args or {})
+            return answer
+        try:
+            return admin.ask(self._directory, call, args or {}, timeout_s=ASK_TIMEOUT_S)
+        except admin.AdminRefused as error:
+            raise Refused(str(error)) from error
+        except OSError as error:
+            raise Refused(
+                f"{self._directory.name}, which was asked, does not answer any more ({error}): "
+                "look at trireme status and ask again."
+            ) from error
+
+
 def ask_any(config: Config, call: str, args: Mapping[str, Any] | None = None) -> Any:
     """What the first node of this machine that answers says; raises Refused."""
-    for _, home in homes(config):
+    return _first_answer(config, call, args or {})[1]
+
+
+def _first_answer(config: Config, call: str, args: Mapping[str, Any]) -> tuple[Path, Any]:
+    for _, directory in homes(config):
         try:
-            return admin.ask(home, call, args or {}, timeout_s=ASK_TIMEOUT_S)
+            return directory, admin.ask(directory, call, args, timeout_s=ASK_TIMEOUT_S)
         except admin.AdminRefused as error:
             raise Refused(str(error)) from error
         except OSError:

@@ -13,33 +13,65 @@ from node.cli.asking import Refused, ask_any, config_option, json_option, load_c
 from node.config import Config
 
 WATCH_S: Final = 1.0
+GIB: Final = 1 << 30
+
+_COLUMNS: Final = (
+    *("node", "pid", "state", "role", "term", "commit", "applied", "lag"),
+    *("rtt ms", "disk", "rows and blobs", "doors"),
+)
 
 
 def table_of(nodes: list[dict[str, Any]]) -> Table:
     """One row a node."""
     table = Table(box=None, header_style="bold")
-    for column in ("node", "pid", "state", "role", "term", "commit", "applied", "lag", "doors"):
+    for column in _COLUMNS:
         table.add_column(column, justify="right" if column in ("term", "commit", "lag") else "left")
     for node in nodes:
-        state = "up" if node["up"] else "down"
+        told = (
+            node["pid"],
+            "up" if node["up"] else "down",
+            _role(node),
+            node["term"],
+            node["commit"],
+            node["applied"],
+            node["lag"],
+            _rtt(node.get("rtt_ms") or {}),
+            _disk(node),
+            _state(node),
+            node["doors"],
+        )
         table.add_row(
             node["name"],
-            *(
-                "-" if value is None else str(value)
-                for value in (
-                    node["pid"],
-                    state,
-                    node["role"],
-                    node["term"],
-                    node["commit"],
-                    node["applied"],
-                    node["lag"],
-                    node["doors"],
-                )
-            ),
+            *("-" if value is None else str(value) for value in told),
             style=None if node["up"] else "red",
         )
     return table
+
+
+def _role(node: dict[str, Any]) -> str | None:
+    """A learner is either on its way to vote, or a replica for good."""
+    role: str | None = node["role"]
+    standing = node.get("standing")
+    return standing if role == "learner" and standing else role
+
+
+def _rtt(rtt_ms: dict[str, float]) -> str | None:
+    return " ".join(f"{name} {ms:.1f}" for name, ms in rtt_ms.items()) or None
+
+
+def _disk(node: dict[str, Any]) -> str | None:
+    """How long a checkpoint took to reach it, and what is left of it."""
+    sync_ms, free = node.get("sync_ms"), node.get("free_bytes")
+    parts = [] if sync_ms is None else [f"{sync_ms} ms"]
+    return ", ".join(parts + ([] if free is None else [f"{free / GIB:.1f} GiB free"])) or None
+
+
+def _state(node: dict[str, Any]) -> str | None:
+    """Whether rows and blobs are what they should be, as far as the node knows."""
+    if node.get("agrees") not in (None, "agree"):
+        return f"differs: {node['agrees']}"
+    scrub: str | None = node.get("scrub")
+    return scrub
 
 
 def nodes_of(config: Config) -> list[dict[str, Any]]:
@@ -53,7 +85,10 @@ def nodes_of(config: Config) -> list[dict[str, Any]]:
 
 def down(name: str) -> dict[str, Any]:
     """The row of a node of which nothing is known."""
-    unknown = ("pid", "role", "term", "commit", "applied", "lag", "leader", "doors")
+    unknown = (
+        *("pid", "role", "term", "commit", "applied", "lag", "leader", "doors"),
+        *("standing", "rtt_ms", "sync_ms", "free_bytes", "scrub", "verified", "agrees"),
+    )
     return {"name": name, "up": False, **dict.fromkeys(unknown)}
 
 

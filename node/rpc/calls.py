@@ -119,6 +119,55 @@ class SnapshotPartsAnswer(
     parts: tuple[bytes, ...]
 
 
+class BlobParts(msgspec.Struct, frozen=True, array_like=True, tag="blob-parts"):
+    """Parts of blobs that are damaged where they should be: (blob, offset) each."""
+
+    parts: tuple[tuple[bytes, int], ...]
+
+
+class BlobPartsAnswer(msgspec.Struct, frozen=True, array_like=True, tag="blob-parts-answer"):
+    """The first of the parts asked for, at least one; None is not here, or damaged here too."""
+
+    parts: tuple[bytes | None, ...]
+
+
+class Marks(msgspec.Struct, frozen=True, array_like=True, tag="marks"):
+    """How far have you applied, and what was your chain hash on the way?"""
+
+
+class MarksAnswer(msgspec.Struct, frozen=True, array_like=True, tag="marks-answer"):
+    """The chain hash at a few indexes, the last of which is applied now."""
+
+    marks: tuple[tuple[int, bytes], ...]
+
+
+class VerifyBegin(msgspec.Struct, frozen=True, array_like=True, tag="verify-begin"):
+    """Digest your state when exactly this index is applied, then verify all you have."""
+
+    index: int
+    repair: bool
+
+
+class VerifyLook(msgspec.Struct, frozen=True, array_like=True, tag="verify-look"):
+    """How far is it?"""
+
+
+class VerifyAnswer(msgspec.Struct, frozen=True, array_like=True, tag="verify-answer"):
+    """A node.inspection.Report as JSON."""
+
+    payload: bytes
+
+
+class Rebuild(msgspec.Struct, frozen=True, array_like=True, tag="rebuild"):
+    """Your rows are not what the others have: move them aside and make them anew."""
+
+    reason: str
+
+
+class RebuildAnswer(msgspec.Struct, frozen=True, array_like=True, tag="rebuild-answer"):
+    """It begins."""
+
+
 class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
     """The call was heard and not done."""
 
@@ -127,7 +176,17 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
     """A bound was hit; later it may work."""
 
 
-Call = Hello | GossipExchange | AdminCall | Forward | SnapshotOpen | SnapshotRows | SnapshotParts
+UpkeepCall = BlobParts | Marks | VerifyBegin | VerifyLook | Rebuild
+Call = (
+    Hello
+    | GossipExchange
+    | AdminCall
+    | Forward
+    | SnapshotOpen
+    | SnapshotRows
+    | SnapshotParts
+    | UpkeepCall
+)
 Answer = (
     HelloAnswer
     | GossipAnswer
@@ -136,6 +195,10 @@ Answer = (
     | SnapshotOpened
     | SnapshotBytes
     | SnapshotPartsAnswer
+    | BlobPartsAnswer
+    | MarksAnswer
+    | VerifyAnswer
+    | RebuildAnswer
 )
 Reply = Answer | Refusal
 

@@ -123,14 +123,17 @@ class BlobResources:
             return unavailable()
         if not holds_blob(view, principal.account, ref.blob):
             return problem(404, "there is no such blob")
-        body = _open(self._ports.blobs, ref)
+        try:
+            body = _open(self._ports.blobs, ref, is_read=request.method != "HEAD")
+        except Unavailable:
+            return unavailable()
         if body is None:
             return problem(404, "there is no such blob")
         return _answer(request, ref, name, content_type, body)
 
 
 class _Body:
-    """A blob's octets: in memory when they were decoded, else read as they are sent."""
+    """A blob's octets: in memory when they are few or decoded, else read as they are sent."""
 
     def __init__(self, length: int, data: bytes | None, blobs: Blobs, ref: BlobRef) -> None:
         self.length = length
@@ -149,7 +152,7 @@ class _Body:
             await trio.lowlevel.checkpoint()
 
 
-def _open(blobs: Blobs, ref: BlobRef) -> _Body | None:
+def _open(blobs: Blobs, ref: BlobRef, *, is_read: bool) -> _Body | None:
     size = blobs.size(ref.blob)
     if size is None:
         return None
@@ -157,7 +160,13 @@ def _open(blobs: Blobs, ref: BlobRef) -> _Body | None:
         data = read_ref(blobs, ref)
         return None if data is None else _Body(len(data), data, blobs, ref)
     length = size if ref.length is None else ref.length
-    return _Body(length, None, blobs, ref) if ref.start + length <= size else None
+    if ref.start + length > size:
+        return None
+    # What is read at once can be refused at once, if this node has it damaged; a larger answer
+    # ends early then, and its length tells.
+    is_little = is_read and length <= READ_BYTES_MAX
+    data = blobs.read(ref.blob, ref.start, length) if is_little else None
+    return _Body(length, data, blobs, ref)
 
 
 def _read_path(raw_path: bytes) -> tuple[AccountId, BlobRef, str] | None:

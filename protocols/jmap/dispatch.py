@@ -25,7 +25,7 @@ RESPONSES_OCTETS_MAX: Final = 64 * 1024 * 1024
 
 _UNAVAILABLE: Final[Mapping[str, Any]] = {
     "type": "serverUnavailable",
-    "description": "the cluster has no leader in reach; try again",
+    "description": "this cannot be answered now; try again",
 }
 
 

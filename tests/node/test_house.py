@@ -238,7 +238,7 @@ async def test_an_emptied_disk_does_not_vote_before_somebody_says_who_it_was(
     for name in village.machines:
         await village.pull_the_plug(name)
     village.machines["n3"].disk = SimDisk(random.Random(99))
-    with pytest.RaisesGroup(Exception, allow_unwrapped=True, flatten_subgroups=True) as raised:
+    with pytest.raises(ExceptionGroup) as raised:  # one of the others may tell it, or both
         async with trio.open_nursery() as village.nursery:
             await village.start("n3")  # nobody is there to be asked
             await village.start("n1")

@@ -83,7 +83,9 @@ async def test_a_replica_reads_and_writes_and_never_votes(village: Village) -> N
     lend_a_machine(village, "r1", 21_000, role="replica")
     await village.start("r1", (FOUNDER,))
     await village.wait_ready("r1")
-    assert role(village, "r1") == "replica"
+    house = village.machines["r1"].house
+    assert house is not None
+    assert (house.status_row().role, house.status_row().standing) == ("learner", "replica")
     assert (await village.deliver("r1", numbered(1))).startswith(b"250")
     assert b"* 2 EXISTS" in await village.exists("r1")
     with pytest.raises(AdminRefused, match="never votes"):

@@ -164,9 +164,7 @@ async def _add_span(context: Context, message: Message, section: Section, span: 
     # Not looked through for NUL first, so BINARY is a literal8, as it may always be.
     context.out.add(b"%b %b{%d}\r\n" % (section.label, b"~" if section.decoded else b"", size))
     for piece in _cut(span):
-        context.out.add(
-            context.ports.blobs.read(message.blob, piece.start, piece.end - piece.start)
-        )
+        context.out.add(_read(context, message.blob, piece))
         await context.out.flush()
 
 
@@ -183,7 +181,8 @@ async def read_span(context: Context, blob: BlobId, span: Span) -> bytes:
 def _read(context: Context, blob: BlobId, piece: Span) -> bytes:
     try:
         return context.ports.blobs.read(blob, piece.start, piece.end - piece.start)
-    except KeyError as error:
+    except (KeyError, Unavailable) as error:
+        # Gone, or damaged on this node until it is mended: its response may be begun already.
         raise MessageGone from error
 
 
