@@ -34,13 +34,16 @@ from node.secret import read_secret
 from node.small_files import read_small, write_small
 from node.snapshot_note import decode_note
 from raft import (
+    DamagedLog,
     Disk,
     Driver,
     HardState,
+    LogDamaged,
     LogStorage,
     Membership,
     Persist,
     RaftConfig,
+    Repair,
     WalCorrupt,
     WrongLog,
     open_log,
@@ -64,6 +67,21 @@ log = logs.named("node.foundation")
 
 class StateLost(Exception):
     """Nobody has this node's rows any more; the text says what happened and the mend."""
+
+
+class LogToMend(Exception):
+    """The log has gaps that other nodes may fill: ask them as this replica, then open it again."""
+
+    def __init__(
+        self, log: DamagedLog, own: NodeSection, secret: bytes, cluster: bytes, replica: int
+    ) -> None:
+        """What is there, and who we are."""
+        super().__init__(str(log.gaps[0].why))
+        self.log = log
+        self.own = own
+        self.secret = secret
+        self.cluster = cluster
+        self.replica = replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +229,10 @@ def _forget_nothing(config: Config, env: Env, cluster: bytes, name: str) -> bool
     directory = str(env.data / LOG_NAME)
     # Opened as a founder's always is: what this finds damaged, the next opening may not see.
     others_found = any(voter != name for voter in config.voters)
-    empty = _open_raft_log(config, env, cluster, replica_id(cluster, name), others_found)
+    try:
+        empty = _open_raft_log(config, env, cluster, replica_id(cluster, name), others_found)
+    except LogDamaged:
+        return False
     empty.close()
     if empty.last or empty.snapshot or empty.hard_state != HardState() or empty.head_in_doubt:
         return False
@@ -222,10 +243,14 @@ def _forget_nothing(config: Config, env: Env, cluster: bytes, name: str) -> bool
 
 
 def lay_foundation(
-    config: Config, name: str, env: Env, join: tuple[Address, ...] = ()
+    config: Config,
+    name: str,
+    env: Env,
+    join: tuple[Address, ...] = (),
+    repair: Repair | None = None,
 ) -> Foundation:
     """Open everything of one node. Raises ConfigError, IdentityError, StateLost, EngineBusy,
-    OSError and what the log says when it is damaged (raft.WalCorrupt)."""
+    OSError, LogToMend for what others may `repair`, and raft.WalCorrupt for what they cannot."""
     own = config.member(name)
     secret = read_secret(config)
     cluster = cluster_id(config.cluster.name, secret)
@@ -234,7 +259,10 @@ def lay_foundation(
     mark, replica, joined = _identify(config, env, cluster, name, join, log_is_new=log_is_new)
     others_found = joined or any(voter != name for voter in config.voters)
     reopen = partial(_open_raft_log, config, env, cluster, replica, others_found)
-    raft_log = reopen()
+    try:
+        raft_log = reopen(repair)
+    except LogDamaged as damaged:
+        raise LogToMend(damaged.log, own, secret, cluster, replica) from None
     state = env.open_state(env.data, log_end=raft_log.last)
     if state.refused is not None:
         source = "the log" if raft_log.snapshot is None else "another node's snapshot"
@@ -297,7 +325,12 @@ def _has_log(env: Env) -> bool:
 
 
 def _open_raft_log(
-    config: Config, env: Env, cluster: bytes, replica: int, others_found: bool
+    config: Config,
+    env: Env,
+    cluster: bytes,
+    replica: int,
+    others_found: bool,
+    repair: Repair | None = None,
 ) -> LogStorage:
     """The log; damage is told with its place and the mend."""
     directory = env.data / LOG_NAME
@@ -310,7 +343,10 @@ def _open_raft_log(
             random=env.chance,
             segment_bytes=config.raft.segment_bytes,
             head_may_be_lost=others_found,
+            repair=repair,
         )
+    except LogDamaged:
+        raise
     except WalCorrupt as error:
         raise WalCorrupt(
             f"{directory}: {error}: put back an undamaged copy of this file, "

@@ -34,6 +34,7 @@ from node.env import Env
 from node.foundation import Foundation
 from node.identity import mark_number
 from node.listeners import Listeners
+from node.log_desk import ask_of, tell
 from node.machine import Machine
 from node.newcomer import Newcomer
 from node.news import Bells
@@ -56,6 +57,7 @@ from node.rpc import (
     Hello,
     Kind,
     LinkLost,
+    LogQuestion,
     Marks,
     Peers,
     Rebuild,
@@ -344,6 +346,8 @@ class House:
                 return await self._snapshots.answer(call)
             case BlobParts() | Marks() | VerifyBegin() | VerifyLook() | Rebuild():
                 return await self._upkeep.answer(call)
+            case LogQuestion():
+                return tell(self._driver.transfers.answer(ask_of(call)))
             case AdminCall(b"status"):
                 return AdminAnswer(msgspec.json.encode(self.status_row()))
             case AdminCall(payload):

@@ -20,15 +20,16 @@ from node.agreement import NoAgreement
 from node.clock import SystemClock
 from node.config import Config, ConfigError
 from node.damage import REBUILDS_MAX, REBUILDS_S, StateDamaged, may_rebuild
-from node.env import real_env
-from node.foundation import StateLost, lay_foundation
+from node.env import Env, real_env
+from node.foundation import Foundation, LogToMend, StateLost, lay_foundation
 from node.house import House
 from node.identity import IdentityError
+from node.log_desk import LogDesk
 from node.network import Address
 from node.rounds import Fenced
 from node.secret import ensure_secret
 from node.tls import TlsError
-from raft import DiskFailed, WalCorrupt, WrongLog
+from raft import DiskFailed, Repair, WalCorrupt, WrongLog
 from storage.engine import EngineRefused
 from storage.leveldb import EngineBusy
 
@@ -99,14 +100,38 @@ def _begin_anew(reason: str) -> None:
 
 async def _run(config: Config, name: str, directory: Path, join: tuple[Address, ...]) -> None:
     env = real_env(directory)
-    house = House(lay_foundation(config, name, env, join), env)
-    # What stands now stands for good: the collector need not look at it again and again.
-    gc.freeze()
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(_until_signal, stopping)
-        await house.run(stopping)
+        foundation = await _open(config, name, env, join, stopping)
+        if foundation is not None:
+            house = House(foundation, env)
+            # What stands now stands for good: the collector need not look at it again and again.
+            gc.freeze()
+            await house.run(stopping)
         nursery.cancel_scope.cancel()
+
+
+async def _open(
+    config: Config, name: str, env: Env, join: tuple[Address, ...], stopping: trio.Event
+) -> Foundation | None:
+    """The node's files, after others have mended its log if it must be; None when stopped first."""
+    try:
+        return lay_foundation(config, name, env, join)
+    except LogToMend as need:
+        seeds = [(node.host, node.peer) for node in config.node if node.name != name]
+        desk = LogDesk(need, env, [*seeds, *join])
+    repair: Repair | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_at, stopping, nursery.cancel_scope)
+        repair = await desk.run()
+        nursery.cancel_scope.cancel()
+    return None if repair is None else lay_foundation(config, name, env, join, repair)
+
+
+async def _cancel_at(stopping: trio.Event, scope: trio.CancelScope) -> None:
+    await stopping.wait()
+    scope.cancel()
 
 
 async def _until_signal(

@@ -1,11 +1,13 @@
 """Consensus by Raft: a sans-IO core, its durable log, and the Trio task that drives both."""
 
 from raft.config import BadConfig, RaftConfig
-from raft.configs import decode_membership, encode_membership
+from raft.configs import BadMembership, decode_membership, encode_membership
 from raft.core import Core
+from raft.damage import DamagedLog, LogDamaged
 from raft.disk import Disk, DiskFailed, DiskFile, OsDisk
 from raft.driver import Driver
 from raft.membership import Change, ChangeRefused
+from raft.mending import Repair
 from raft.messages import Message
 from raft.model import (
     CLUSTER_ID_BYTES,
@@ -33,6 +35,15 @@ from raft.ports import (
 )
 from raft.ready import Ready
 from raft.recovery import WalCorrupt, WrongLog, others_vote
+from raft.repair import (
+    LogAnswer,
+    LogAsk,
+    LogBehind,
+    LogLacks,
+    LogPiece,
+    Mender,
+    answer_damaged,
+)
 from raft.stable import DurableLog, LogStorage, MemoryLog, open_log
 from raft.state import Role
 from raft.steering import ChangeUnknown, Steering
@@ -43,10 +54,12 @@ from raft.writer import InlineWriter, ThreadWriter
 __all__ = [
     "CLUSTER_ID_BYTES",
     "BadConfig",
+    "BadMembership",
     "Change",
     "ChangeRefused",
     "ChangeUnknown",
     "Core",
+    "DamagedLog",
     "Disk",
     "DiskFailed",
     "DiskFile",
@@ -58,10 +71,17 @@ __all__ = [
     "HardState",
     "Index",
     "InlineWriter",
+    "LogAnswer",
+    "LogAsk",
+    "LogBehind",
+    "LogDamaged",
+    "LogLacks",
+    "LogPiece",
     "LogStorage",
     "LogWriter",
     "Membership",
     "MemoryLog",
+    "Mender",
     "Message",
     "NoLeader",
     "OsDisk",
@@ -70,6 +90,7 @@ __all__ = [
     "RaftConfig",
     "ReadTimeout",
     "Ready",
+    "Repair",
     "ReplicaId",
     "Role",
     "SnapshotMeta",
@@ -85,6 +106,7 @@ __all__ = [
     "WalCorrupt",
     "WireError",
     "WrongLog",
+    "answer_damaged",
     "decode",
     "decode_membership",
     "encode",

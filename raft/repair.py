@@ -28,7 +28,9 @@ from raft.state import Role, State
 # What is brought back is held in memory until all is there. A log that lost more is cut: its
 # leader sends the rest as to any replica that is behind.
 REPAIR_BYTES_MAX: Final = 256 * MIB
+# A piece must fit in one answer between nodes (4 MiB), with what each entry takes beside it.
 PIECE_BYTES_MAX: Final = 2 * MIB
+PIECE_ENTRIES_MAX: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def answer(state: State, ask: LogAsk) -> LogAnswer:
         return LogBehind(SnapshotMeta(log.start, log.term(log.start), membership), holds)
     if not holds or ask.low > ask.anchor:
         return lacks
-    entries = log.slice(ask.low, ask.anchor - 1, PIECE_BYTES_MAX)
+    entries = log.slice(ask.low, _last_of_piece(ask), PIECE_BYTES_MAX)
     return LogPiece(log.term(ask.low - 1), tuple(entries))
 
 
@@ -96,8 +98,12 @@ def answer_damaged(log: DamagedLog, ask: LogAsk) -> LogAnswer:
         return lacks
     entries: Sequence[Entry] = ()
     if ask.low < ask.anchor:
-        entries = log.read(ask.low, ask.anchor - 1, PIECE_BYTES_MAX)
+        entries = log.read(ask.low, _last_of_piece(ask), PIECE_BYTES_MAX)
     return LogPiece(term, tuple(entries))
+
+
+def _last_of_piece(ask: LogAsk) -> Index:
+    return min(ask.anchor, ask.low + PIECE_ENTRIES_MAX) - 1
 
 
 class Mender:

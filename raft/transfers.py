@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import trio
 
+from raft import repair
 from raft.core import Core
 from raft.model import HardState, Index, Persist, SnapshotMeta, Term
 from raft.stable import LogStorage
@@ -73,6 +74,10 @@ class Transfers:
         """
         membership = self._core.state.configs.at(index)
         return SnapshotMeta(index, term, membership) if membership.voters else None
+
+    def answer(self, ask: repair.LogAsk) -> repair.LogAnswer:
+        """What our log can tell a replica whose own is damaged."""
+        return repair.answer(self._core.state, ask)
 
     def begin(self, index: Index) -> bool:
         """A whole snapshot came; False when we have got further without it meanwhile."""

@@ -168,6 +168,30 @@ class RebuildAnswer(msgspec.Struct, frozen=True, array_like=True, tag="rebuild-a
     """It begins."""
 
 
+class LogQuestion(msgspec.Struct, frozen=True, array_like=True, tag="log-question"):
+    """What stands in the log from `low` on before the entry (anchor, anchor_term)?"""
+
+    low: int
+    anchor: int
+    anchor_term: int
+
+
+class LogTold(msgspec.Struct, frozen=True, array_like=True, tag="log-told"):
+    """A piece of the log, or why there is none (raft/repair.py)."""
+
+    kind: str
+    """piece, behind or lacks."""
+    leads: bool = False
+    is_sure: bool = False
+    """Behind: the anchor is held. Lacks: nothing is missing in the log that lacks it."""
+    term: int = 0
+    """Of the entry before the piece, or of the one the log begins behind."""
+    index: int = 0
+    entries: tuple[tuple[int, int, bytes], ...] = ()
+    """(term, kind, payload) of each."""
+    membership: bytes = b""
+
+
 class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
     """The call was heard and not done."""
 
@@ -186,6 +210,7 @@ Call = (
     | SnapshotRows
     | SnapshotParts
     | UpkeepCall
+    | LogQuestion
 )
 Answer = (
     HelloAnswer
@@ -199,6 +224,7 @@ Answer = (
     | MarksAnswer
     | VerifyAnswer
     | RebuildAnswer
+    | LogTold
 )
 Reply = Answer | Refusal
 

@@ -251,22 +251,84 @@ def test_tables_that_were_garbled_are_rebuilt(ward: Ward) -> None:
     ward.check()
 
 
-def test_a_segment_damaged_in_its_middle_is_refused_with_its_place(ward: Ward) -> None:
-    ward.cluster.kill("n3")
-    path = segments(ward.data("n3"))[0]
-    whole = path.read_bytes()
-    damaged = bytearray(whole)
-    damaged[2 * BLOCK_BYTES + 50 : 2 * BLOCK_BYTES + 90] = b"\xee" * 40
-    path.write_bytes(damaged)
-    said = ward.refused("n3")
-    assert path.name in said and "offset" in said and "put back an undamaged copy" in said
-    path.rename(path.with_suffix(".away"))
-    assert "missing" in ward.refused("n3")
-    path.with_suffix(".away").rename(path)
-    path.write_bytes(whole)
-    ward.cluster.start("n3")
-    ward.cluster.wait_ready("n3")
+def flip(octets: int) -> Callable[[Path], None]:
+    """So many octets of the log's directory, anywhere in what was written, are changed."""
+
+    def hurt(data: Path) -> None:
+        used = {path: len(path.read_bytes().rstrip(b"\0")) for path in segments(data)}
+        chosen = CHANCE.choices(list(used), list(used.values()), k=octets)
+        for path in chosen:
+            with path.open("r+b") as file:
+                file.seek(at := CHANCE.randrange(used[path]))
+                (octet,) = file.read(1)
+                file.seek(at)
+                file.write(bytes([octet ^ CHANCE.randrange(1, 256)]))
+
+    return hurt
+
+
+def garble_headers(data: Path) -> None:
+    """Both copies, in all segments but the newest."""
+    for path in segments(data)[:-1]:
+        with path.open("r+b") as file:
+            file.write(CHANCE.randbytes(BLOCK_BYTES))
+
+
+MIDDLES: Final[dict[str, Callable[[Path], None]]] = {
+    "one octet": flip(1),
+    "a hundred octets": flip(100),
+    "headers of segments": garble_headers,
+    "a segment is gone": lambda data: segments(data)[0].unlink(),
+}
+
+
+@pytest.mark.parametrize("name", MIDDLES)
+def test_a_log_damaged_in_its_middle_is_mended_by_the_others(ward: Ward, name: str) -> None:
+    victim = pick(ward, "leader" if name == "a hundred octets" else "follower")
+    ward.cluster.kill(victim)
+    ward.cluster.start(victim)  # so that there are several segments
+    ward.cluster.wait_ready(victim)
+    ward.deliver(4)
+    ward.restart(victim, MIDDLES[name])
+    ward.deliver(2, victim)
     ward.check()
+
+
+def test_two_logs_damaged_in_different_places_mend_each_other(tmp_path: Path) -> None:
+    """The third is down: neither could lead, nor could both of them, before they are whole."""
+    with running(tmp_path, 3) as cluster:
+        ward = Ward(cluster)
+        ward.deliver(6)
+        ward.check()
+        for name in ("n1", "n2", "n3"):
+            cluster.kill(name)
+        for name, place in (("n1", 0.2), ("n2", 0.7)):
+            path = segments(ward.data(name))[0]
+            used = last_used_block(path) // BLOCK_BYTES
+            with path.open("r+b") as file:
+                file.seek(max(2, int(used * place)) * BLOCK_BYTES + 50)
+                file.write(b"\xee" * 40)
+        cluster.start("n1", "n2")
+        cluster.wait_ready("n1")
+        cluster.wait_ready("n2")
+        assert all("mended" in ward.log(name) for name in ("n1", "n2"))
+        ward.deliver(3, "n1", "n2")
+        cluster.start("n3")
+        cluster.wait_ready("n3")
+        ward.check()
+
+
+def test_a_lone_nodes_damaged_log_is_refused_with_its_place(tmp_path: Path) -> None:
+    with running(tmp_path, 1) as cluster:
+        ward = Ward(cluster)
+        ward.deliver(3)
+        cluster.kill("n1")
+        path = segments(ward.data("n1"))[0]
+        with path.open("r+b") as file:
+            file.seek(2 * BLOCK_BYTES + 50)
+            file.write(b"\xee" * 40)
+        said = ward.refused("n1")
+        assert path.name in said and "offset" in said and "put back an undamaged copy" in said
 
 
 def test_another_nodes_disk_is_refused(ward: Ward) -> None:

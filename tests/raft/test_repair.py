@@ -297,6 +297,19 @@ def test_more_than_memory_should_hold_is_given_up(monkeypatch: pytest.MonkeyPatc
     assert mender.ask is None and mender.repair.cut == 3
 
 
+def test_a_piece_is_bounded_in_entries_and_the_rest_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("raft.repair.PIECE_ENTRIES_MAX", 2)
+    mine = written(9)
+    hurt(mine, 3, 4, 5, 6, 7)
+    mender, source = Mender(damaged(mine)), Whole(written(9))
+    for low in (3, 5, 7):
+        assert mender.ask == LogAsk(low, 8, 1)
+        assert mender.hear(source.answer(mender.ask))
+    assert mender.ask is None and len(mender.repair.copies) == 6
+
+
 def test_copies_fill_more_than_a_segment() -> None:
     story = LogStory(segment_bytes=16 * 1024)
     source = LogStory(segment_bytes=16 * 1024)
