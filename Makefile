@@ -27,6 +27,7 @@ check: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.proposals
+	$(BIN)/python -m tests.bench.failover
 
 sim: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --seconds $(SECONDS_EACH) \

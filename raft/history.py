@@ -16,6 +16,7 @@ What is lost behind all that reads back has no anchor: nobody can tell how much 
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from raft.configs import decode_membership
@@ -86,6 +87,17 @@ class History:
             self.term_runs.append((index, entry.term))
         if entry.kind is EntryKind.CONFIG:
             self.configs.append((index, decode_membership(entry.payload)))
+
+    def take_entries(
+        self, entries: Sequence[tuple[Index, Term, int]], sequence: int, at: int
+    ) -> None:
+        """The next entries, none of them a configuration: (index, term, place behind `at`)."""
+        for index, term, place in entries:
+            usual = index == self.positions.last + 1 and term == self.last_term
+            if usual and self.lost is None and not self.is_front_open:
+                self.positions.put(index, sequence, at + place)
+            else:
+                self.take_entry(Entry(index, term, EntryKind.NORMAL, b""), sequence, at + place)
 
     def _find_gap(self, entry: Entry) -> bool:
         """Something was lost before this entry: what of the log before it is missing?"""

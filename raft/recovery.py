@@ -43,6 +43,7 @@ from raft.segment import (
     RecordType,
     body_crc,
     next_block,
+    skim_entries,
     unpack_flush_header,
     unpack_header,
     unpack_record,
@@ -243,6 +244,7 @@ class _Segment:
         self._offset = BLOCK_BYTES
         self._number = 0
         self._crc = header.previous_crc
+        self._unsealed = b""  # the body of the last flush, until something says that it is synced
         found.sealed_end, found.sealed_crc, found.tail = BLOCK_BYTES, self._crc, []
 
     def read(self, end: int | None) -> None:
@@ -254,6 +256,7 @@ class _Segment:
                 if self._resume(end):
                     continue
                 self._stop(end)
+                self._found.tail = self._tail()
                 return
             # A flush begins only when the one before is synced, and says so.
             self._sealed_here()
@@ -267,7 +270,7 @@ class _Segment:
 
     def _sealed_here(self) -> None:
         self._found.sealed_end, self._found.sealed_crc = self._offset, self._crc
-        self._found.tail = []
+        self._unsealed = b""
 
     def _lose(self, why: str) -> None:
         self._found.lose_records(f"{self._name}, offset {self._offset}: {why}")
@@ -289,19 +292,27 @@ class _Segment:
         return self._data[start : start + flush.length]
 
     def _apply(self, flush: FlushHeader) -> None:
+        found, sequence, salt = self._found, self._header.sequence, self._header.salt
         body, start = self._body(flush), self._offset + FLUSH_HEADER_BYTES
         position = 0
         while position < len(body):
-            try:
-                record, position = unpack_record(body, position, self._header.salt, at=start)
-            except BadSegment as error:
-                # The flush is as it was written: a version that we do not know wrote it.
-                raise WalCorrupt(f"{self._name}, offset {self._offset}: {error}") from error
-            self._take(record)
-        self._found.close_gaps()
+            plain, position = skim_entries(body, position, salt)
+            found.take_entries(plain, sequence, start)
+            if position < len(body):
+                record, position = self._record(body, position, start)
+                self._take(record)
+        found.close_gaps()
+        self._unsealed = body
         self._crc = flush.body_crc
         self._offset = next_block(start + flush.length)
         self._number += 1
+
+    def _record(self, body: bytes, position: int, start: int) -> tuple[Record, int]:
+        try:
+            return unpack_record(body, position, self._header.salt, at=start)
+        except BadSegment as error:
+            # The flush is as it was written: a version that we do not know wrote it.
+            raise WalCorrupt(f"{self._name}, offset {self._offset}: {error}") from error
 
     def _take(self, record: Record) -> None:
         found = self._found
@@ -309,18 +320,14 @@ class _Segment:
             case RecordType.HARD_STATE:
                 found.hard_state = HardState(record.term, record.index)
                 found.hard_state_lost = False
-                found.tail.append(Persist(0, found.hard_state, None, ()))
             case RecordType.TRUNCATE:
                 found.take_truncate(record.index)
-                found.tail.append(Persist(0, None, record.index, ()))
             case RecordType.SNAPSHOT:
                 assert record.snapshot is not None
                 found.take_snapshot(record.snapshot)
-                found.tail.append(Persist(0, None, None, (), record.snapshot))
             case RecordType.ENTRY:
                 assert record.entry is not None
                 found.take_entry(record.entry, self._header.sequence, record.offset)
-                found.tail.append(Persist(0, None, None, (record.entry,)))
             # These two stand only in a segment's first flush, which was synced before the segment
             # had its name: they need not be written again.
             case RecordType.COPY:
@@ -328,6 +335,24 @@ class _Segment:
                 found.take_copy(record.entry, self._header.sequence, record.offset)
             case RecordType.CUT:
                 found.take_cut(record.index)
+
+    def _tail(self) -> list[Persist]:
+        """The steps of the last flush, if nothing says that it is on the disk."""
+        steps: list[Persist] = []
+        position = 0
+        while position < len(self._unsealed):
+            record, position = self._record(self._unsealed, position, 0)
+            match record.type:
+                case RecordType.HARD_STATE:
+                    steps.append(Persist(0, HardState(record.term, record.index), None, ()))
+                case RecordType.TRUNCATE:
+                    steps.append(Persist(0, None, record.index, ()))
+                case RecordType.SNAPSHOT:
+                    steps.append(Persist(0, None, None, (), record.snapshot))
+                case RecordType.ENTRY:
+                    assert record.entry is not None
+                    steps.append(Persist(0, None, None, (record.entry,)))
+        return steps
 
     # --- what does not read back ---
 
@@ -359,7 +384,7 @@ class _Segment:
             self._lose("a flush that was synced does not read back")
             self._offset = end
             self._found.sealed_end = end
-            self._found.tail = []
+            self._unsealed = b""
         elif self._is_last:
             self._check_torn()
         else:  # the next segment's header is gone; that it was there says that this is synced

@@ -53,6 +53,7 @@ _FLUSH: Final = struct.Struct(">IIQQIII")
 FLUSH_HEADER_BYTES: Final = _FLUSH.size + _CRC.size
 _RECORD: Final = struct.Struct(">IBBHIQQ")
 RECORD_HEADER_BYTES: Final = _CRC.size + _RECORD.size
+_WHOLE_RECORD: Final = struct.Struct(">IIBBHIQQ")  # with its checksum before it
 _PADDING: Final = tuple(bytes(-length % 8) for length in range(8))
 
 
@@ -168,6 +169,11 @@ def _unpack_copy(data: bytes, offset: int) -> Header | None:
     )
 
 
+# Entries that are of no interest to whoever only counts them.
+_PLAIN_RECORD: Final = int(RecordType.ENTRY)
+_PLAIN_KINDS: Final = (int(EntryKind.NORMAL), int(EntryKind.NOOP))
+
+
 def _seed(salt: int) -> int:
     return salt & 0xFFFFFFFF
 
@@ -276,6 +282,27 @@ def unpack_record(data: bytes, offset: int, salt: int, *, at: int = 0) -> tuple[
         meta = SnapshotMeta(index, term, _membership(payload, at + offset))
     end = body + length + (-length % 8)
     return Record(record_type, group, term, index, entry, at + offset, meta), end
+
+
+def skim_entries(data: bytes, offset: int, salt: int) -> tuple[list[tuple[Index, Term, int]], int]:
+    """The whole, plain entries that follow each other from this place on, as (index, term, place),
+    and where something else begins: another record, the end, or damage.
+
+    A start reads every entry of the log and needs no more of them than this; unpack_record tells
+    what is wrong with what is left.
+    """
+    found: list[tuple[Index, Term, int]] = []
+    seed, view, size, unpack = _seed(salt), memoryview(data), len(data), _WHOLE_RECORD.unpack_from
+    while offset + RECORD_HEADER_BYTES <= size:
+        crc, length, number, kind, _, _, term, index = unpack(data, offset)
+        end = offset + RECORD_HEADER_BYTES + length
+        if number != _PLAIN_RECORD or kind not in _PLAIN_KINDS or end > size:
+            break
+        if crc32(view[offset + _CRC.size : end], seed) != crc:
+            break
+        found.append((index, term, offset))
+        offset = end + (-length & 7)
+    return found, offset
 
 
 def _membership(payload: bytes, at: int) -> Membership:

@@ -7,7 +7,7 @@ just what it was.
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -16,7 +16,7 @@ import pytest
 
 from raft.disk import DiskFailed
 from raft.history import History
-from raft.model import KIB, Entry, EntryKind, HardState, Index, Persist
+from raft.model import KIB, Entry, EntryKind, HardState, Index, Persist, Term
 from raft.recovery import Recovered, WalCorrupt, recover
 from raft.segment import BLOCK_BYTES
 from tests.raft.mends import Whole, mended
@@ -65,14 +65,21 @@ def read_again(story: LogStory) -> Recovered:
 
 def truth_of(story: LogStory) -> Truth:
     ever: set[tuple[Index, int]] = set()
-    take = History.take_entry
+    take, take_many = History.take_entry, History.take_entries
 
     def noting(self: History, entry: Entry, sequence: int, offset: int) -> None:
         ever.add((entry.index, entry.term))
         take(self, entry, sequence, offset)
 
+    def noting_many(
+        self: History, entries: Sequence[tuple[Index, Term, int]], sequence: int, at: int
+    ) -> None:
+        ever.update((index, term) for index, term, _ in entries)
+        take_many(self, entries, sequence, at)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(History, "take_entry", noting)
+        patch.setattr(History, "take_entries", noting_many)
         found = read_again(story)
     assert found.is_whole and not found.head_in_doubt
     files = {name: bytes(story.disk._names[f"wal/{name}"].cache) for name in story.files()}
