@@ -17,7 +17,7 @@ MUTANTS: Final = (
         "raft/wal.py",
         "            hard_state=self.hard_state,",
         "            hard_state=HardState(),",
-        ("tests/raft/test_wal.py",),
+        ("tests/raft/test_repair.py",),
     ),
     Mutant(
         "a segment whose name is not synced",

@@ -143,6 +143,23 @@ def test_pages_called_clean_by_a_failed_fsync_are_written_again() -> None:
     assert story.open().last == found
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_boot_has_found_is_there_after_a_power_cut(seed: int) -> None:
+    """It may have stood in the cache alone; once it was found, others are told of it."""
+    story = LogStory()
+    story.disk = SimDisk(Random(seed))
+    story.open()
+    story.write(step(entry(1)))
+    story.disk.crash_next_sync = True
+    with pytest.raises(Crashed):
+        story.write(step(entry(2, payload=bytes(3000)), hard_state=HardState(3, 7)))
+    story.disk.crash_next_sync = False
+    found = story.open()
+    last, hard_state = found.last, found.hard_state
+    story.disk.cut_power()
+    assert (story.open().last, story.log.hard_state) == (last, hard_state)
+
+
 def test_a_torn_tail_is_forgotten_and_its_place_told() -> None:
     story = LogStory()
     story.write(step(entry(1)))
