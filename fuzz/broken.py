@@ -68,5 +68,4 @@ def run(name: str, words: list[str]) -> int:
             return child.wait()
         except KeyboardInterrupt:
             child.terminate()
-            child.wait()
-            raise
+            return child.wait()
