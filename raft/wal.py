@@ -14,8 +14,8 @@ meanwhile. After DiskFailed nothing more is written.
 A log that may have lost acknowledged entries at its end has its head in doubt: a file beside the
 segments says so, over restarts, until `restore_head`. Its replica neither campaigns nor votes
 meanwhile (raft/election.py): every leader is then elected by those who have forgotten nothing, and
-so holds all that was committed, ours too. A vote or term lost with the end is covered as far as it
-is not given twice.
+so holds all that was committed, ours too. A vote lost with the end stands in a file of its own as
+well (raft/votes.py). Gaps before the end are mended before anything else (raft/history.py).
 """
 
 from collections.abc import Iterator, Sequence
