@@ -267,7 +267,7 @@ def lay_foundation(
     if state.refused is not None:
         source = "the log" if raft_log.snapshot is None else "another node's snapshot"
         log.warning("rows moved aside, to be rebuilt", reason=state.refused, source=source)
-    _check_source(env, state, raft_log, replica)
+    check_source(env, state, raft_log, replica)
     if state.log_lost and others_vote(
         raft_log.configs, raft_log.snapshot, replica, default=others_found
     ):
@@ -304,7 +304,7 @@ def lay_foundation(
     return foundation
 
 
-def _check_source(env: Env, state: State, raft_log: LogStorage, replica: int) -> None:
+def check_source(env: Env, state: State, raft_log: LogStorage, replica: int) -> None:
     """Rows that the log does not reach back to need somebody else who has them."""
     start = raft_log.snapshot
     if start is None or state.applier.index >= start.index:

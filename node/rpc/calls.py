@@ -54,18 +54,6 @@ class AdminAnswer(msgspec.Struct, frozen=True, array_like=True, tag="admin-answe
     payload: bytes
 
 
-class Forward(msgspec.Struct, frozen=True, array_like=True, tag="forward"):
-    """Plan this command where the leader is, under its account queue."""
-
-    payload: bytes
-
-
-class ForwardAnswer(msgspec.Struct, frozen=True, array_like=True, tag="forward-answer"):
-    """The outcome of a forwarded command."""
-
-    payload: bytes
-
-
 class SnapshotOpen(msgspec.Struct, frozen=True, array_like=True, tag="snapshot-open"):
     """Give me your state, of this applied index or a later one."""
 
@@ -205,7 +193,6 @@ Call = (
     Hello
     | GossipExchange
     | AdminCall
-    | Forward
     | SnapshotOpen
     | SnapshotRows
     | SnapshotParts
@@ -216,7 +203,6 @@ Answer = (
     HelloAnswer
     | GossipAnswer
     | AdminAnswer
-    | ForwardAnswer
     | SnapshotOpened
     | SnapshotBytes
     | SnapshotPartsAnswer

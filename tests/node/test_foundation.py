@@ -1,89 +1,56 @@
-"""What a node finds on its disk when it starts: rows, blobs and the log, brought to agree."""
+"""What a node that has lost its rows may start from, and when nobody has them."""
 
-import random
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-import trio
 
-from node import config
 from node.env import Env
-from node.foundation import Foundation, lay_foundation
-from node.secret import ensure_secret
-from raft import HardState, InlineWriter
-from raft.model import Entry, EntryKind, Persist
+from node.foundation import StateLost, check_source
+from raft import LogStorage, Membership, SnapshotMeta
 from storage.opening import State
-from tests.node.cluster_of_one import TrioTime
-from tests.node.memory_network import MemoryListener, MemoryNetwork
-from tests.simulation.disk import SimDisk
-from tests.storage.story import Log, Store, blobs_are_whole, deliveries
 
-R = TypeVar("R")
-DEMO = Path(__file__).resolve().parents[2] / "cluster.toml"
+ME, OTHER = 1, 2
 
 
-async def inline(work: Callable[[], R]) -> R:
-    await trio.lowlevel.checkpoint()
-    return work()
+def check(
+    *, applied: int, start: int | None, members: Membership, newest: Membership | None = None
+) -> None:
+    """A state of that index, over a log that begins behind `start`."""
+    state: Any = SimpleNamespace(applier=SimpleNamespace(index=applied), refused="bad block")
+    log: Any = SimpleNamespace(
+        snapshot=None if start is None else SnapshotMeta(start, 1, members),
+        configs=[] if newest is None else [((start or 0) + 1, newest)],
+    )
+    env: Any = SimpleNamespace(data=Path("/data/n1"))
+    check_source(cast(Env, env), cast(State, state), cast(LogStorage, log), ME)
 
 
-class Site:
-    """One node's disk, from one start to the next."""
-
-    def __init__(self, directory: Path) -> None:
-        self.config = config.parse(DEMO.read_text(), directory / "cluster.toml")
-        ensure_secret(self.config)
-        self.disk, self.store = SimDisk(random.Random(1)), Store()
-
-    def start(self) -> Foundation:
-        network, chance = MemoryNetwork(), random.Random(2)
-        env = Env(
-            network=network,
-            clock=TrioTime(),
-            chance=chance,
-            draw=chance.randbytes,
-            run_blocking=inline,
-            disk=self.disk,
-            open_state=self._open,
-            log_writer=InlineWriter,
-            open_admin=lambda directory: MemoryListener(network, (str(directory), 0)),
-            data=Path("/virtual/n1"),
-        )
-        return lay_foundation(self.config, "n1", env)
-
-    def _open(self, directory: Path, *, log_end: int) -> State:
-        store = self.store
-        return State(store.engine, store.blobs, store.applier, store.checkpointer)
-
-    def write(self, log: Log) -> None:
-        """The log is written and applied, as by a node that runs."""
-        entries = tuple(Entry(i, term, EntryKind.NORMAL, data) for i, term, data in log.entries)
-        self.start().raft_log.write([Persist(1, HardState(1, 0), None, entries)])
-        self.store.catch_up(log)
+ALONE = Membership(frozenset({ME}))
+TWO = Membership(frozenset({ME, OTHER}))
+WITH_A_REPLICA = Membership(frozenset({ME}), learners=frozenset({OTHER}))
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def test_a_lone_voter_without_rows_and_without_the_logs_beginning_says_so() -> None:
+    with pytest.raises(StateLost) as said:
+        check(applied=0, start=500, members=ALONE)
+    text = str(said.value)
+    assert "/data/n1" in text and "bad block" in text and "begins behind entry 500" in text
+    assert "put back a copy" in text
 
 
-def test_blobs_that_a_power_cut_took_are_written_again_from_the_log(site: Site) -> None:
-    log = deliveries(5)
-    site.write(log)
-    site.store = site.store.after_power_cut(site.store.engine.rows())  # LevelDB had come further
-    state = site.start().state
-    assert state.applier.index == len(log.entries)
-    assert blobs_are_whole(state.blobs, log)
+def test_a_cluster_that_shrank_to_one_is_judged_by_its_newest_members() -> None:
+    with pytest.raises(StateLost):
+        check(applied=0, start=500, members=TWO, newest=ALONE)
+    check(applied=0, start=500, members=ALONE, newest=TWO)
 
 
-def test_what_a_checkpoint_covers_is_not_read_from_the_log_again(site: Site) -> None:
-    log = deliveries(5)
-    site.write(log)
-    site.store.checkpointer.run()
-    site.store = site.store.after_power_cut()
-    foundation = site.start()
-    written = site.store.applier.octets
-    assert foundation.state.checkpointer.index == len(log.entries) and written == 0
-    assert blobs_are_whole(foundation.state.blobs, log)
+def test_whoever_else_has_the_rows_gives_them() -> None:
+    check(applied=0, start=500, members=TWO)
+    check(applied=0, start=500, members=WITH_A_REPLICA)
+
+
+def test_a_log_from_its_beginning_or_a_state_that_reaches_it_is_enough() -> None:
+    check(applied=0, start=None, members=ALONE)
+    check(applied=500, start=500, members=ALONE)
