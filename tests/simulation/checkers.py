@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from raft.messages import AppendReply, Message, VoteReply
-from raft.model import Entry, EntryKind, HardState, Index, Persist, ReplicaId, Term
+from raft.model import Entry, EntryKind, HardState, Index, Membership, Persist, ReplicaId, Term
 from raft.stable import LogStorage
 from raft.state import Role, State
 from tests.simulation.memberships import Memberships, decides
@@ -71,8 +71,10 @@ def _terms_of(storage: LogStorage) -> list[Term]:
 class Checker:
     """Sees everything that happens to all replicas of one run."""
 
-    def __init__(self, voters: Sequence[ReplicaId]) -> None:
-        self.memberships = Memberships(voters)
+    def __init__(self, voters: Sequence[ReplicaId], *, founding: Membership | None = None) -> None:
+        """`founding` is given where the cluster is formed with more than voters."""
+        self.memberships = Memberships(founding or Membership(frozenset(voters)))
+        voters = self.memberships.founding.everyone
         self.applied: list[Entry] = []
         self.applied_at: dict[bytes, Index] = {}
         self.shadows = {voter: Shadow(self.applied) for voter in voters}
@@ -82,7 +84,7 @@ class Checker:
         self.applied_by = dict.fromkeys(voters, 0)
         self._commits = dict.fromkeys(voters, 0)
         self._terms = dict.fromkeys(voters, 0)
-        self.proposed: set[bytes] = set()
+        self.proposed: set[bytes] | None = None  # all that clients asked for, where that is known
 
     def join(self, replica: ReplicaId) -> None:
         """One more replica, of which nothing is known yet."""
@@ -214,7 +216,8 @@ class Checker:
             if entry.kind is EntryKind.NORMAL:
                 # A repeated Propose may be applied twice here: ids inside payloads, which the
                 # state machine remembers, make that harmless one room further up.
-                require(entry.payload in self.proposed, "phantom", replica, entry.index)
+                known_here = self.proposed is None or entry.payload in self.proposed
+                require(known_here, "phantom", replica, entry.index)
                 self.applied_at[entry.payload] = entry.index
 
     def confirmed(self, replica: ReplicaId, floor: Index, index: Index) -> None:

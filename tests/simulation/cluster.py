@@ -77,6 +77,8 @@ class Cluster:
         self._sequence = 0
         self.replicas: tuple[ReplicaId, ...] = tuple(range(1, size + 1))
         self.checker = Checker(self.replicas)
+        self._asked: set[bytes] = set()
+        self.checker.proposed = self._asked
         self.network = Network(self.stream("network"), self.faults)
         self._random = self.stream("cluster")
         self.snapshots = Snapshots(self, self.stream("snapshots"))
@@ -342,7 +344,7 @@ class Cluster:
             return None
         self._proposed += 1
         payload = b"%d " % self._proposed + b"." * size
-        self.checker.proposed.add(payload)
+        self._asked.add(payload)
         node.core.propose([payload], node.now_ms(self.now_us))
         self.counts["writes asked"] += 1
         self.turn(node)

@@ -111,6 +111,11 @@ class SimDisk:
         self._name_changes.append((path, file, gone))
         _rename(self._names, (path, file, gone))
 
+    @property
+    def bytes_held(self) -> int:
+        """The size of all files."""
+        return sum(len(file.cache) for file in self._names.values())
+
     # --- what can go wrong ---
 
     def before_sync(self, file: SimFile) -> None:

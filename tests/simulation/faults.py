@@ -19,7 +19,7 @@ WEATHER: Final = {
     "repeat": "ab",
     "late": "ab",
     "reorder": "a",
-    "damage": "a",
+    "damage": "ab",
     "fragment": "b",
     "died opening": "a",
 }
@@ -29,6 +29,7 @@ ACTS: Final = {
     "one way": "ab",
     "isolate leader": "ab",
     "slow link": "b",
+    "gossip cut": "b",
     "reset": "b",
     "kill": "ab",
     "kill leader": "b",
@@ -39,13 +40,13 @@ ACTS: Final = {
     "slow disk": "ab",
     "hung disk": "ab",
     "pause": "a",
-    "drift": "a",
+    "drift": "ab",
     "clock jump": "b",
-    "handover": "a",
-    "false alarm": "a",
-    "reform": "a",
-    "compact": "a",
-    "rows lost": "a",
+    "handover": "ab",
+    "false alarm": "ab",
+    "reform": "ab",
+    "compact": "ab",
+    "rows lost": "ab",
 }
 NAMES: Final = (*WEATHER, *ACTS)
 

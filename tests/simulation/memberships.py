@@ -4,7 +4,7 @@ The checker follows every replica's configurations by the steps its disk is give
 majorities by itself: nothing here trusts raft.quorum or what a replica says of itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -41,19 +41,19 @@ def decides(membership: Membership, holders: Iterable[ReplicaId]) -> bool:
 class Memberships:
     """Every replica's configurations, and the one the cluster has committed last."""
 
-    def __init__(self, founders: Sequence[ReplicaId]) -> None:
-        self.founding = Membership(frozenset(founders))
+    def __init__(self, founding: Membership) -> None:
+        self.founding = founding
         self.committed = self.founding
         self._history: list[tuple[Index, Membership]] = [(0, self.founding)]
         self._of: dict[ReplicaId, list[tuple[Index, Membership]]] = {}
-        self.started(founders, {})
+        self.started(founding.everyone, {})
 
     def started(
         self, replicas: Iterable[ReplicaId], found: dict[ReplicaId, list[tuple[Index, Membership]]]
     ) -> None:
         """Replicas begin, or begin again with what their logs hold."""
         for replica in replicas:
-            is_founder = replica in self.founding.voters
+            is_founder = replica in self.founding.everyone
             base = self.founding if is_founder else Membership(frozenset())
             self._of[replica] = [(0, base), *found.get(replica, [])]
 

@@ -21,6 +21,8 @@ from node.config import Config
 from node.env import Env
 from node.foundation import Foundation, lay_foundation
 from node.house import House
+from node.identity import IdentityError
+from node.network import Address
 from raft import DiskFailed, LogStorage
 from raft.model import Persist
 from storage.apply import Applier, applied_index
@@ -36,6 +38,7 @@ from tests.simulation.disk import Crashed, SimDisk
 from tests.simulation.trace import Trace
 from tests.simulation.whole.clock import SimClock
 from tests.simulation.whole.network import Process, SimNetwork
+from tests.simulation.whole.watch import Watch
 
 R = TypeVar("R")
 
@@ -141,9 +144,18 @@ class Wall:
     clock: SimClock
     ahead_ms: int = 0
     rate: float = 1.0
+    since_s: float = 0.0
 
     def now_ms(self) -> int:
-        return START_MS + self.ahead_ms + int(self.clock.current_time() * 1000 * self.rate)
+        now_s = self.clock.current_time()
+        drifted_s = (now_s - self.since_s) * (self.rate - 1)
+        return START_MS + self.ahead_ms + int((now_s + drifted_s) * 1000)
+
+    def drift(self, rate: float) -> None:
+        """From now on it goes at this rate."""
+        now_s = self.clock.current_time()
+        self.ahead_ms += int((now_s - self.since_s) * (self.rate - 1) * 1000)
+        self.since_s, self.rate = now_s, rate
 
     def monotonic_s(self) -> float:
         return self.clock.current_time()
@@ -170,6 +182,8 @@ class Machine:
     clock: SimClock
     trace: Trace
     seed: str
+    watch: Watch
+    replica: int = 0
     disk: SimDisk = field(init=False)
     chance: random.Random = field(init=False)
     wall: Wall = field(init=False)
@@ -180,6 +194,9 @@ class Machine:
     house: House | None = None
     state: State | None = None
     writer: SimWriter | None = None
+    join: tuple[Address, ...] = ()  # whom it asks to be a member again, once it was removed
+    may_be_removed: bool = False
+    loses_rows: bool = False
     is_hung: bool = False
     sync_s_max: float = SYNC_S_MAX
     stopping: trio.Event = field(default_factory=trio.Event)
@@ -199,6 +216,12 @@ class Machine:
     def is_up(self) -> bool:
         """Whether a process runs and is not on its way out."""
         return self.process is not None and self.process.alive
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it was never to be removed, or has come back from that."""
+        came_back = bool(self.join) and self.house is not None and self.house.ready()
+        return not self.may_be_removed or came_back
 
     # --- a process's life ---
 
@@ -222,6 +245,10 @@ class Machine:
                 self.trace("ended", self.name)
         except* Crashed:
             self.trace("crashed", self.name)  # some task of it still wanted to do something
+        except* IdentityError as told:
+            if not self.may_be_removed:
+                raise
+            self._start_anew(_leaf(told))
         except* DiskFailed as failure:
             self.trace.fault("node ended by its disk", self.name, _leaf(failure))
         finally:
@@ -230,8 +257,21 @@ class Machine:
             self.house = None
             self.ended.set()
 
+    def _start_anew(self, why: BaseException) -> None:
+        """It was removed: its disk is emptied, and it asks to be let in as another replica."""
+        self.trace.fault("removed, and starts anew", self.name, why)
+        self.watch.ended(self.replica)
+        self.watch.wiped(self.replica)
+        self.state = None
+        self.disk = SimDisk(random.Random(f"{self.seed}/disk/{self.name}/{self.boots}"))
+        self.rows, self.files = {}, MemoryFiles()
+        self.join = tuple(
+            (node.host, node.peer) for node in self.config.node if node.name != self.name
+        )
+
     async def _live(self, env: Env) -> None:
-        foundation: Foundation = lay_foundation(self.config, self.name, env)
+        foundation: Foundation = lay_foundation(self.config, self.name, env, self.join)
+        self.replica = foundation.replica
         self.house = House(foundation, env)
         await self.house.run(self.stopping)
 
@@ -260,6 +300,9 @@ class Machine:
     def _open_state(self, directory: Path, *, log_end: int) -> State:
         """storage.opening over what the last process left."""
         try:
+            if self.loses_rows:
+                self.loses_rows = False
+                raise EngineRefused("simulated damage")
             self.state = self._state(MemoryEngine(self.rows.items()), self.files, log_end)
         except EngineRefused as refusal:
             self.trace.fault("rows moved aside", self.name, refusal)
@@ -296,6 +339,7 @@ class Machine:
         self.scope.cancel()
 
     def _bury(self, process: Process, *, power: bool = False) -> None:
+        self.watch.ended(self.replica)
         self.network.end(process)
         self.disk.crash_next_sync = self.disk.fail_next_sync = False
         if self.state is not None:

@@ -10,11 +10,17 @@ from typing import Final
 
 import trio
 
+from node.admin import AdminRefused
+from tests.simulation.disk import Crashed
 from tests.simulation.faults import WEATHER, Swarm
 from tests.simulation.trace import Trace
 from tests.simulation.whole.machine import SYNC_S_MAX, Machine
 from tests.simulation.whole.network import SimNetwork, Weather
 
+# Operators wait for an answer so long.
+ORDER_S_MAX: Final = 10.0
+# A removal that is under way when all is healed is over by then, and its node has heard of it.
+FAREWELL_S: Final = 9.0
 MEND_S_MAX: Final = 4.0
 BOOT_S_MAX: Final = (3.0, 3.0, 15.0)  # away for long, a node may need another's snapshot
 
@@ -36,7 +42,7 @@ class Nemesis:
         self._swarm = Swarm("b", chance, always)
         self.enabled = list(self._swarm.enabled)
         self._pause_s_max = chance.choice([2.0, 5.0, 12.0])
-        self._healed = False
+        self._healed = self._asked_to_leave = False
 
     def _weather(self) -> Weather:
         on, chance = self.enabled, self._chance
@@ -44,6 +50,7 @@ class Nemesis:
             loss=chance.choice([0.002, 0.02, 0.1]) if "loss" in on else 0.0,
             repeat=0.1 if "repeat" in on else 0.0,
             late=chance.choice([0.01, 0.1]) if "late" in on else 0.0,
+            damage=0.02 if "damage" in on else 0.0,
             fragment=chance.choice([0.05, 0.2]) if "fragment" in on else 0.0,
             delay_s=chance.choice([0.0003, 0.002, 0.01]),
         )
@@ -59,8 +66,9 @@ class Nemesis:
             self._swarm.happen(self)
 
     async def keep_running(self) -> None:
-        """Whatever is down is started again after a while, healed or not."""
+        """Whatever is down is started again after a while, healed or not; and orders are given."""
         async with trio.open_nursery() as nursery:
+            self._orders = nursery
             for machine in self._machines:
                 nursery.start_soon(self._revive, machine)
 
@@ -80,11 +88,17 @@ class Nemesis:
         network = self._network
         network.weather = Weather()
         network.cut.clear()
+        network.deaf.clear()
         network.slow.clear()
         for machine in self._machines:
             machine.disk.fail_next_sync = machine.is_hung = False
             machine.sync_s_max = SYNC_S_MAX
         self._trace("healed")
+
+    async def last_orders(self) -> None:
+        """After healing: what operators asked has happened, or will not."""
+        if self._asked_to_leave:
+            await trio.sleep(FAREWELL_S)
 
     # --- the faults ---
 
@@ -191,6 +205,73 @@ class Nemesis:
             machine.is_hung = False
 
         self._later(mend)
+
+    def _drift(self) -> None:
+        machine = self._chance.choice(self._machines)
+        machine.wall.drift(self._chance.choice([0.7, 0.95, 1.0, 1.05, 1.5]))
+        self._trace.fault("drift", machine.name, machine.wall.rate)
+
+    def _gossip_cut(self) -> None:
+        one = self._some()
+        deaf = {(a.host, b.host) for a in one for b in self._machines if b not in one}
+        if self._chance.random() < 0.5:
+            deaf |= {(b, a) for a, b in deaf}
+        self._network.deaf |= deaf
+        self._trace.fault("gossip cut", *(machine.name for machine in one))
+        self._later(lambda: self._network.deaf.difference_update(deaf))
+
+    def _false_alarm(self) -> None:
+        leader, machine = self._leader(), self._chance.choice(self._machines)
+        if leader is not None and machine.is_up and machine.house is not None:
+            machine.house._unreachable(leader.replica)
+            self._trace.fault("false alarm", machine.name)
+
+    def _rows_lost(self) -> None:
+        """Somebody else must have a whole state: all others have."""
+        machine = self._chance.choice(self._machines)
+        others = [one for one in self._machines if one is not machine]
+        whole = [one.is_up and one.house is not None and one.house.ready() for one in others]
+        if machine.is_up and all(whole) and not any(one.loses_rows for one in self._machines):
+            machine.loses_rows = True
+            self._trace.fault("rows lost", machine.name)
+            machine.kill(power=False)
+
+    # --- what operators ask
+
+    def _order(self, fault: str, call: str, **args: object) -> None:
+        """At whichever node; what it says is only noted."""
+        up = [machine for machine in self._up() if machine.house is not None]
+        if up:
+            self._trace.fault(fault, *args.values())
+            self._orders.start_soon(self._ask, self._chance.choice(up), call, args)
+
+    async def _ask(self, machine: Machine, call: str, args: dict[str, object]) -> None:
+        house = machine.house
+        assert house is not None
+        calls = house._belonging.desk.calls() | house._snapshots.calls()
+        try:
+            with trio.move_on_after(ORDER_S_MAX):
+                await calls[call](args)
+                self._trace("order carried out", machine.name, call)
+        except (AdminRefused, OSError, trio.BrokenResourceError) as error:
+            self._trace("order refused", machine.name, call, error)
+        except Crashed:
+            self._trace("order died with its node", machine.name, call)
+
+    def _handover(self) -> None:
+        self._order("handover", "cluster.transfer-leader")
+
+    def _compact(self) -> None:
+        self._order("compact", "node.cut-log")
+
+    def _reform(self) -> None:
+        """A node is removed; when it hears that, it comes back with an empty disk, as a learner
+        that the leader promotes."""
+        machine = self._chance.choice(self._machines)
+        others = [other for other in self._machines if other is not machine]
+        if all(other.is_settled for other in others):
+            machine.may_be_removed = self._asked_to_leave = True
+            self._order("reform", "cluster.remove-node", name=machine.name)
 
     def _clock_jump(self) -> None:
         machine = self._chance.choice(self._machines)

@@ -37,6 +37,7 @@ class Weather:
     loss: float = 0.0
     repeat: float = 0.0
     late: float = 0.0
+    damage: float = 0.0
     fragment: float = 0.0
     delay_s: float = 0.0004
 
@@ -208,6 +209,7 @@ class SimNetwork:
         self.clock, self.chance, self.trace = clock, chance, trace
         self.weather = Weather()
         self.cut: set[tuple[str, str]] = set()
+        self.deaf: set[tuple[str, str]] = set()  # datagrams only do not pass
         self.slow: dict[tuple[str, str], float] = {}
         self.dark: set[str] = set()  # hosts without power
         self.listeners: dict[Address, SimListener] = {}
@@ -228,6 +230,12 @@ class SimNetwork:
     def throw(self, port: SimDatagrams, data: bytes, address: Address) -> None:
         """A datagram, which may get lost."""
         origin, chance = port.address, self.chance
+        if (origin[0], address[0]) in self.deaf:
+            return
+        if self.weather.damage and chance.random() < self.weather.damage:
+            broken = bytearray(data)
+            broken[chance.randrange(len(broken))] ^= 1 << chance.randrange(8)
+            data = bytes(broken)
 
         def land() -> None:
             there = self.ports.get(address)

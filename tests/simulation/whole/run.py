@@ -20,14 +20,12 @@ import trio
 from cryptography.exceptions import InvalidKey
 
 from node import config, foundation, passwords
-from raft import open_log
+from node.identity import cluster_id, replica_id
+from node.secret import read_secret
+from raft import Membership, open_log
 from raft.stable import DurableLog
-from storage.accounts import list_accounts
-from storage.dump import state_hash
-from storage.mail.recount import recount
 from tests.simulation.mail.clients import Lmtp
 from tests.simulation.mail.history import Census, History, Listing, Span, compare
-from tests.simulation.mail.states import damaged_blobs
 from tests.simulation.mail.workload import (
     ACCOUNTS,
     REGISTERS,
@@ -37,16 +35,18 @@ from tests.simulation.mail.workload import (
 )
 from tests.simulation.report import Job, Report
 from tests.simulation.trace import Trace
-from tests.simulation.whole import scheduling
+from tests.simulation.whole import judge, scheduling
 from tests.simulation.whole.clock import SimClock
 from tests.simulation.whole.machine import Machine
 from tests.simulation.whole.nemesis import Nemesis
 from tests.simulation.whole.network import Process, SimNetwork
 from tests.simulation.whole.tripwires import tripwires
+from tests.simulation.whole.watch import Watch
 
 # After everything is healed, all nodes are ready and agree within this (invariant 34).
 HEAL_S: Final = 30.0
 START_S: Final = 30.0
+GOSSIP_S: Final = 10.0
 SEGMENT_BYTES: Final = 64 * 1024  # small, so that logs rotate and are cut
 TRAILING_BYTES: Final = 64 * 1024  # little, so that who was away needs a snapshot
 CLIENT_HOST: Final = "10.1.0.1"
@@ -70,7 +70,7 @@ class QuickHash:
 
 
 @contextmanager
-def _stand_ins(trace: Trace, bugs: list[str]) -> Iterator[None]:
+def _stand_ins(trace: Trace, watch: Watch, bugs: list[str]) -> Iterator[None]:
     """Cheap hashes, small log segments, and the house's log lines in the trace."""
 
     def keep(logger: object, method: str, event: structlog.typing.EventDict) -> Any:
@@ -92,12 +92,15 @@ def _stand_ins(trace: Trace, bugs: list[str]) -> Iterator[None]:
     handlers, root.handlers[:] = list(root.handlers), [handler]
 
     def small(*places: Any, **named: Any) -> DurableLog:
-        return open_log(*places, **{**named, "segment_bytes": SEGMENT_BYTES})
+        opened = open_log(*places, **{**named, "segment_bytes": SEGMENT_BYTES})
+        watch.opened(opened)
+        return opened
 
     try:
         with (
             mock.patch.object(foundation, "open_log", small),
             mock.patch.object(passwords, "Argon2id", QuickHash),
+            watch.listening(),
             mock.patch.object(passwords, "acceptable", lambda phc: phc.startswith("$quick$")),
         ):
             yield
@@ -150,6 +153,11 @@ def _config(directory: Path, size: int) -> config.Config:
     return parsed
 
 
+def _founding(parsed: config.Config) -> Membership:
+    cluster = cluster_id(parsed.cluster.name, read_secret(parsed))
+    return Membership(frozenset(replica_id(cluster, node.name) for node in parsed.node))
+
+
 class Run:
     """One seed."""
 
@@ -165,8 +173,9 @@ class Run:
         self._clients, self._pause_s = shape.choice([2, 3, 5]), shape.choice([0.4, 1.2, 4.0])
         self.network = SimNetwork(self.clock, random.Random(f"{seed}/network"), self.trace)
         parsed = _config(directory, self.size)
+        self.watch = Watch(_founding(parsed))
         self.machines = [
-            Machine(node.name, parsed, self.network, self.clock, self.trace, seed)
+            Machine(node.name, parsed, self.network, self.clock, self.trace, seed, self.watch)
             for node in parsed.node
         ]
         self.nemesis: Nemesis
@@ -190,9 +199,11 @@ class Run:
             nursery.start_soon(self.nemesis.keep_running)
             await self._trouble(village)
             self.nemesis.heal()
+            await self.nemesis.last_orders()
             with trio.fail_after(HEAL_S):
                 await self._converge(village)
-            self._judge_states()
+            await self._see_each_other()
+            self.bugs += [*judge.states(self.machines, self.trace), *judge.logs(self.machines)]
             nursery.cancel_scope.cancel()
         self.bugs += self.history.wrong()
 
@@ -240,21 +251,12 @@ class Run:
             tokens = [r.token for (a, _), (_, rows) in held.items() if a == account for r in rows]
             self.history.censuses.append(Census(account, node, span, "", tuple(tokens)))
 
-    def _judge_states(self) -> None:
-        """12, 24-26: equal chains and rows; everything derived as a recount has it; and every
-        blob has its bytes."""
-        states = {m.name: m.state for m in self.machines if m.state is not None}
-        seen = {
-            name: (s.applier.index, s.applier.chain.hex(), state_hash(s.engine).hex())
-            for name, s in states.items()
-        }
-        self.trace("states", sorted(seen.items()))
-        if len(set(seen.values())) != 1:
-            self.bugs.append(f"12: states differ: {seen}")
-        for name, state in states.items():
-            for account, _ in list_accounts(state.engine):
-                self.bugs += [f"24: {name}: {w}" for w in recount(state.engine, account)]
-            self.bugs += [f"26: {name}: {w}" for w in damaged_blobs(state.engine, state.blobs)]
+    async def _see_each_other(self) -> None:
+        """33: gossip calls everybody alive, everywhere, soon after healing."""
+        with trio.move_on_after(GOSSIP_S):
+            while judge.unseen(self.machines):
+                await trio.sleep(0.1)
+        self.bugs += judge.unseen(self.machines)
 
 
 def run_seed(
@@ -266,7 +268,7 @@ def run_seed(
     with tempfile.TemporaryDirectory(prefix="trireme-sim-") as directory:
         run = Run(job, Path(directory), out)
         try:
-            with _stand_ins(run.trace, run.bugs), tripwires():
+            with _stand_ins(run.trace, run.watch, run.bugs), tripwires():
                 scheduling.run(run.main, seed=seed, clock=run.clock)
             if run.bugs:
                 raise AssertionError("\n".join(run.bugs[:20]))
