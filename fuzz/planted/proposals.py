@@ -113,7 +113,7 @@ MUTANTS: Final = (
         "node/foundation.py",
         "    _redo_blobs(foundation)\n    return foundation",
         "    return foundation",
-        ("tests/node/test_foundation.py",),
+        ("tests/node/test_redo_blobs.py",),
     ),
     Mutant(
         "an emptied disk votes as if it knew",
