@@ -94,6 +94,11 @@ class Keyring:
             raise ValueError("the key in use cannot be removed")
         self._keys.pop(key_id, None)
 
+    @property
+    def held(self) -> frozenset[bytes]:
+        """The ids of all keys that open packets."""
+        return frozenset(self._keys)
+
     def seal(self, plain: bytes, wall_ms: int) -> bytes:
         """Close a packet."""
         nonce = self._draw_nonce(NONCE_BYTES)

@@ -76,8 +76,12 @@ class AdminDoor:
     """Answers calls on the socket, one to a connection."""
 
     def __init__(self, calls: Mapping[str, Call]) -> None:
-        self._calls = calls
+        self._calls = dict(calls)
         self._limit = trio.CapacityLimiter(CONNECTIONS_MAX)
+
+    def know(self, calls: Mapping[str, Call]) -> None:
+        """Answer these calls too."""
+        self._calls |= calls
 
     async def serve(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
         """Accept until cancelled."""

@@ -18,7 +18,6 @@ from node.env import Env
 from node.identity import (
     MARK_BYTES,
     IdentityError,
-    cluster_id,
     joiner_id,
     mark_number,
     read_mark,
@@ -27,10 +26,11 @@ from node.identity import (
     write_mark,
     write_replica,
 )
+from node.keyring import Ring, read_ring
 from node.machine import Machine, state_payload
 from node.network import Address
 from node.raft_transport import RaftTransport
-from node.secret import read_secret
+from node.secret import read_first_ring
 from node.small_files import read_small, write_small
 from node.snapshot_note import decode_note
 from raft import (
@@ -90,8 +90,8 @@ class Foundation:
 
     config: Config
     own: NodeSection
-    secret: bytes
-    cluster: bytes
+    ring: Ring
+    """The keys as they were at the start (node/key_holder.py has them since)."""
     replica: int
     mark: bytes
     directory: Path
@@ -103,6 +103,11 @@ class Foundation:
     """Whether this disk came to a cluster that was there already: its file founded nothing."""
     join: tuple[Address, ...]
     """Where to ask to be a member."""
+
+    @property
+    def cluster(self) -> bytes:
+        """The cluster's id, which no change of keys changes."""
+        return self.ring.cluster
 
     def replica_of(self, name: str) -> int:
         """The replica id of a node of the file: a founder's, unless it is our own."""
@@ -252,9 +257,9 @@ def lay_foundation(
     """Open everything of one node. Raises ConfigError, IdentityError, StateLost, EngineBusy,
     OSError, LogToMend for what others may `repair`, and raft.WalCorrupt for what they cannot."""
     own = config.member(name)
-    secret = read_secret(config)
-    cluster = cluster_id(config.cluster.name, secret)
     env.disk.make_directory(str(env.data))
+    ring = read_ring(env.disk, env.data) or read_first_ring(config)
+    cluster = ring.cluster
     log_is_new = not _has_log(env)
     mark, replica, joined = _identify(config, env, cluster, name, join, log_is_new=log_is_new)
     others_found = joined or any(voter != name for voter in config.voters)
@@ -289,8 +294,7 @@ def lay_foundation(
     foundation = Foundation(
         config=config,
         own=own,
-        secret=secret,
-        cluster=cluster,
+        ring=ring,
         replica=replica,
         mark=mark,
         directory=env.data,

@@ -6,6 +6,7 @@
     ├─ rpc         listener, links to peers
     ├─ gossip      who is where
     ├─ members     joining, removal, promotion
+    ├─ keys        the cluster's key, changed in three steps
     ├─ raft        the log; committed entries go to the machine, news rings
     ├─ proposer, barriers      writes and reads of the doors
     ├─ bootstrap   the file's accounts, once
@@ -24,7 +25,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from gossip import Gossip, GossipFormatError, Identity, Keyring, first_incarnation
+from gossip import Gossip, GossipFormatError, Identity, first_incarnation
 from node import VERSION, admin, logs
 from node.accounts import AccountDesk, bootstrap, is_bootstrapped
 from node.belonging import Belonging
@@ -33,6 +34,8 @@ from node.doors import Doors, build_doors
 from node.env import Env
 from node.foundation import Foundation
 from node.identity import mark_number
+from node.key_desk import KeyDesk
+from node.key_holder import KeyHolder
 from node.listeners import Listeners
 from node.log_desk import ask_of, tell
 from node.machine import Machine
@@ -101,8 +104,9 @@ class House:
         self._env = env
         config, own = foundation.config, foundation.own
         self._roster = self._build_roster()
+        self._keys = KeyHolder(foundation, env)
         credentials = Credentials(
-            foundation.cluster, foundation.secret, foundation.replica, own.name
+            foundation.cluster, self._keys.secrets, foundation.replica, own.name
         )
         self._peers = Peers(
             credentials,
@@ -122,6 +126,9 @@ class House:
             self._transport, self._machine, env, self._leader_changed, self._members_changed
         )
         self._belonging = Belonging(foundation, config, self._driver, self._roster, self._peers)
+        self._key_desk = KeyDesk(
+            self._keys, self._belonging, self._peers, self._server, self._driver, draw=env.draw
+        )
         self._snapshots = Snapshots(
             self._machine,
             self._driver,
@@ -207,6 +214,7 @@ class House:
             await inner.start(partial(_started, self._driver.run), name="raft driver")
             inner.start_soon(self._belonging.members.keep, name="members")
             inner.start_soon(self._belonging.run, name="belonging")
+            inner.start_soon(self._key_desk.run, name="keys")
             inner.start_soon(self._snapshots.run, name="storage")
             inner.start_soon(self._upkeep.run, name="upkeep")
             inner.start_soon(self._proposer.run, name="proposer")
@@ -296,7 +304,7 @@ class House:
             base.gossip_config,
             Identity(base.replica, own.name, own.host, own.peer, meta),
             seeds=self._belonging.seeds(),
-            keyring=Keyring(base.cluster, base.secret, draw_nonce=self._env.draw),
+            keyring=self._keys.seals,
             datagrams=datagrams,
             exchange=self._exchange,
             incarnation=first_incarnation(base.read_incarnation(), self._env.clock.now_ms()),

@@ -36,23 +36,28 @@ class LeaderDesk:
 
     def __init__(self, members: Members, peers: Peers, leader: Callable[[], int], own: int) -> None:
         """`leader` is the replica that leads, as far as this one knows."""
-        self._members = members
         self._peers = peers
         self._leader = leader
         self._own = own
-        joins = {"member.ask-join": self._ask_join}
-        self._door = AdminDoor(members.calls() | joins)
+        self._leads = members.calls()
+        self._door = AdminDoor({})
+        self.know({"member.ask-join": self._ask_join}, {})
+
+    def know(self, calls: Mapping[str, Call], leads: Mapping[str, Call]) -> None:
+        """Answer other nodes these calls too; the second kind only the leader can do."""
+        self._leads |= leads
+        self._door.know({**calls, **self._leads})
 
     async def ask(self, call: str, args: dict[str, Any]) -> Any:
         """What the leader says; raises AdminRefused. An election may pass in the meantime."""
+        leader = NOBODY
         with trio.move_on_after(LEADER_S):
-            while True:
-                leader = self._leader()
-                if leader == self._own:
-                    return await self._members.calls()[call](args)
+            while (leader := self._leader()) != self._own:
                 if leader != NOBODY and self._peers.is_up(leader):
                     break
                 await trio.sleep(LOOK_S)
+        if leader == self._own:
+            return await self._leads[call](args)
         if leader == NOBODY or not self._peers.is_up(leader):
             raise AdminRefused("no leader is reached from here: see trireme status, try again.")
         question = AdminCall(msgspec.json.encode(Request(call, args)))
@@ -75,6 +80,8 @@ class LeaderDesk:
             "cluster.remove-node": "member.remove",
             "cluster.promote": "member.promote",
             "cluster.transfer-leader": "member.lead",
+            "cluster.rotate-key": "keys.rotate",
+            "cluster.report-key": "keys.report",
         }
 
         def pass_on(call: str) -> Call:

@@ -7,7 +7,8 @@ file only gives seeds and a node its own ports. Changes are made where the leade
 pass the question on.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 import msgspec
@@ -70,11 +71,26 @@ class Members:
         self._driver = driver
         self._founding = founding
         self._voters_wanted = voters_wanted
+        self._shut = False
 
     @property
     def cards(self) -> Mapping[int, Card]:
         """By replica id: the log's, or the file's while the log has none."""
         return cards_of(self._driver.steering.membership) or self._founding
+
+    @property
+    def everyone(self) -> frozenset[int]:
+        """Every replica that is a member, with a card or without."""
+        return frozenset(self.cards) | frozenset(self._driver.steering.membership.everyone)
+
+    @contextmanager
+    def shut_for_joiners(self) -> Iterator[None]:
+        """For as long as the cluster's old key is being removed."""
+        self._shut = True
+        try:
+            yield
+        finally:
+            self._shut = False
 
     def named(self, name: str) -> int:
         """The member of that name; AdminRefused names the ones there are."""
@@ -116,6 +132,8 @@ class Members:
                 f"{card.name} was removed with the disk it has: empty its directory, then join."
             )
         if replica not in membership.everyone:
+            if self._shut:
+                raise AdminRefused("the cluster's old key is being removed: try again soon.")
             for held, other in self.cards.items():
                 if other.name == card.name and held != replica:
                     raise AdminRefused(

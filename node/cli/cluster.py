@@ -1,8 +1,9 @@
 """`trireme cluster`: who is a member, who votes, who leads."""
 
 import contextlib
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -20,6 +21,9 @@ from node.cli.asking import (
     print_json,
 )
 from node.cli.house_commands import address
+
+# How often we look whether a rotation has ended.
+LOOK_S: Final = 0.25
 
 
 @click.group()
@@ -95,6 +99,56 @@ def snapshot(path: Path, as_json: bool) -> None:
         return
     for name, row in rows.items():
         click.echo(f"{name}: durable to {row['durable']}, log behind {row['log_starts_behind']}")
+
+
+@cluster.command("rotate-key")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.IntRange(0, 3600),
+    default=30,
+    show_default=True,
+    help="Seconds to wait for its end; it goes on without us, too.",
+)
+@click.option("--check", is_flag=True, help="Begin nothing: say how far the last one is.")
+@config_option
+@json_option
+def rotate_key(wait_s: int, check: bool, path: Path, as_json: bool) -> int:
+    """Replace the key of the cluster: of gossip, and of all links between nodes.
+
+    Every member installs a new key, then all use it, then the old one is removed; each step waits
+    for every member. One begun before and not ended goes on. Exit status 1 while it is not ended.
+    """
+    config = load_config(path)
+    report = ask_any(config, "cluster.report-key" if check else "cluster.rotate-key")
+    key, deadline = report["key"], time.monotonic() + wait_s
+    while not (report["done"] and report["key"] == key) and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+        # A leader that was elected meanwhile may still have to hear of the new key.
+        with contextlib.suppress(Refused):
+            report = ask_any(config, "cluster.report-key")
+    done = report["done"] and report["key"] == key
+    if as_json:
+        print_json(report | {"done": done})
+    elif done:
+        _tell_new_key(report, config.secret_path)
+    else:
+        waits = "; ".join(f"{name}: {why}" for name, why in report["waiting"].items())
+        raise Refused(
+            f"the rotation to key {key} is at '{report['phase']}' and waits ({waits or 'a moment'})"
+            ": start what is down, or remove it with trireme cluster remove-node; "
+            "it goes on by itself (look with --check), and until its end every key is good."
+        )
+    return 0 if done else 1
+
+
+def _tell_new_key(report: dict[str, Any], key_file: Path) -> None:
+    members = ", ".join(report["members"])
+    click.echo(f"key {report['key']} (number {report['number']}) is the only one on {members}.")
+    if report["number"] > 1:
+        click.echo(f"a node that joins needs it: copy {key_file} to its machine, mode 0600.")
+    for name, why in report["key_files"].items():
+        click.echo(f"{name} could not write its key file ({why}): put that copy there, too.")
 
 
 @cluster.command("transfer-leader")

@@ -30,7 +30,7 @@ from node.rpc.errors import (
     RpcError,
 )
 from node.rpc.frames import Kind
-from node.rpc.handshake import Credentials, Remote
+from node.rpc.handshake import Credentials, Remote, Secrets
 from node.rpc.peers import Peers
 from node.rpc.server import Server
 
@@ -59,6 +59,7 @@ __all__ = [
     "Rebuild",
     "Remote",
     "RpcError",
+    "Secrets",
     "Server",
     "SnapshotOpen",
     "SnapshotParts",

@@ -8,6 +8,9 @@
       | -- frame 0: sealed(replica id, name) ------------> |  opens it: the dialer knows the secret
       | <-- frame 0: sealed(replica id, name) ------------ |  opens it: so does the acceptor
 
+While the key is being changed (node/keyring.py) a node knows several secrets. The dialer uses one,
+the one in use at first and the others when that is refused; the acceptor tries all it knows.
+
 Fresh public keys are both sides' challenges: no recorded hello leads to known keys, and traffic
 recorded today stays closed if the secret is stolen tomorrow. Each direction has its own key, so a
 frame sent back to its sender does not open. The secret is a random key, not a password: there is
@@ -17,6 +20,7 @@ Frames are AES-256-GCM with the frame's number as nonce; a lost, doubled, swappe
 does not open. Keys step forward every `FRAMES_PER_KEY`, far inside what one GCM key may seal.
 """
 
+import contextlib
 import hashlib
 import struct
 from collections.abc import Callable
@@ -49,18 +53,34 @@ Draw = Callable[[int], bytes]
 """n random bytes: the operating system's, or a simulation's."""
 
 
+class Secrets:
+    """What opens a link: each of the cluster's keys, the one in use first."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, *held: bytes) -> None:
+        self.replace(*held)
+
+    def replace(self, *held: bytes) -> None:
+        """Know these from now on, and no others."""
+        assert held, "without a key nobody is known"
+        if any(len(secret) < SECRET_BYTES_MIN for secret in held):
+            raise ValueError(f"a cluster secret has at least {SECRET_BYTES_MIN} bytes")
+        self.held: tuple[bytes, ...] = held
+
+    def offered(self, attempt: int) -> bytes:
+        """What a dialer tries: the one in use, and after refusals the others in turn."""
+        return self.held[attempt % len(self.held)]
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Who we are and what we know."""
 
     cluster_id: bytes
-    secret: bytes
+    secrets: Secrets
     replica: int
     name: str
-
-    def __post_init__(self) -> None:
-        if len(self.secret) < SECRET_BYTES_MIN:
-            raise ValueError(f"a cluster secret has at least {SECRET_BYTES_MIN} bytes")
 
 
 class Remote(msgspec.Struct, frozen=True, array_like=True):
@@ -107,9 +127,14 @@ class FrameCipher:
 class Handshake:
     """One side of the exchange above; `hello` first, then the methods in order of the picture."""
 
-    def __init__(self, credentials: Credentials, *, dialer: bool, draw: Draw) -> None:
+    def __init__(
+        self, credentials: Credentials, *, dialer: bool, draw: Draw, attempt: int = 0
+    ) -> None:
+        """`attempt` counts a dialer's refusals so far: it chooses the key that is tried."""
         self._credentials = credentials
         self._dialer = dialer
+        known = credentials.secrets
+        self._tried = (known.offered(attempt),) if dialer else known.held
         self._private = X25519PrivateKey.from_private_bytes(draw(32))
         self._cluster_tag = hashlib.sha256(credentials.cluster_id).digest()[:_TAG_BYTES]
         public = self._private.public_key().public_bytes_raw()
@@ -142,7 +167,7 @@ class Handshake:
     def hear_identity(self, sealed: bytes, *, expected: int | None = None) -> Remote:
         """Check the other side's proof; `expected` is the replica we meant to reach."""
         try:
-            plain = self.receiving.open(sealed)
+            plain = self._open_identity(sealed)
             remote = msgspec.msgpack.decode(plain, type=Remote)
         except LinkLost:
             raise HandshakeFailed("the peer does not know the cluster's key") from None
@@ -156,13 +181,27 @@ class Handshake:
 
     def _derive(self, shared: bytes, theirs: bytes) -> None:
         first, second = (self.hello, theirs) if self._dialer else (theirs, self.hello)
+        self._shared, self._salt = shared, hashlib.sha256(first + second).digest()
+        self._take(self._tried[0])
+
+    def _open_identity(self, sealed: bytes) -> bytes:
+        """With the first key that opens it; both directions have that key from then on."""
+        for secret in self._tried:
+            if secret != self.secret:
+                self._take(secret)
+            with contextlib.suppress(LinkLost):
+                return self.receiving.open(sealed)
+        raise LinkLost("no key opens it")
+
+    def _take(self, secret: bytes) -> None:
         kdf = HKDF(
             algorithm=SHA256(),
             length=2 * _KEY_BYTES,
-            salt=hashlib.sha256(first + second).digest(),
+            salt=self._salt,
             info=b"trireme rpc 1 " + self._credentials.cluster_id,
         )
-        keys = kdf.derive(shared + self._credentials.secret)
+        keys = kdf.derive(self._shared + secret)
+        self.secret = secret
         dialers, acceptors = FrameCipher(keys[:_KEY_BYTES]), FrameCipher(keys[_KEY_BYTES:])
         self.sending, self.receiving = (
             (dialers, acceptors) if self._dialer else (acceptors, dialers)

@@ -56,12 +56,15 @@ class Link:
         """Why the link ended."""
         self._stream = stream
         self._reader = reader
+        self.secret: Final = handshake.secret
+        """The key that both ends have shown to know."""
         self._sending = handshake.sending
         self._receiving = handshake.receiving
         self._dialer = dialer
         self._outbox = Outbox()
         self._filled = trio.Event()
         self._heard = False
+        self._scope = trio.CancelScope()
 
     def post(self, kind: int, payload: bytes) -> bool:
         """Queue a message to be written with all others waiting; False when there is no room."""
@@ -76,6 +79,15 @@ class Link:
 
         An `RpcError` from `hear` means that the peer misbehaves and ends the link.
         """
+        with self._scope:
+            await self._run(hear)
+
+    def end(self, reason: str) -> None:
+        """Lose the link now."""
+        self.lost = self.lost or reason
+        self._scope.cancel()
+
+    async def _run(self, hear: Hear) -> None:
         async with trio.open_nursery() as nursery:
 
             async def until_lost(work: Callable[[], Awaitable[None]]) -> None:
@@ -126,12 +138,13 @@ async def open_link(
     dialer: bool,
     draw: Draw,
     expected: int | None = None,
+    attempt: int = 0,
 ) -> Link:
     """Run the handshake over a fresh stream; raises `HandshakeFailed`, the stream is then useless.
 
-    With `expected`, the other end must be that replica.
+    With `expected`, the other end must be that replica. `attempt` chooses the key a dialer tries.
     """
-    handshake = Handshake(credentials, dialer=dialer, draw=draw)
+    handshake = Handshake(credentials, dialer=dialer, draw=draw, attempt=attempt)
     reader = FrameReader(HELLO_BYTES_MAX)
     try:
         with trio.fail_after(HANDSHAKE_S_MAX):
@@ -147,6 +160,8 @@ async def open_link(
         raise HandshakeFailed(f"no handshake within {HANDSHAKE_S_MAX:g} s") from None
     except LinkLost as error:
         raise HandshakeFailed(str(error)) from None
+    if handshake.secret not in credentials.secrets.held:
+        raise HandshakeFailed("the key was removed while we shook hands")
     reader.bytes_max = FRAME_BYTES_MAX
     return Link(stream, reader, handshake, remote, dialer=dialer)
 

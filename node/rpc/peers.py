@@ -7,6 +7,7 @@ named error. Of the two links between a pair of nodes each carries what its dial
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from typing import Final, Protocol
 
 import trio
@@ -61,6 +62,8 @@ class _Peer:
         self.waiting: dict[int, _Waiting] = {}
         self.scope = trio.CancelScope()
         self.nudge = trio.Event()
+        self.refusals = 0
+        """Handshakes that failed in a row: the next one tries the next of our keys."""
 
     def set_link(self, link: Link | None) -> None:
         self.link = link
@@ -139,10 +142,21 @@ class Peers:
             peer.lose("the peer was removed")
             self.failures.pop(replica, None)
 
+    def end_removed(self) -> None:
+        """End the links that were opened with a key we do not know any more."""
+        for peer in self._peers.values():
+            if peer.link is not None and peer.link.secret not in self._credentials.secrets.held:
+                peer.link.end("its key was removed")
+
     def nudge(self, replica: int) -> None:
         """The peer was heard of: dial now instead of after the pause."""
         if peer := self._peers.get(replica):
             peer.nudge.set()
+
+    def refusing(self, times: int) -> frozenset[int]:
+        """Peers whose handshakes failed at least so often, and with each of our keys."""
+        times = max(times, len(self._credentials.secrets.held))
+        return frozenset(r for r, peer in self._peers.items() if peer.refusals >= times)
 
     def is_up(self, replica: int) -> bool:
         """Whether there is a link to the peer at this moment."""
@@ -194,13 +208,20 @@ class Peers:
         reply: Reply | None = None
         link: Link | None = None
         with trio.move_on_after(timeout_s):
-            try:
-                stream = await self._network.dial_tcp(*address)
-            except OSError as error:
-                raise PeerUnreachable(str(error)) from None
-            async with stream:
-                link = await open_link(stream, self._credentials, dialer=True, draw=self._draw)
-                reply = await _ask_once(link, call)
+            for attempt in count():
+                try:
+                    stream = await self._network.dial_tcp(*address)
+                except OSError as error:
+                    raise PeerUnreachable(str(error)) from None
+                async with stream:
+                    try:
+                        link = await self._open(stream, attempt)
+                    except HandshakeFailed:
+                        if attempt + 1 < len(self._credentials.secrets.held):
+                            continue  # one of our other keys may be known there
+                        raise
+                    reply = await _ask_once(link, call)
+                    break
         if link is None:
             raise PeerUnreachable(f"nobody at {address[0]}:{address[1]} within {timeout_s:g} s")
         if reply is None:
@@ -251,19 +272,31 @@ class Peers:
             self.failures[peer.replica] = str(error) or f"no connection within {DIAL_S_MAX:g} s"
             return False
         try:
-            link = await open_link(
-                stream, self._credentials, dialer=True, draw=self._draw, expected=peer.replica
-            )
+            link = await self._open(stream, peer.refusals, expected=peer.replica)
+            peer.refusals = 0
             self.failures.pop(peer.replica, None)
             await self._hold(peer, link)
         except HandshakeFailed as error:
             self.counts["handshakes_failed"] += 1
+            peer.refusals += 1
             self.failures[peer.replica] = str(error)
             return False
         finally:
             # Not gracefully: a peer that takes nothing must not keep us from dialing again.
             await trio.aclose_forcefully(stream)
         return True
+
+    async def _open(
+        self, stream: trio.abc.Stream, attempt: int, *, expected: int | None = None
+    ) -> Link:
+        return await open_link(
+            stream,
+            self._credentials,
+            dialer=True,
+            draw=self._draw,
+            expected=expected,
+            attempt=attempt,
+        )
 
     async def _hold(self, peer: _Peer, link: Link) -> None:
         def hear(kind: int, payload: bytes) -> None:

@@ -54,7 +54,7 @@ class Server:
         self._on_link = on_link
         self._draw = draw
         self._strangers: dict[trio.CancelScope, None] = {}  # the longest there comes first
-        self._links = 0
+        self._links: set[Link] = set()
         self.counts: Counter[str] = Counter()
 
     async def serve(self, listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]) -> None:
@@ -64,19 +64,25 @@ class Server:
 
     async def welcome(self, stream: trio.abc.Stream) -> None:
         """Serve one fresh stream to its end; the caller closes it."""
-        if self._links >= LINKS_MAX:
+        if len(self._links) >= LINKS_MAX:
             self.counts["refused_full"] += 1
             return
         link = await self._admit(stream)
         if link is None:
             return
-        self._links += 1
+        self._links.add(link)
         self.counts["links"] += 1
         try:
             self._on_link(link.remote)
             await self._serve_link(link)
         finally:
-            self._links -= 1
+            self._links.discard(link)
+
+    def end_removed(self) -> None:
+        """End the links that were opened with a key we do not know any more."""
+        for link in tuple(self._links):
+            if link.secret not in self._credentials.secrets.held:
+                link.end("its key was removed")
 
     async def _admit(self, stream: trio.abc.Stream) -> Link | None:
         if len(self._strangers) >= STRANGERS_MAX:

@@ -28,7 +28,13 @@ def test_anything_else_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["remove-node", "n1"], ["promote", "n1"], ["transfer-leader"], ["add-node", "x", "h:1"]],
+    [
+        ["remove-node", "n1"],
+        ["promote", "n1"],
+        ["transfer-leader"],
+        ["add-node", "x", "h:1"],
+        ["rotate-key"],
+    ],
 )
 def test_without_a_running_node_there_is_nobody_to_ask(words: list[str], tmp_path: Path) -> None:
     (tmp_path / "cluster.toml").write_text(DEMO)

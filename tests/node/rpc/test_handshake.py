@@ -6,7 +6,7 @@ import pytest
 
 from node.rpc import handshake
 from node.rpc.errors import HandshakeFailed, LinkLost
-from node.rpc.handshake import Credentials, FrameCipher, Handshake
+from node.rpc.handshake import Credentials, FrameCipher, Handshake, Secrets
 from tests.node.rpc.town import SECRET, credentials
 
 
@@ -176,3 +176,29 @@ def test_keys_step_forward_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_short_secret_is_no_secret() -> None:
     with pytest.raises(ValueError, match="at least 16"):
         credentials(1, secret=b"short")
+
+
+OTHER = b"another key of this cluster....."
+
+
+def holding(replica: int, *secrets: bytes) -> Credentials:
+    return Credentials(credentials(replica).cluster_id, Secrets(*secrets), replica, f"n{replica}")
+
+
+def test_an_acceptor_knows_any_of_its_keys() -> None:
+    dialer, acceptor = meet(holding(1, SECRET, OTHER), holding(2, OTHER, SECRET))
+    assert (dialer.secret, acceptor.secret) == (SECRET, SECRET)
+    assert acceptor.receiving.open(dialer.sending.seal(b"there")) == b"there"
+    assert dialer.receiving.open(acceptor.sending.seal(b"back")) == b"back"
+
+
+def test_a_dialer_offers_the_key_in_use_and_then_the_others() -> None:
+    secrets = Secrets(OTHER, SECRET)
+    assert [secrets.offered(attempt) for attempt in range(3)] == [OTHER, SECRET, OTHER]
+    secrets.replace(SECRET)
+    assert secrets.offered(1) == SECRET
+
+
+def test_a_key_that_was_removed_opens_nothing() -> None:
+    with pytest.raises(HandshakeFailed, match="does not know the cluster's key"):
+        meet(holding(1, SECRET), holding(2, OTHER, b"and a third key................."))

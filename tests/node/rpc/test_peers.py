@@ -16,8 +16,10 @@ from node.rpc.errors import (
     RpcError,
 )
 from node.rpc.frames import PAYLOAD_BYTES_MAX, Kind
-from node.rpc.handshake import Remote
+from node.rpc.handshake import Credentials, Remote, Secrets
 from tests.node.rpc.town import (
+    CLUSTER,
+    SECRET,
     House,
     credentials,
     echo,
@@ -179,12 +181,12 @@ async def test_a_forgotten_peer_is_left_alone() -> None:
     async with two_ends() as (peers, house, _):
         peers.keep(2)
         await eventually(lambda: peers.is_up(2))
-        assert house.server._links == 1
+        assert len(house.server._links) == 1
         peers.forget(2)
         assert not peers.is_up(2)
         await trio.testing.wait_all_tasks_blocked()
         assert peers.failures == {}
-        await eventually(lambda: house.server._links == 0)
+        await eventually(lambda: not house.server._links)
 
 
 async def test_nobody_keeps_a_link_to_itself() -> None:
@@ -265,3 +267,65 @@ async def test_more_calls_than_a_peer_may_have_are_refused_as_busy(
             await trio.sleep(0.05)
             with pytest.raises(PeerBusy):
                 await peers.call(2, GossipExchange(b""), timeout_s=5)
+
+
+NEXT = b"the next key of this cluster...."
+
+
+def knowing(*secrets: bytes) -> Credentials:
+    return Credentials(CLUSTER, Secrets(*secrets), 1, "n1")
+
+
+async def test_who_uses_a_key_that_is_not_known_there_yet_tries_the_others() -> None:
+    async with trio.open_nursery() as nursery:
+        house = House(2)
+        await house.open(nursery)
+        peers = peers_of(knowing(NEXT, SECRET), {2: house.address})
+        nursery.start_soon(peers.run)
+        assert await peers.call(2, GossipExchange(b"x"), timeout_s=5) == GossipAnswer(b"x")
+        assert peers.counts["handshakes_failed"] == 1
+        _, answer = await peers.call_at(house.address, GossipExchange(b"y"), timeout_s=5)
+        assert answer == GossipAnswer(b"y")
+        nursery.cancel_scope.cancel()
+
+
+async def test_links_of_a_removed_key_end_at_both_ends_and_the_new_one_opens_others() -> None:
+    async with trio.open_nursery() as nursery:
+        house = House(2)
+        own, theirs = knowing(SECRET), house.server._credentials.secrets
+        await house.open(nursery)
+        peers = peers_of(own, {2: house.address})
+        nursery.start_soon(peers.run)
+        await peers.call(2, GossipExchange(b"x"), timeout_s=5)
+        for secrets in (own.secrets, theirs):
+            secrets.replace(NEXT, SECRET)
+        peers.end_removed()
+        house.server.end_removed()
+        assert peers.counts["links"] == 1 and peers.is_up(2)  # both keys are good
+        theirs.replace(NEXT)
+        house.server.end_removed()
+        await eventually(lambda: not house.server._links)
+        await peers.call(2, GossipExchange(b"x"), timeout_s=5)
+        link = peers._peers[2].link
+        assert link is not None and link.secret == NEXT
+        own.secrets.replace(NEXT)
+        peers.end_removed()
+        assert peers.is_up(2) and peers.counts["links"] == 2
+        own.secrets.replace(SECRET)  # and at the dialing end
+        peers.end_removed()
+        await eventually(lambda: not peers.is_up(2))
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_refuses_all_our_keys_can_be_told() -> None:
+    async with trio.open_nursery() as nursery:
+        house = House(2)
+        await house.open(nursery)
+        stale = peers_of(knowing(NEXT), {2: house.address})
+        nursery.start_soon(stale.run)
+        stale.keep(2)
+        await eventually(lambda: stale.refusing(2) == {2})
+        stale._credentials.secrets.replace(SECRET)
+        await eventually(lambda: stale.is_up(2))
+        assert stale.refusing(1) == frozenset()
+        nursery.cancel_scope.cancel()

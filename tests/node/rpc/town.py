@@ -8,7 +8,7 @@ import trio
 
 from node.network import Address, TrioNetwork
 from node.rpc.calls import Answer, Call, GossipAnswer, GossipExchange
-from node.rpc.handshake import Credentials, Remote
+from node.rpc.handshake import Credentials, Remote, Secrets
 from node.rpc.peers import Peers
 from node.rpc.server import Server
 
@@ -19,7 +19,7 @@ SECRET = b"0123456789abcdef0123456789abcdef"
 def credentials(
     replica: int, *, secret: bytes = SECRET, cluster_id: bytes = CLUSTER
 ) -> Credentials:
-    return Credentials(cluster_id, secret, replica, f"n{replica}")
+    return Credentials(cluster_id, Secrets(secret), replica, f"n{replica}")
 
 
 async def echo(_: Remote, call: Call) -> Answer:
