@@ -15,10 +15,10 @@ PACKET_BYTES_MIN: Final = 1200
 class GossipConfig:
     """How eagerly members watch each other; the defaults suit a local network."""
 
-    probe_interval_ms: int = 1_000
+    probe_interval_ms: int = 300
     """One member is probed each interval. Less: faster detection, more packets."""
 
-    probe_timeout_ms: int = 500
+    probe_timeout_ms: int = 150
     """Wait for a direct answer before asking others; well above the slowest usual round trip."""
 
     indirect_probes: int = 3
@@ -52,7 +52,11 @@ class GossipConfig:
     """The dead leave the table after this long."""
 
     seed_retry_ms: int = 3_000
-    """A seed that is no living member is called this often (half to one and a half), for ever."""
+    """Seeds that are no living members, and the dead while we know them, are called this often
+    (half to one and a half of it), some at a time; seeds for ever."""
+
+    conflict_told_ms: int = 60_000
+    """A conflict over a name is told this often while it lasts."""
 
     exchange_timeout_ms: int = 5_000
     """Longest wait for the other side of a stream exchange."""

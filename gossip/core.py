@@ -48,6 +48,9 @@ from gossip.wire import packed_bytes
 # long collection): answers and refutations may lie unread, so nobody is judged by that time.
 PAUSE_INTERVALS: Final = 2
 
+# Claimants of others' names that we remember having told of.
+CONFLICTS_MAX: Final = 64
+
 
 class Core:
     """One node's view of the cluster and its part in keeping everyone's view the same."""
@@ -80,6 +83,7 @@ class Core:
         self._gossip_at_ms = now_ms
         self._push_pull_at_ms = now_ms + self._jittered(config.push_pull_interval_ms)
         self._seed_at_ms = now_ms
+        self._conflicts: dict[ReplicaId, int] = {}
         self._broadcasts.put(self.own.claim())
 
     # What others ask of the core.
@@ -104,12 +108,16 @@ class Core:
         if not self.own.leaving:
             due.append(self._prober.deadline_ms())
             due += [s.deadline_ms for s in self._suspicions.values()]
-        if self._seeds:
+        if self._seeds or self._table.has_gone:
             due.append(self._seed_at_ms)
         if self._broadcasts and len(self._table):
             due.append(self._gossip_at_ms)
         forget_ms = self._table.next_forget_ms()
         return min(due) if forget_ms is None else min(*due, forget_ms)
+
+    def set_seeds(self, seeds: Iterable[Address]) -> None:
+        """Where members are to be found from now on, whatever gossip knows of them."""
+        self._seeds = tuple(s for s in seeds if s != self.own.identity.address)
 
     def set_meta(self, meta: bytes) -> None:
         """Say something new about ourselves."""
@@ -151,6 +159,8 @@ class Core:
     def _tick_probes(self, now_ms: int) -> None:
         steps = self._prober.tick(self._table, self.awareness, now_ms)
         for to, message in steps.sends:
+            if isinstance(message, Ping):
+                self.counts["probes"] += 1
             self._send(to, message, *self._buddy(message))
         for to, ping in steps.streams:
             self._effects.append(Exchange(to, ping))
@@ -190,9 +200,10 @@ class Core:
             self._push_pull_at_ms = now_ms + self._jittered(self.config.push_pull_ms(len(up) + 1))
             for member in self._chance.sample(up, min(1, len(up))):
                 self._effects.append(Exchange(member.address, self._push_pull()))
-        if self._seeds and now_ms >= self._seed_at_ms:
+        if now_ms >= self._seed_at_ms:
             self._seed_at_ms = now_ms + self._jittered(self.config.seed_retry_ms)
-            lost = sorted(set(self._seeds) - self._table.addresses_up())
+            known = {*self._seeds, *self._table.addresses_dead()}
+            lost = sorted(known - self._table.addresses_up())
             for seed in self._chance.sample(lost, min(self.config.gossip_fanout, len(lost))):
                 self._effects.append(Exchange(seed, self._push_pull()))
 
@@ -355,6 +366,14 @@ class Core:
         self._broadcasts.put(self.own.claim())
 
     def _report_conflict(self, claim: Alive, now_ms: int) -> None:
+        """Told now and then for as long as it lasts: somebody has to look at it."""
+        told_ms = self._conflicts.get(claim.replica)
+        if told_ms is not None and now_ms - told_ms < self.config.conflict_told_ms:
+            return
+        self._conflicts.pop(claim.replica, None)
+        self._conflicts[claim.replica] = now_ms
+        if len(self._conflicts) > CONFLICTS_MAX:
+            del self._conflicts[next(iter(self._conflicts))]  # dicts keep order: the oldest
         refused = Member(
             claim.replica,
             claim.name,

@@ -112,6 +112,11 @@ class Gossip:
         """Everyone known, ourselves included."""
         return self._core.members(_now_ms())
 
+    def set_seeds(self, seeds: Iterable[Address]) -> None:
+        """Where members are to be found from now on."""
+        self._core.set_seeds(seeds)
+        self._wake.set()
+
     def set_meta(self, meta: bytes) -> None:
         """Say something new about ourselves, at most `META_BYTES_MAX` bytes."""
         self._core.set_meta(meta)

@@ -52,13 +52,16 @@ def plausible(claimed: Incarnation, *known: Incarnation) -> bool:
 class Table:
     """Everybody else, by replica id."""
 
-    __slots__ = ("_config", "_members", "_names", "_own_name")
+    __slots__ = ("_config", "_members", "_names", "_next_forget_ms", "_own_name", "_up")
 
     def __init__(self, config: GossipConfig, *, own_name: str) -> None:
         self._config = config
         self._own_name = own_name
         self._members: dict[ReplicaId, Member] = {}
         self._names: dict[str, ReplicaId] = {}
+        # Asked for with every packet and worked out anew only after the table moved.
+        self._up: list[Member] | None = None
+        self._next_forget_ms: int | None = None
 
     def __iter__(self) -> Iterator[Member]:
         return iter(self._members.values())
@@ -71,8 +74,10 @@ class Table:
         return self._members.get(replica)
 
     def up(self) -> list[Member]:
-        """Members we still count as such."""
-        return [m for m in self._members.values() if m.status.is_up]
+        """Members we still count as such; not to be changed."""
+        if self._up is None:
+            self._up = [m for m in self._members.values() if m.status.is_up]
+        return self._up
 
     def told(self, now_ms: int) -> list[Member]:
         """Members that news is sent to: those up, and the lately dead so that they can object."""
@@ -85,7 +90,18 @@ class Table:
 
     def addresses_up(self) -> set[Address]:
         """Where the members that are up are reached."""
-        return {m.address for m in self._members.values() if m.status.is_up}
+        return {m.address for m in self.up()}
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether anybody here counts as gone."""
+        return len(self.up()) < len(self._members)
+
+    def addresses_dead(self) -> set[Address]:
+        """Where the dead were reached: a path may be back before they are forgotten."""
+        if not self.has_gone:
+            return set()
+        return {m.address for m in self._members.values() if m.status is Status.DEAD}
 
     def hear_alive(self, claim: Alive, own: Incarnation, now_ms: int) -> Verdict:
         """A member's own word. `own` is our incarnation, a hint of what the time is."""
@@ -135,8 +151,12 @@ class Table:
 
     def next_forget_ms(self) -> int | None:
         """When `forget_dead` next has work."""
-        gone = [m.changed_at_ms for m in self if not m.status.is_up]
-        return min(gone) + self._config.dead_forget_ms if gone else None
+        if not self.has_gone:
+            return None
+        if self._next_forget_ms is None:
+            gone = [m.changed_at_ms for m in self if not m.status.is_up]
+            self._next_forget_ms = min(gone) + self._config.dead_forget_ms
+        return self._next_forget_ms
 
     def records(self) -> list[Record]:
         """All rows, as they travel in an exchange."""
@@ -173,10 +193,15 @@ class Table:
         held = self._members.get(member.replica)
         if held and held.name != member.name:
             del self._names[held.name]
+        self._moved()
         self._members[member.replica] = member
         self._names[member.name] = member.replica
 
+    def _moved(self) -> None:
+        self._up = self._next_forget_ms = None
+
     def _drop(self, member: Member) -> None:
+        self._moved()
         del self._members[member.replica]
         del self._names[member.name]
 

@@ -15,7 +15,15 @@ from gossip.model import Incarnation, ReplicaId
 class Suspicion:
     """The case against one member at one incarnation."""
 
-    __slots__ = ("_accusers", "_since_ms", "_wanted", "incarnation", "max_ms", "min_ms")
+    __slots__ = (
+        "_accusers",
+        "_since_ms",
+        "_wanted",
+        "deadline_ms",
+        "incarnation",
+        "max_ms",
+        "min_ms",
+    )
 
     def __init__(
         self,
@@ -33,21 +41,23 @@ class Suspicion:
         self.min_ms = config.suspicion_min_ms(members)
         # With nobody there who could confirm, waiting for confirmation would only be slow.
         self.max_ms = config.suspicion_max_ms(members) if self._wanted else self.min_ms
+        self.deadline_ms = self._deadline_ms()
+        """When the member is to be declared dead, as things stand."""
 
     def confirm(self, accuser: ReplicaId) -> bool:
         """Hear another accuser; whether it is a new one that counts, and so worth passing on."""
         if accuser in self._accusers or len(self._accusers) > self._wanted:
             return False
         self._accusers.add(accuser)
+        self.deadline_ms = self._deadline_ms()
         return True
 
     def excuse(self, pause_ms: int) -> None:
         """Do not count time during which we ourselves were not running."""
         self._since_ms += pause_ms
+        self.deadline_ms += pause_ms
 
-    @property
-    def deadline_ms(self) -> int:
-        """When the member is to be declared dead, as things stand."""
+    def _deadline_ms(self) -> int:
         if not self._wanted:
             return self._since_ms + self.min_ms
         share = log(len(self._accusers)) / log(self._wanted + 1)

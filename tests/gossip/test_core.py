@@ -3,7 +3,7 @@
 from random import Random
 
 from gossip.config import SEAL_BYTES_MAX, GossipConfig
-from gossip.core import Core
+from gossip.core import CONFLICTS_MAX, Core
 from gossip.effects import Exchange, Send
 from gossip.identity import Identity
 from gossip.messages import (
@@ -328,3 +328,54 @@ def test_the_long_dead_are_forgotten() -> None:
     story.run(CONFIG.dead_forget_ms + 1)
     assert story.status(2) is None
     assert story.changes() == [(Change.FORGOTTEN, 2)]
+
+
+def test_the_dead_are_told_news_for_half_a_minute() -> None:
+    story = Story(2)
+    story.news(3_000)
+    story.hear(Dead(2, 5, 9))
+    story.core.set_meta(b"one")
+    assert any(e.to == ("h2", 1000) for e in story.run(1_000) if isinstance(e, Send))
+    story.run(CONFIG.dead_gossip_ms)
+    story.core.set_meta(b"two")
+    assert not any(isinstance(e, Send) for e in story.run(1_000))
+
+
+def test_the_dead_are_called_until_they_are_forgotten_and_those_who_left_are_not() -> None:
+    story = Story(2, 3)
+    story.hear(Dead(2, 5, 9), Left(3, 5))
+    story.run(3_600_000)
+    called = {e.to for e in story.run(60_000) if isinstance(e, Exchange)}
+    assert called == {("h2", 1000)}
+    story.run(CONFIG.dead_forget_ms)
+    assert not any(isinstance(e, Exchange) for e in story.run(600_000))
+
+
+def test_seeds_may_change() -> None:
+    story = Story(seeds=(("h2", 1000),))
+    story.core.set_seeds([("h3", 1000), ("h1", 1000)])
+    called = {e.to for e in story.run(60_000) if isinstance(e, Exchange)}
+    assert called == {("h3", 1000)}
+
+
+def test_a_conflict_is_told_once_a_minute() -> None:
+    story = Story(2)
+    for n in range(130):
+        story.hear(Alive(9, 5 + n, "n2", "elsewhere", 1000, b""))
+        story.hear(alive(2, story.now_ms + 100))
+        story.run(1_000)
+    told = [n for change, n in story.changes() if change is Change.CONFLICT]
+    assert told == [9, 9, 9]
+
+
+def test_conflicts_remembered_are_bounded() -> None:
+    story = Story(2)
+    for n in range(100, 100 + CONFLICTS_MAX + 5):
+        story.hear(Alive(n, 5, "n2", "elsewhere", 1000, b""))
+    assert len(story.core._conflicts) == CONFLICTS_MAX
+
+
+def test_of_two_packets_with_a_name_the_first_keeps_it() -> None:
+    story = Story(2)
+    assert story.hear(Alive(9, 5, "n2", "elsewhere", 1000, b"")) == []
+    assert (story.status(2), story.status(9)) == (Status.ALIVE, None)

@@ -136,6 +136,23 @@ def test_the_sick_wait_longer() -> None:
     assert story.prober.next_at_ms - story.now_ms == 4 * CONFIG.probe_interval_ms
 
 
+def test_the_sick_ask_others_no_later() -> None:
+    """Waiting longer does not bring a lost packet; the ways that may bring it get the time."""
+    story = Story(4)
+    story.awareness.add(3)
+    story.begin()
+    assert story.prober.deadline_ms() - story.now_ms == CONFIG.probe_timeout_ms
+
+
+def test_an_answer_says_that_we_are_better() -> None:
+    story = Story(4)
+    story.awareness.add(3)
+    ping = story.begin()
+    for _ in range(2):  # the second is a copy, and says nothing new
+        story.prober.hear_ack(Ack(ping.seq, ping.target), story.awareness)
+    assert story.awareness.score == 2
+
+
 def test_the_dead_are_not_probed() -> None:
     story = Story(2)
     story.table.hear_accusation(Dead(1, 1, 5), 1, 0)

@@ -1,7 +1,7 @@
 """A village of gossip cores on a simulated network: one heap, integer milliseconds, one seed.
 
 Packets are really encoded and decoded, delayed, lost and doubled; streams fail where packets would,
-save for loss. A villager can crash, come back with its data, be frozen, and be cut off.
+save for loss. A villager can crash, come back with its data, be frozen, be slow, and be cut off.
 """
 
 import heapq
@@ -29,6 +29,9 @@ class Villager:
     core: Core | None = None
     boots: int = 0
     frozen: bool = False
+    slow_ms: tuple[int, int] = (0, 0)
+    """How late it hears what has come, and notices that time has passed; drawn each time."""
+    busy_until_ms: int = 0
     unread: list[Callable[[], None]] = field(default_factory=list)
     events: list[tuple[int, MemberEvent]] = field(default_factory=list)
 
@@ -52,6 +55,7 @@ class Village:
         delay_ms: tuple[int, int] = (1, 10),
     ) -> None:
         self.seed = seed
+        self._size = size
         self.config = config or GossipConfig()
         self.loss = loss
         self.doubling = doubling
@@ -60,6 +64,8 @@ class Village:
         self.wall_start_ms = WALL_START_MS
         self.packets = 0
         self.trace: list[str] = []
+        self.deaths: list[tuple[int, int, int, int]] = []
+        """When who declared whom dead, and at which incarnation."""
         self._luck = Random(f"network {seed}")
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
@@ -108,6 +114,10 @@ class Village:
             act()
         self._wake(n)
 
+    def slow_down(self, *numbers: int, slow_ms: tuple[int, int]) -> None:
+        for n in numbers:
+            self.nodes[n].slow_ms = slow_ms
+
     def cut(self, left: set[int], right: set[int], *, one_way: bool = False) -> None:
         for a in left:
             for b in right:
@@ -115,8 +125,12 @@ class Village:
                 if not one_way:
                     self._cut.add((b, a))
 
-    def heal(self) -> None:
+    def mend(self) -> None:
+        """End all cuts; what else is wrong stays."""
         self._cut.clear()
+
+    def heal(self) -> None:
+        self.mend()
         self.loss = 0.0
 
     def at(self, delay_ms: int, act: Callable[[], None]) -> None:
@@ -178,7 +192,7 @@ class Village:
         core = node.core
         core.tick(self.now_ms)
         self._drain(n)
-        due_ms = max(core.next_deadline_ms(), self.now_ms + 1)
+        due_ms = max(core.next_deadline_ms(), self.now_ms + 1) + self._lateness(n)
         self.at(due_ms - self.now_ms, lambda: self._wake_if_due(n, core, due_ms))
 
     def _wake_if_due(self, n: int, core: Core, due_ms: int) -> None:
@@ -190,6 +204,9 @@ class Village:
         core = node.running
         for event in core.take_events():
             node.events.append((self.now_ms, event))
+            if event.change is Change.DIED:
+                who = event.member
+                self.deaths.append((self.now_ms, n, who.replica, who.incarnation))
             self.trace.append(f"{self.now_ms} n{n} {event.change.name} {event.member.replica}")
         for effect in core.take_effects():
             match effect:
@@ -202,7 +219,7 @@ class Village:
         """Handle effects of something heard, and look again when the core next wants to."""
         core = self.nodes[n].running
         self._drain(n)
-        due_ms = max(core.next_deadline_ms(), self.now_ms)
+        due_ms = max(core.next_deadline_ms(), self.now_ms) + self._lateness(n)
         self.at(due_ms - self.now_ms, lambda: self._wake_if_due(n, core, due_ms))
 
     def _carry(self, sender: int, effect: Send) -> None:
@@ -254,12 +271,26 @@ class Village:
         self.at(there, lambda: self._give(called, arrive))
 
     def _give(self, n: int, act: Callable[[], None]) -> None:
+        if late_ms := self._lateness(n):
+            node = self.nodes[n]
+            node.busy_until_ms = max(node.busy_until_ms, self.now_ms + late_ms)  # in order
+            self.at(node.busy_until_ms - self.now_ms, lambda: self._hand_over(n, act))
+        else:
+            self._hand_over(n, act)
+
+    def _hand_over(self, n: int, act: Callable[[], None]) -> None:
         if self.nodes[n].frozen:
             self.nodes[n].unread.append(act)
         else:
             act()
 
+    def _lateness(self, n: int) -> int:
+        slow_ms = self.nodes[n].slow_ms
+        return self._luck.randint(*slow_ms) if slow_ms[1] else 0
+
     def _owner(self, address: Address) -> int | None:
         """Who listens at an address: the last of those claiming it that runs."""
-        owners = [n for n, v in self.nodes.items() if v.identity.address == address and v.core]
+        asked = [address[1] - 1000, *list(self.nodes)[self._size :]]
+        nodes = [(n, self.nodes[n]) for n in asked if n in self.nodes]
+        owners = [n for n, v in nodes if v.identity.address == address and v.core]
         return owners[-1] if owners else None
