@@ -76,7 +76,7 @@ class Table:
     def up(self) -> list[Member]:
         """Members we still count as such; not to be changed."""
         if self._up is None:
-            self._up = [m for m in self._members.values() if m.status.is_up]
+            self._up = [m for m in self._members.values() if m.status < Status.DEAD]
         return self._up
 
     def told(self, now_ms: int) -> list[Member]:
@@ -85,7 +85,7 @@ class Table:
         return [
             m
             for m in self._members.values()
-            if m.status.is_up or (m.status is Status.DEAD and m.changed_at_ms > since)
+            if m.status < Status.DEAD or (m.status is Status.DEAD and m.changed_at_ms > since)
         ]
 
     def addresses_up(self) -> set[Address]:

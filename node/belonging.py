@@ -4,15 +4,18 @@ Keeps the roster in step with the log's membership. A member that was removed is
 longer, so that it learns of it; a node that finds itself removed stops, with a sentence.
 """
 
+from functools import partial
 from typing import Final
 
 import trio
 
 from node.config import Config
+from node.env import RunBlocking
 from node.foundation import Foundation
 from node.joining import LeaderDesk, check_in, join, removed
 from node.members import Card, Members, cards_of, founding_cards, places
 from node.network import Address
+from node.remembered import read_peers, write_peers
 from node.roster import Roster
 from node.rpc import HelloAnswer, Peers, Remote
 from raft import Driver, Membership
@@ -20,15 +23,25 @@ from storage.engine import Rows
 
 # A member that was removed is reached this long, to learn that it was.
 FAREWELL_S: Final = 2.0
+# How often we look whether the others are still where we remember them.
+REMEMBER_S: Final = 10.0
 
 
 class Belonging:
     """Who we are to the others, and they to us, by the log."""
 
     def __init__(
-        self, foundation: Foundation, config: Config, driver: Driver, roster: Roster, peers: Peers
+        self,
+        foundation: Foundation,
+        config: Config,
+        driver: Driver,
+        roster: Roster,
+        peers: Peers,
+        run_blocking: RunBlocking,
     ) -> None:
         self._base = foundation
+        self._run_blocking = run_blocking
+        self._remembered = read_peers(foundation.disk, foundation.directory)
         self._steering = driver.steering
         self._roster = roster
         self._peers = peers
@@ -40,8 +53,9 @@ class Belonging:
         self._changed = trio.Event()
 
     def seeds(self) -> list[Address]:
-        """Where others may be found: members, the file's nodes, and whom we were told to ask."""
-        return [*self._roster.seeds(self._base.replica), *self._base.join]
+        """Where others may be found: members, the file's nodes, whom we were told to ask, and
+        where we met others before."""
+        return [*self._roster.seeds(self._base.replica), *self._base.join, *self._remembered]
 
     def changed(self, membership: Membership, committed: bool) -> None:
         """The log has another membership; this is raft's `on_membership`."""
@@ -77,11 +91,22 @@ class Belonging:
                 nursery.start_soon(self._join)
             elif not base.fresh:
                 nursery.start_soon(check_in, self._peers, self.seeds(), str(base.directory))
+            nursery.start_soon(self._remember)
             while True:
                 await self._changed.wait()
                 await trio.sleep(FAREWELL_S)
                 self._changed = trio.Event()
                 self._let_go()
+
+    async def _remember(self) -> None:
+        """Keep where the others are; while nobody is met, what was kept stays."""
+        base = self._base
+        while True:
+            await trio.sleep(REMEMBER_S)
+            met = self._roster.met(base.replica)
+            if met and met != self._remembered:
+                self._remembered = met
+                await self._run_blocking(partial(write_peers, base.disk, base.directory, met))
 
     async def _join(self) -> None:
         base, own = self._base, self._base.own

@@ -45,7 +45,7 @@ from node.passwords import Passwords
 from node.proposer import Proposer
 from node.raft_transport import RaftTransport
 from node.reads import Barriers
-from node.roster import NodeMeta, Place, Roster
+from node.roster import Place, Roster
 from node.rounds import Origin
 from node.rpc import (
     AdminAnswer,
@@ -74,6 +74,7 @@ from node.rpc import (
     VerifyLook,
 )
 from node.snapshots import Snapshots
+from node.standing import Standing
 from node.status import StatusRow, gather, role_told
 from node.supervise import keep_trying
 from node.tree import render, snapshot
@@ -89,6 +90,7 @@ EXCHANGE_S: Final = 5.0
 READY_LAG_MAX: Final = 1_000
 # Until a majority is there the first accounts cannot be made; we look again after this.
 BOOTSTRAP_PAUSE_S: Final = 0.5
+
 
 NOBODY: Final = 0
 
@@ -125,7 +127,9 @@ class House:
         self._driver: Driver = foundation.build_driver(
             self._transport, self._machine, env, self._leader_changed, self._members_changed
         )
-        self._belonging = Belonging(foundation, config, self._driver, self._roster, self._peers)
+        self._belonging = Belonging(
+            foundation, config, self._driver, self._roster, self._peers, env.run_blocking
+        )
         self._key_desk = KeyDesk(
             self._keys, self._belonging, self._peers, self._server, self._driver, draw=env.draw
         )
@@ -145,12 +149,8 @@ class House:
         self._proposer = Proposer(
             self._machine, consensus, env.clock, env.chance, origin, self._barriers.view
         )
-        self._passwords = Passwords(
-            env.run_blocking,
-            random_bytes=env.draw,
-            threads=config.auth.hashing_threads,
-            waiting_max=config.auth.hashing_queue,
-        )
+        self._standing = Standing(self._driver, self._proposer, http=own.http or 0)
+        self._passwords = self._build_passwords()
         self._listeners = Listeners(
             env.network,
             own.address,
@@ -180,6 +180,15 @@ class House:
             givers=self._snapshots.givers,
             members=lambda: self._driver.steering.membership,
             name=self._roster.name,
+        )
+
+    def _build_passwords(self) -> Passwords:
+        auth = self._base.config.auth
+        return Passwords(
+            self._env.run_blocking,
+            random_bytes=self._env.draw,
+            threads=auth.hashing_threads,
+            waiting_max=auth.hashing_queue,
         )
 
     def _build_server(self, credentials: Credentials) -> Server:
@@ -217,6 +226,7 @@ class House:
             inner.start_soon(self._key_desk.run, name="keys")
             inner.start_soon(self._snapshots.run, name="storage")
             inner.start_soon(self._upkeep.run, name="upkeep")
+            inner.start_soon(self._standing.tell, self._gossip, name="standing")
             inner.start_soon(self._proposer.run, name="proposer")
             inner.start_soon(self._barriers.run, name="barriers")
             inner.start_soon(self._bootstrap, name="bootstrap")
@@ -299,10 +309,9 @@ class House:
 
     def _build_gossip(self, datagrams: Any) -> Gossip:
         base, own = self._base, self._base.own
-        meta = NodeMeta(version=VERSION, http=own.http or 0).encoded()
         return Gossip(
             base.gossip_config,
-            Identity(base.replica, own.name, own.host, own.peer, meta),
+            Identity(base.replica, own.name, own.host, own.peer, self._standing.meta().encoded()),
             seeds=self._belonging.seeds(),
             keyring=self._keys.seals,
             datagrams=datagrams,
@@ -365,6 +374,8 @@ class House:
 
     def _members_changed(self, membership: Membership, committed: bool) -> None:
         self._belonging.changed(membership, committed)
+        if self._gossip is not None:
+            self._gossip.set_seeds(self._belonging.seeds())
 
     def _leader_changed(self, leader: int) -> None:
         log.info("leader known", leader=self._roster.name(leader))

@@ -136,6 +136,11 @@ class Proposer:
         self._rounds.leader_changed()
 
     @property
+    def boot(self) -> int:
+        """Our boot epoch; 0 while it is not in the log."""
+        return self._rounds.epoch
+
+    @property
     def registered(self) -> bool:
         """Our boot epoch is in the log: writes can go through."""
         return self._rounds.epoch > 0

@@ -155,6 +155,11 @@ class Roster:
         """Addresses of the configuration that gossip begins with."""
         return [p.address for p in self._places.values() if p.replica != own]
 
+    def met(self, own: int) -> tuple[Address, ...]:
+        """Where gossip has met others that are up."""
+        members = self._members.values()
+        return tuple(sorted({m.address for m in members if m.replica != own and m.status.is_up}))
+
     def entries(self) -> list[Entry]:
         """Everyone, by name."""
         known = self._places.keys() | self._members.keys()

@@ -372,6 +372,7 @@ class Driver:
             uncommitted_bytes=state.uncommitted_bytes,
             messages_dropped=self._messages_dropped,
             proposals_dropped=self._proposals_dropped,
+            is_disk_silent=state.is_disk_silent,
         )
 
 

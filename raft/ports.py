@@ -102,3 +102,4 @@ class Status:
     uncommitted_bytes: int
     messages_dropped: int
     proposals_dropped: int
+    is_disk_silent: bool  # our own disk has owed an answer for an election timeout

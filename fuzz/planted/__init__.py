@@ -7,7 +7,7 @@ meaningless is noticed. Hunters are tried in order until one fails. One file her
 
 from typing import Final
 
-from fuzz.planted import elections, gossip, membership, proposals, replication, rows, wal
+from fuzz.planted import elections, gossip, keys, membership, proposals, replication, rows, wal
 from fuzz.planted.mutant import ALWAYS, TIER_A, TIER_B, Mutant, tier_a
 
 MUTANTS: Final = (
@@ -18,6 +18,7 @@ MUTANTS: Final = (
     *rows.MUTANTS,
     *proposals.MUTANTS,
     *gossip.MUTANTS,
+    *keys.MUTANTS,
 )
 
 __all__ = ["ALWAYS", "MUTANTS", "TIER_A", "TIER_B", "Mutant", "tier_a"]

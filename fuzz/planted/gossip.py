@@ -6,6 +6,30 @@ from fuzz.planted.mutant import Mutant
 
 MUTANTS: Final = (
     Mutant(
+        "the dead are not called again",
+        "gossip/core.py",
+        "            known = {*self._seeds, *self._table.addresses_dead()}",
+        "            known = {*self._seeds}",
+        ("tests/gossip/test_core.py",),
+    ),
+    Mutant(
+        "the dead are not told news",
+        "gossip/members.py",
+        "            if m.status < Status.DEAD or "
+        "(m.status is Status.DEAD and m.changed_at_ms > since)",
+        "            if m.status < Status.DEAD",
+        ("tests/gossip/test_core.py", "tests/gossip/test_members.py"),
+    ),
+    Mutant(
+        "the sick ask others later",
+        "gossip/probes.py",
+        "        self._probe = _Probe(target, seq, now_ms + self._config.probe_timeout_ms)",
+        "        self._probe = _Probe(\n"
+        "            target, seq, now_ms + awareness.stretch(self._config.probe_timeout_ms)\n"
+        "        )",
+        ("tests/gossip/test_probes.py",),
+    ),
+    Mutant(
         "an accusation of an older incarnation buries the newer",
         "gossip/members.py",
         "        if (claim.incarnation, status) < (held.incarnation, held.status):",

@@ -75,7 +75,7 @@ class Town:
 
     def __init__(self, size: int, seed: int, config: GossipConfig, *, loss: float) -> None:
         self.chance = Random(f"town {seed}")
-        self.village = Village(size, seed, config=config, loss=loss, delay_ms=(1, 5))
+        self.village = Village(size, seed, config=config, loss=loss, delay_ms=(1, 5), encoded=False)
         self.slow = sorted(self.chance.sample(range(1, size + 1), size // 5))
         self.figures = Figures(size, seed)
         self._away: set[int] = set()

@@ -5,7 +5,7 @@ save for loss. A villager can crash, come back with its data, be frozen, be slow
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
@@ -53,7 +53,10 @@ class Village:
         loss: float = 0.0,
         doubling: float = 0.0,
         delay_ms: tuple[int, int] = (1, 10),
+        encoded: bool = True,
     ) -> None:
+        """`encoded`: packets are bytes on their way; the other way is quicker."""
+        self.encoded = encoded
         self.seed = seed
         self._size = size
         self.config = config or GossipConfig()
@@ -223,17 +226,20 @@ class Village:
         self.at(due_ms - self.now_ms, lambda: self._wake_if_due(n, core, due_ms))
 
     def _carry(self, sender: int, effect: Send) -> None:
-        data = pack(effect.messages)
-        assert len(data) + 64 <= self.config.packet_bytes_max
+        messages: tuple[Message, ...] = effect.messages
+        if self.encoded:
+            data = pack(messages)
+            assert len(data) + 64 <= self.config.packet_bytes_max
+            messages = unpack(data).messages
         self.packets += 1
         receiver = self._owner(effect.to)
         copies = 2 if self._luck.random() < self.doubling else 1
         for _ in range(copies):
             delay_ms = self._luck.randint(*self.delay_ms)
             if self._luck.random() >= self.loss and receiver is not None:
-                self.at(delay_ms, lambda: self._deliver(sender, receiver, data))
+                self.at(delay_ms, lambda: self._deliver(sender, receiver, messages))
 
-    def _deliver(self, sender: int, receiver: int, data: bytes) -> None:
+    def _deliver(self, sender: int, receiver: int, messages: Sequence[Message]) -> None:
         if (sender, receiver) in self._cut or self.packets_blocked & {sender, receiver}:
             return
         source = self.nodes[sender].identity.address
@@ -241,7 +247,7 @@ class Village:
 
         def hear() -> None:
             if self.nodes[receiver].core is core and core is not None:
-                core.hear_packet(source, unpack(data).messages, self.now_ms)
+                core.hear_packet(source, messages, self.now_ms)
                 self._after(receiver)
 
         self._give(receiver, hear)
