@@ -22,7 +22,7 @@ from gossip.messages import (
 from gossip.model import INCARNATION_JUMP_MAX, Address, Change, Status
 from gossip.wire import pack
 
-CONFIG = GossipConfig()
+CONFIG = GossipConfig(probe_interval_ms=1_000, probe_timeout_ms=500)  # round numbers
 ME = Identity(1, "me", "h1", 1000, b"meta")
 BORN = 1_000_000
 SOMEONE = ("h2", 1000)
