@@ -118,7 +118,7 @@ async def test_one_that_is_down_is_waited_for_and_not_locked_out(village: Villag
     ((old,),) = secrets_held(village)
     await village.pull_the_plug(away)
     key = (await ask(village, here[0], "rotate-key"))["key"]
-    await trio.sleep(20)
+    await trio.sleep(8)
     report = await ask(village, here[0], "report-key")
     assert (report["key"], report["done"]) == (key, False)
     assert "no link" in report["waiting"][away]
@@ -149,7 +149,7 @@ async def test_a_leader_that_dies_with_the_only_copy_is_followed_later(village: 
     await village.pull_the_plug(leader)
     others = [name for name in village.machines if name != leader]
     await village.wait_ready(*others)
-    await trio.sleep(10)
+    await trio.sleep(6)
     assert all(made.secret not in held for held in secrets_held(village, *others))
     await village.start(leader)
     await until_done(village, others[0], made.id)
@@ -179,7 +179,7 @@ async def test_who_joins_later_needs_the_key_file_and_nothing_else(village: Vill
     lend_a_machine(village, "n4", 20_000)
     path.write_bytes(old)
     await village.start("n4", (FOUNDER,))
-    await trio.sleep(10)
+    await trio.sleep(6)
     assert role(village, "n4") == "joining"
     await village.pull_the_plug("n4")
     path.write_bytes(new)

@@ -35,7 +35,7 @@ def test_a_damaged_file_is_no_reason_to_stop(text: bytes, tmp_path: Path) -> Non
 
 
 async def test_one_that_comes_back_looks_where_it_met_others(village: Village) -> None:
-    await trio.sleep(25)
+    await trio.sleep(11)
     await village.pull_the_plug("n1")
     disk = village.machines["n1"].disk
     kept = set(read_peers(disk, Path("/virtual/n1")))
