@@ -72,15 +72,12 @@ class StateLost(Exception):
 class LogToMend(Exception):
     """The log has gaps that other nodes may fill: ask them as this replica, then open it again."""
 
-    def __init__(
-        self, log: DamagedLog, own: NodeSection, secret: bytes, cluster: bytes, replica: int
-    ) -> None:
+    def __init__(self, log: DamagedLog, own: NodeSection, ring: Ring, replica: int) -> None:
         """What is there, and who we are."""
         super().__init__(str(log.gaps[0].why))
         self.log = log
         self.own = own
-        self.secret = secret
-        self.cluster = cluster
+        self.ring = ring
         self.replica = replica
 
 
@@ -267,7 +264,7 @@ def lay_foundation(
     try:
         raft_log = reopen(repair)
     except LogDamaged as damaged:
-        raise LogToMend(damaged.log, own, secret, cluster, replica) from None
+        raise LogToMend(damaged.log, own, ring, replica) from None
     state = env.open_state(env.data, log_end=raft_log.last)
     if state.refused is not None:
         source = "the log" if raft_log.snapshot is None else "another node's snapshot"

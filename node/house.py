@@ -17,7 +17,6 @@ Stop: the doors take no more, drain and close; the leader hands over; gossip say
 rest is cancelled, the state takes a last checkpoint, files are closed.
 """
 
-import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
@@ -75,7 +74,7 @@ from node.rpc import (
 )
 from node.snapshots import Snapshots
 from node.standing import Standing
-from node.status import StatusRow, gather, role_told
+from node.status_desk import StatusDesk
 from node.supervise import keep_trying
 from node.tree import render, snapshot
 from node.upkeep import Upkeep
@@ -157,6 +156,7 @@ class House:
             connections_max=config.limits.connections,
             connections_per_address_max=config.limits.connections_per_address,
         )
+        self.status = self._build_status()
         self._doors: Doors = build_doors(
             foundation,
             env,
@@ -168,6 +168,19 @@ class House:
             ready=self.ready,
         )
         self._gossip: Gossip | None = None
+
+    def _build_status(self) -> StatusDesk:
+        return StatusDesk(
+            self._base,
+            self._env,
+            self._machine,
+            self._driver,
+            self._belonging,
+            self._roster,
+            self._peers,
+            self._listeners,
+            self._upkeep,
+        )
 
     def _build_upkeep(self) -> Upkeep:
         return Upkeep(
@@ -366,7 +379,7 @@ class House:
             case LogQuestion():
                 return tell(self._driver.transfers.answer(ask_of(call)))
             case AdminCall(b"status"):
-                return AdminAnswer(msgspec.json.encode(self.status_row()))
+                return AdminAnswer(msgspec.json.encode(self.status.row()))
             case AdminCall(payload):
                 return AdminAnswer(await self._belonging.desk.answer(payload))
             case _:
@@ -392,7 +405,7 @@ class House:
 
     async def _serve_admin(self) -> None:
         desk = AccountDesk(self._barriers, self._proposer, self._passwords)
-        calls = {"status": self._status, "tree": _tree}
+        calls = {"status": self.status.everybody, "tree": _tree}
         calls |= desk.calls() | self._belonging.desk.calls()
         calls |= self._snapshots.calls() | self._upkeep.calls()
         await admin.AdminDoor(calls).serve(self._env.open_admin(self._env.data))
@@ -406,48 +419,6 @@ class House:
         caught_up = behind <= READY_LAG_MAX and not self._driver.transfers.wanted
         populated = is_bootstrapped(self._base.config.bootstrap.account, self._machine.view())
         return status.leader != NOBODY and caught_up and self._proposer.registered and populated
-
-    def status_row(self) -> StatusRow:
-        """This node's own row."""
-        status = self._driver.status()
-        leader = None if status.leader == NOBODY else self._roster.name(status.leader)
-        members = self._belonging.members
-        return StatusRow(
-            name=self._base.own.name,
-            up=True,
-            pid=os.getpid(),
-            role=role_told(status.role, members.role(self._base.replica)),
-            standing=members.role(self._base.replica),
-            term=status.term,
-            commit=status.commit,
-            applied=self._machine.applied_index,
-            leader=leader,
-            seen=",".join(
-                entry.name for entry in self._roster.entries() if self._seems_up(entry.replica)
-            ),
-            doors=",".join(
-                f"{name}:{counts.open}" for name, counts in self._listeners.counts.items()
-            ),
-            chain=self._machine.state.applier.chain.hex(),
-            version=VERSION,
-            free_bytes=self._env.free_bytes(),
-            **self._upkeep.row(),
-        )
-
-    def _seems_up(self, replica: int) -> bool:
-        return replica == self._base.replica or self._peers.is_up(replica)
-
-    async def _status(self, args: Mapping[str, Any]) -> Any:
-        async def ask(name: str) -> bytes | None:
-            try:
-                answer = await self._peers.call(
-                    self._belonging.members.named(name), AdminCall(b"status"), timeout_s=1.0
-                )
-            except RpcError:
-                return None
-            return answer.payload if isinstance(answer, AdminAnswer) else None
-
-        return await gather(self.status_row(), self._belonging.names(), ask)
 
 
 def _newcomer(base: Foundation, peers: Peers) -> Newcomer:

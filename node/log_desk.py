@@ -26,6 +26,7 @@ from node.rpc import (
     Peers,
     Remote,
     RpcError,
+    Secrets,
     Server,
 )
 from raft import (
@@ -105,7 +106,8 @@ class LogDesk:
         """`seeds` are the file's other nodes; the log's own members are asked too."""
         self._need = need
         self._env = env
-        self._credentials = Credentials(need.cluster, need.secret, need.replica, need.own.name)
+        secrets = Secrets(*need.ring.secrets)
+        self._credentials = Credentials(need.ring.cluster, secrets, need.replica, need.own.name)
         self._others = _others(need, seeds)
         self._mender = Mender(need.log)
 

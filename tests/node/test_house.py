@@ -128,7 +128,7 @@ class Village:
         machine.disk.cut_power()
 
     def leader(self) -> str:
-        rows = [m.house.status_row() for m in self.machines.values() if m.house is not None]
+        rows = [m.house.status.row() for m in self.machines.values() if m.house is not None]
         return max((row for row in rows if row.role == "leader"), key=lambda r: r.term or 0).name
 
     async def wait_ready(self, *names: str) -> None:

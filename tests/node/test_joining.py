@@ -42,7 +42,7 @@ async def ask(village: Village, asked: str, call: str, **args: Any) -> Any:
 def role(village: Village, name: str) -> str | None:
     house = village.machines[name].house
     assert house is not None
-    return house.status_row().role
+    return house.status.row().role
 
 
 async def until_role(village: Village, name: str, wanted: str) -> None:
@@ -85,7 +85,7 @@ async def test_a_replica_reads_and_writes_and_never_votes(village: Village) -> N
     await village.wait_ready("r1")
     house = village.machines["r1"].house
     assert house is not None
-    assert (house.status_row().role, house.status_row().standing) == ("learner", "replica")
+    assert (house.status.row().role, house.status.row().standing) == ("learner", "replica")
     assert (await village.deliver("r1", numbered(1))).startswith(b"250")
     assert b"* 2 EXISTS" in await village.exists("r1")
     with pytest.raises(AdminRefused, match="never votes"):

@@ -11,6 +11,7 @@ import trio.testing
 from node.config import ConfigError, NodeSection
 from node.env import Env
 from node.foundation import LogToMend
+from node.keyring import Key, first_ring
 from node.log_desk import LogDesk, ask_of, hear, tell
 from node.rpc import (
     Answer,
@@ -20,6 +21,7 @@ from node.rpc import (
     LogQuestion,
     LogTold,
     Remote,
+    Secrets,
     Server,
 )
 from raft.damage import DamagedLog
@@ -31,6 +33,7 @@ from tests.raft.story import CLUSTER, LogStory, entries
 from tests.raft.test_repair import hurt, written
 
 SECRET = b"secret" * 8
+RING = first_ring(CLUSTER, Key(1, SECRET))
 META = SnapshotMeta(4, 2, Membership(frozenset({7, 8, 9})))
 
 
@@ -68,7 +71,7 @@ class Town:
         random = Random(number)
         env = SimpleNamespace(network=self.network, chance=random, draw=random.randbytes)
         own = SimpleNamespace(name=f"n{number}", address="10.0.0.1", peer=number)
-        need = LogToMend(log, cast(NodeSection, own), SECRET, CLUSTER, number)
+        need = LogToMend(log, cast(NodeSection, own), RING, number)
         return LogDesk(need, cast(Env, env), [("10.0.0.1", other) for other in others])
 
     async def serve(self, number: int, story: LogStory) -> None:
@@ -80,7 +83,7 @@ class Town:
             return tell(whole.answer(ask_of(call)))
 
         server = Server(
-            Credentials(CLUSTER, SECRET, number, f"n{number}"),
+            Credentials(CLUSTER, Secrets(SECRET), number, f"n{number}"),
             on_message=lambda remote, kind, payload: None,
             on_call=on_call,
             on_link=lambda remote: None,

@@ -110,7 +110,7 @@ class Nemesis:
 
     def _leader(self) -> Machine | None:
         for machine in self._up():
-            if machine.house is not None and machine.house.status_row().role == "leader":
+            if machine.house is not None and machine.house.status.row().role == "leader":
                 return machine
         return None
 
