@@ -183,7 +183,7 @@ class Peers:
         peer = self._peer(replica)
         waiting: _Waiting | None = None
         with trio.move_on_after(timeout_s):
-            while peer.link is None:
+            while peer.link is None or peer.link.lost:  # lost, and soon replaced
                 await peer.changed.wait()
             self._number += 1
             number, waiting = self._number, _Waiting()

@@ -100,7 +100,7 @@ def test_rows_that_one_node_forgets_are_seen(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Applier, "_change", forgetful)
     monkeypatch.setattr(Machine, "_open_state", open_forgetful)
-    finds("12:", "24:", "17:", "19:", "18:", "20:")
+    finds("12:", "24:", "17:", "19:", "18:", "20:", "its state differs from the other nodes'")
 
 
 def test_a_door_that_breaks_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
