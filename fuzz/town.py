@@ -26,7 +26,7 @@ from fuzz.clocks import Clock
 from fuzz.disks import LoopDisk
 from fuzz.means import Means
 from node import admin
-from tests.e2e.cluster import PORTS, ROOT, RealCluster, RealNode
+from tests.e2e.cluster import PORTS, ROOT, SPACE, RealCluster, RealNode
 from tests.simulation.mail.workload import ACCOUNTS, REGISTERS
 
 # A node that answers an operator at all does so within this.
@@ -38,6 +38,7 @@ CHANGE_S: Final = 12.0
 RAFT: Final = (
     "[raft]\ntrailing-bytes = 262144\nsegment-bytes = 4194304\n"
     "heartbeat-ms = 150\nelection-min-ms = 1000\nelection-max-ms = 2000\n"
+    f"{SPACE}"
 )
 # Stands in a node's log before what each of its processes says.
 STARTED: Final = b"--- started\n"

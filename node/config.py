@@ -95,14 +95,19 @@ class AuthSection(_Section, frozen=True, kw_only=True):
 
 
 class StorageSection(_Section, frozen=True, kw_only=True):
-    """[storage]: how often LevelDB and blob segments are made durable (the log always is), and
-    how fast they are read for damage: at every start, and again after each interval."""
+    """[storage]: how often LevelDB and blob segments are made durable (the log always is), how
+    fast they are read for damage (at every start, and again after each interval), and how much of
+    the disk must stay free."""
 
     checkpoint_ms: Milliseconds = 2_000
     checkpoint_bytes: Count = 8 * 1024 * 1024
     scrub_interval_ms: Annotated[int, msgspec.Meta(ge=1, le=30 * 86_400_000)] = 86_400_000
     scrub_rows_per_s: Count = 100_000
     scrub_bytes_per_s: Count = 64 * 1024 * 1024
+    free_bytes_min: Count = 128 * 1024 * 1024
+    """With less, a node takes no writes: the log's next files and LevelDB's merging need some."""
+    reserve_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 64 * 1024 * 1024
+    """A file of zeros, given up for checkpoints when the disk is full; besides free-bytes-min."""
 
 
 class RaftSection(_Section, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
     root
     ├─ storage     checkpoints, snapshots given and fetched
     ├─ upkeep      damage found and mended, nodes compared, verification
+    ├─ space       the reserve file, and what happens when the disk is nearly full
     ├─ rpc         listener, links to peers
     ├─ gossip      who is where
     ├─ members     joining, removal, promotion
@@ -17,7 +18,6 @@ Stop: the doors take no more, drain and close; the leader hands over; gossip say
 rest is cancelled, the state takes a last checkpoint, files are closed.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -25,20 +25,19 @@ import msgspec
 import trio
 
 from gossip import Gossip, GossipFormatError, Identity, first_incarnation
-from node import VERSION, admin, logs
+from node import VERSION, admin, logs, tree
 from node.accounts import AccountDesk, bootstrap, is_bootstrapped
 from node.belonging import Belonging
 from node.consensus_port import Consensus
 from node.doors import Doors, build_doors
 from node.env import Env
 from node.foundation import Foundation
-from node.identity import mark_number
 from node.key_desk import KeyDesk
 from node.key_holder import KeyHolder
 from node.listeners import Listeners
 from node.log_desk import ask_of, tell
 from node.machine import Machine
-from node.newcomer import Newcomer
+from node.newcomer import newcomer_on
 from node.news import Bells
 from node.passwords import Passwords
 from node.proposer import Proposer
@@ -73,10 +72,10 @@ from node.rpc import (
     VerifyLook,
 )
 from node.snapshots import Snapshots
+from node.space import Space
 from node.standing import Standing
 from node.status_desk import StatusDesk
 from node.supervise import keep_trying
-from node.tree import render, snapshot
 from node.upkeep import Upkeep
 from protocols.ports import AuthBusy, Unavailable
 from raft import Driver, Membership
@@ -118,7 +117,7 @@ class House:
             draw=env.draw,
         )
         self._roster.attach(self._peers)
-        self._newcomer = _newcomer(foundation, self._peers)
+        self._newcomer = newcomer_on(foundation, self._peers)
         self._server = self._build_server(credentials)
         self._bells = Bells()
         self._machine = Machine(foundation.state, self._bells)
@@ -132,21 +131,20 @@ class House:
         self._key_desk = KeyDesk(
             self._keys, self._belonging, self._peers, self._server, self._driver, draw=env.draw
         )
-        self._snapshots = Snapshots(
-            self._machine,
-            self._driver,
-            self._peers,
-            env.state_home,
-            env.run_blocking,
-            env.chance,
-            own=foundation.replica,
-        )
+        self._space = Space(env, config.storage, self._driver.steering)
+        self._snapshots = self._build_snapshots()
         self._upkeep = self._build_upkeep()
         consensus = Consensus(self._driver)
         origin = Origin(foundation.replica, own.name, foundation.mark, env.draw(8))
         self._barriers = Barriers(self._machine, consensus, env.clock)
         self._proposer = Proposer(
-            self._machine, consensus, env.clock, env.chance, origin, self._barriers.view
+            self._machine,
+            consensus,
+            env.clock,
+            env.chance,
+            origin,
+            self._barriers.view,
+            lacks_room=self._space.is_low,
         )
         self._standing = Standing(self._driver, self._proposer, http=own.http or 0)
         self._passwords = self._build_passwords()
@@ -172,7 +170,7 @@ class House:
     def _build_status(self) -> StatusDesk:
         return StatusDesk(
             self._base,
-            self._env,
+            self._space,
             self._machine,
             self._driver,
             self._belonging,
@@ -180,6 +178,16 @@ class House:
             self._peers,
             self._listeners,
             self._upkeep,
+        )
+
+    def _build_snapshots(self) -> Snapshots:
+        return Snapshots(
+            self._machine,
+            self._driver,
+            self._peers,
+            self._env,
+            own=self._base.replica,
+            is_pressed=self._space.is_pressed,
         )
 
     def _build_upkeep(self) -> Upkeep:
@@ -224,6 +232,7 @@ class House:
         Raises what stops a node: DiskFailed, Fenced, OSError for a port that cannot be opened.
         """
         own = self._base.own
+        await self._space.look()
         await self._newcomer.ask_at(self._roster.seeds(self._base.replica))
         peer_listeners = await self._env.network.listen_tcp(own.address, own.peer)
         datagrams = await self._env.network.open_udp(own.address, own.peer)
@@ -239,6 +248,7 @@ class House:
             inner.start_soon(self._key_desk.run, name="keys")
             inner.start_soon(self._snapshots.run, name="storage")
             inner.start_soon(self._upkeep.run, name="upkeep")
+            inner.start_soon(self._space.run, name="space")
             inner.start_soon(self._standing.tell, self._gossip, name="standing")
             inner.start_soon(self._proposer.run, name="proposer")
             inner.start_soon(self._barriers.run, name="barriers")
@@ -405,7 +415,7 @@ class House:
 
     async def _serve_admin(self) -> None:
         desk = AccountDesk(self._barriers, self._proposer, self._passwords)
-        calls = {"status": self.status.everybody, "tree": _tree}
+        calls = {"status": self.status.everybody, "tree": tree.answer}
         calls |= desk.calls() | self._belonging.desk.calls()
         calls |= self._snapshots.calls() | self._upkeep.calls()
         await admin.AdminDoor(calls).serve(self._env.open_admin(self._env.data))
@@ -419,18 +429,6 @@ class House:
         caught_up = behind <= READY_LAG_MAX and not self._driver.transfers.wanted
         populated = is_bootstrapped(self._base.config.bootstrap.account, self._machine.view())
         return status.leader != NOBODY and caught_up and self._proposer.registered and populated
-
-
-def _newcomer(base: Foundation, peers: Peers) -> Newcomer:
-    others = [base.replica_of(node.name) for node in base.config.node if node is not base.own]
-    is_new = base.fresh and not base.joined
-    disk = mark_number(base.mark)
-    return Newcomer(base.own.name, base.replica, disk, peers, others if is_new else None)
-
-
-async def _tree(args: Mapping[str, Any]) -> Any:
-    tree = snapshot()
-    return {"tree": msgspec.to_builtins(tree), "lines": render(tree)}
 
 
 async def _started(

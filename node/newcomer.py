@@ -11,9 +11,10 @@ from typing import Final, Protocol
 
 import trio
 
-from node.identity import IdentityError
+from node.foundation import Foundation
+from node.identity import IdentityError, mark_number
 from node.network import Address
-from node.rpc import Answer, Call, CallRefused, Hello, HelloAnswer, Remote, RpcError
+from node.rpc import Answer, Call, CallRefused, Hello, HelloAnswer, Peers, Remote, RpcError
 
 # A peer that is there answers in this time.
 HELLO_S: Final = 1.0
@@ -113,3 +114,11 @@ class Newcomer:
             )
         self._to_ask.add(replica)
         self._answered.add(replica)
+
+
+def newcomer_on(base: Foundation, peers: Peers) -> Newcomer:
+    """What a disk must ask before it takes part: nothing, unless it is new."""
+    others = [base.replica_of(node.name) for node in base.config.node if node is not base.own]
+    is_new = base.fresh and not base.joined
+    disk = mark_number(base.mark)
+    return Newcomer(base.own.name, base.replica, disk, peers, others if is_new else None)

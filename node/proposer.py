@@ -75,9 +75,12 @@ class Proposer:
         origin: Origin,
         barrier: Callable[[], Awaitable[object]],
         *,
+        lacks_room: Callable[[], bool] = lambda: False,
         timeout_s: float = WRITE_TIMEOUT_S,
     ) -> None:
-        """`barrier` returns when every write acknowledged before is applied here; Unavailable."""
+        """`barrier` returns when every write acknowledged before is applied here; Unavailable.
+        While it `lacks_room` nothing is taken."""
+        self._lacks_room = lacks_room
         self._barrier = barrier
         self._machine = machine
         self._clock = clock
@@ -101,6 +104,8 @@ class Proposer:
     ) -> R:
         """See ports.Writer. A command over BATCH_BYTES_MAX raises BatchError: cut it up."""
         octets = sum(map(len, blobs))
+        if self._lacks_room():
+            raise Unavailable("the disk of this node is nearly full")
         if len(self._open) >= COMMANDS_MAX or self._octets + octets > COMMAND_OCTETS_MAX:
             raise Unavailable("too much is waiting to be written")
         waiting = Waiting(account, command, self._clock.monotonic_s() + self._timeout_s)

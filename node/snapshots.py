@@ -2,21 +2,19 @@
 them. One object with one task, so that the house has one name for all three.
 """
 
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import trio
 
 from node import logs
-from node.env import RunBlocking
+from node.env import Env
 from node.machine import Machine
 from node.rpc.calls import Answer, SnapshotOpen, SnapshotParts, SnapshotRows
 from node.rpc.peers import Peers
 from node.snapshot_desk import SnapshotDesk
 from node.snapshot_fetch import SnapshotFetch
 from raft import Driver
-from storage.opening import StateHome
 
 log = logs.named("node.snapshots")
 
@@ -29,28 +27,28 @@ class Snapshots:
         machine: Machine,
         driver: Driver,
         peers: Peers,
-        home: StateHome,
-        run_blocking: RunBlocking,
-        chance: random.Random,
+        env: Env,
         *,
         own: int,
+        is_pressed: Callable[[], bool],
     ) -> None:
-        """`own` is this replica's id."""
+        """`own` is this replica's id; `is_pressed`: the log is to be as short as it may be."""
         self._machine = machine
         self._driver = driver
         self._peers = peers
-        self._run_blocking = run_blocking
+        self._run_blocking = env.run_blocking
         self._own = own
+        self._is_pressed = is_pressed
         transfers = driver.transfers
-        self._desk = SnapshotDesk(machine, transfers, home, run_blocking)
+        self._desk = SnapshotDesk(machine, transfers, env.state_home, env.run_blocking)
         self._fetch = SnapshotFetch(
             machine,
             transfers,
             self._desk,
-            home,
+            env.state_home,
             peers,
-            run_blocking,
-            chance,
+            env.run_blocking,
+            env.chance,
             givers=self.givers,
         )
 
@@ -75,7 +73,7 @@ class Snapshots:
 
     def _compact(self, durable: int, *, all_of_it: bool = False) -> bool:
         return self._driver.transfers.compact(
-            durable, in_use=self._desk.in_use, all_of_it=all_of_it
+            durable, in_use=self._desk.in_use, all_of_it=all_of_it or self._is_pressed()
         )
 
     async def answer(self, call: SnapshotOpen | SnapshotRows | SnapshotParts) -> Answer:

@@ -51,6 +51,8 @@ class StatusRow(msgspec.Struct, frozen=True, kw_only=True):
     sync_ms: int | None = None
     """How long the last checkpoint took to reach the disk."""
     free_bytes: int | None = None
+    space: str | None = None
+    """Whether that is enough to take writes: ample, or low."""
     scrub: str | None = None
     """How far the search for damage is, what it has found, or clean."""
     verified: str | None = None

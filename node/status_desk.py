@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from node import VERSION
 from node.belonging import Belonging
-from node.env import Env
 from node.foundation import Foundation
 from node.listeners import Listeners
 from node.machine import Machine
 from node.roster import Roster
 from node.rpc import AdminAnswer, AdminCall, Peers, RpcError
+from node.space import Space
 from node.status import StatusRow, gather, role_told
 from node.upkeep import Upkeep
 from raft import Driver
@@ -27,7 +27,7 @@ class StatusDesk:
     def __init__(
         self,
         base: Foundation,
-        env: Env,
+        space: Space,
         machine: Machine,
         driver: Driver,
         belonging: Belonging,
@@ -37,7 +37,7 @@ class StatusDesk:
         upkeep: Upkeep,
     ) -> None:
         self._base = base
-        self._env = env
+        self._space = space
         self._machine = machine
         self._driver = driver
         self._belonging = belonging
@@ -69,7 +69,7 @@ class StatusDesk:
             ),
             chain=self._machine.state.applier.chain.hex(),
             version=VERSION,
-            free_bytes=self._env.free_bytes(),
+            **self._space.row(),
             **self._upkeep.row(),
         )
 

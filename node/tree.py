@@ -1,7 +1,8 @@
 """The live nursery tree: every task, and the line it waits at. What `trireme tree` prints."""
 
+from collections.abc import Mapping
 from types import CoroutineType, FrameType, GeneratorType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import trio
@@ -82,3 +83,9 @@ def render(tree: TaskNode) -> list[str]:
             grouped.setdefault(key, []).append(child)
         stack.extend((group[0], depth + 1, len(group)) for group in reversed(grouped.values()))
     return lines
+
+
+async def answer(args: Mapping[str, Any]) -> Any:
+    """What an operator gets: the tree, and the lines of it."""
+    tree = snapshot()
+    return {"tree": msgspec.to_builtins(tree), "lines": render(tree)}

@@ -62,7 +62,7 @@ def entry_fits(config: RaftConfig, payload: bytes) -> bool:
 
 
 def _on_propose(state: State, message: Propose) -> None:
-    if state.role is not Role.LEADER or state.handover is not None:
+    if state.role is not Role.LEADER or state.handover is not None or state.refuses_payloads:
         return
     if state.uncommitted_bytes >= state.config.uncommitted_bytes_max:
         return
@@ -194,7 +194,7 @@ class Core:
         """Append payloads as leader, or pass them to the leader. False: nobody takes them."""
         state = self._at(now_ms)
         if state.role is Role.LEADER:
-            if state.handover is not None:
+            if state.handover is not None or state.refuses_payloads:
                 return False
             replication.append_payloads(state, EntryKind.NORMAL, list(payloads))
             return True

@@ -111,6 +111,7 @@ class State:
     departing: dict[ReplicaId, int] = field(default_factory=dict)  # removed: told so until then
     term_start: Index = 0  # of the no-op that opened our own term as leader
     handover: Handover | None = None
+    refuses_payloads: bool = False  # our disk is nearly full: nothing is appended for proposers
     appends_due: bool = False
     outbox: list[Message] = field(default_factory=list)
     held: list[Message] = field(default_factory=list)

@@ -47,6 +47,15 @@ class Steering:
         state = self._core.state
         return state.configs.active_index <= state.commit and not state.membership.is_joint
 
+    @property
+    def leads(self) -> bool:
+        """This replica leads."""
+        return self._core.state.role is Role.LEADER
+
+    def refuse_payloads(self, refused: bool) -> None:
+        """Append nothing for proposers while we lead, or go on; what a term needs still is."""
+        self._core.state.refuses_payloads = refused
+
     def begin_change(self, change: Change) -> Index:
         """Begin it and return; raises ChangeRefused."""
         index = self._core.change_membership(change, self._now_ms())
@@ -82,7 +91,7 @@ class Steering:
 
         False when it did not work in time; then whoever leads goes on. Raises ChangeRefused.
         """
-        if self._core.state.role is not Role.LEADER:
+        if not self.leads:
             raise ChangeRefused("this replica does not lead")
         if target not in (NOBODY, *self.membership.voters):
             raise ChangeRefused("only a voter can lead")
@@ -96,7 +105,7 @@ class Steering:
         """Hand leadership to the furthest voter; True when we do not lead any more."""
         with trio.move_on_after(timeout_s):
             await _until(lambda: not self._others() or self._tried_to_leave(NOBODY))
-        return self._core.state.role is not Role.LEADER
+        return not self.leads
 
     def _has_handed_over(self, target: ReplicaId) -> bool:
         if not self._tried_to_leave(target):

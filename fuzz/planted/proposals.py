@@ -129,4 +129,32 @@ MUTANTS: Final = (
         "        if True:",
         ("tests/node/test_newcomer.py",),
     ),
+    Mutant(
+        "a leader short of room appends for others",
+        "raft/core.py",
+        "state.handover is not None or state.refuses_payloads:\n        return\n",
+        "state.handover is not None:\n        return\n",
+        ("tests/raft/test_driver.py",),
+    ),
+    Mutant(
+        "a door takes writes below the floor",
+        "node/proposer.py",
+        "        if self._lacks_room():",
+        "        if False:",
+        ("tests/node/test_proposer.py",),
+    ),
+    Mutant(
+        "the room that the reserve gave up is counted as free",
+        "node/space.py",
+        "        room = free_bytes - (0 if self.has_reserve else self._reserve_bytes)",
+        "        room = free_bytes",
+        ("tests/node/test_space.py",),
+    ),
+    Mutant(
+        "a leader short of room stays where it is",
+        "node/space.py",
+        "            await self._stand_aside()\n",
+        "            pass\n",
+        ("tests/node/test_space.py",),
+    ),
 )

@@ -63,7 +63,10 @@ def _disk(node: dict[str, Any]) -> str | None:
     """How long a checkpoint took to reach it, and what is left of it."""
     sync_ms, free = node.get("sync_ms"), node.get("free_bytes")
     parts = [] if sync_ms is None else [f"{sync_ms} ms"]
-    return ", ".join(parts + ([] if free is None else [f"{free / GIB:.1f} GiB free"])) or None
+    parts += [] if free is None else [f"{free / GIB:.1f} GiB free"]
+    if (space := node.get("space")) not in (None, "ample"):
+        parts.append(space)
+    return ", ".join(parts) or None
 
 
 def _state(node: dict[str, Any]) -> str | None:
@@ -87,7 +90,7 @@ def down(name: str) -> dict[str, Any]:
     """The row of a node of which nothing is known."""
     unknown = (
         *("pid", "role", "term", "commit", "applied", "lag", "leader", "doors"),
-        *("standing", "rtt_ms", "sync_ms", "free_bytes", "scrub", "verified", "agrees"),
+        *("standing", "rtt_ms", "sync_ms", "free_bytes", "space", "scrub", "verified", "agrees"),
     )
     return {"name": name, "up": False, **dict.fromkeys(unknown)}
 

@@ -16,6 +16,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNTS = {"alice@example.org": "alice-demo", "bob@example.org": "bob-demo"}
 PORTS = ("peer", "http", "imap", "lmtp")
+# Many clusters, each of many nodes, on one disk that may be small.
+SPACE = "[storage]\nfree-bytes-min = 16777216\nreserve-bytes = 1048576\n"
 
 
 def free_ports(count: int) -> list[int]:
@@ -69,6 +71,8 @@ class RealCluster:
         ports = iter(free_ports(size * len(PORTS)))
         cluster = cls(directory)
         text = ['[cluster]\nname = "test"\ndata = "var"\n', extra]
+        if "[storage]" not in extra:
+            text.append(SPACE)
         for number in range(1, size + 1):
             node = RealNode(f"n{number}", {key: next(ports) for key in PORTS})
             cluster.nodes.append(node)

@@ -48,8 +48,15 @@ class Story(ClusterOfOne):
         self.register_rival(replica=99)
         self.unseen: list[bytes] = []  # acknowledged by another node, not applied here yet
         self.barriers = 0
+        self.lacks_room = False
         self.proposer = Proposer(
-            self.machine, self, self.clock, self.chance, ME, barrier=self.barrier
+            self.machine,
+            self,
+            self.clock,
+            self.chance,
+            ME,
+            barrier=self.barrier,
+            lacks_room=lambda: self.lacks_room,
         )
 
     async def barrier(self) -> None:
@@ -105,6 +112,18 @@ async def test_a_command_is_applied_before_its_result_returns(
 ) -> None:
     assert await story.proposer.write(ALICE, count) == 1
     assert story.engine.get(COUNTER) == b"1"
+    assert await story.proposer.write(ALICE, count) == 2
+
+
+async def test_while_there_is_no_room_nothing_is_taken_and_nothing_proposed(
+    story: Story, autojump_clock: MockClock
+) -> None:
+    assert await story.proposer.write(ALICE, count) == 1
+    proposed, story.lacks_room = story.proposed, True
+    with pytest.raises(Unavailable, match="nearly full"):
+        await story.proposer.write(ALICE, count, blobs=[b"a message"])
+    assert story.proposed == proposed
+    story.lacks_room = False
     assert await story.proposer.write(ALICE, count) == 2
 
 

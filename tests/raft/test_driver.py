@@ -161,6 +161,24 @@ async def test_without_a_majority_writes_pile_up_to_a_bound_and_then_are_refused
     assert leader.status().uncommitted_bytes <= CONFIG.uncommitted_bytes_max + 1000
 
 
+async def test_a_leader_short_of_room_appends_for_nobody_and_leads_on(
+    house: House, autojump_clock: MockClock
+) -> None:
+    leader, follower = await house.leader(), house.followers()[0]
+    leader.steering.refuse_payloads(True)
+    leader.propose(b"its own")
+    follower.propose(b"passed on")
+    await trio.sleep(2)
+    assert leader.steering.leads and leader.status().proposals_dropped == 1
+    assert await follower.read_index(timeout_s=1) == leader.status().last
+    leader.steering.refuse_payloads(False)
+    follower.steering.refuse_payloads(True)
+    follower.propose(b"somebody else appends it")
+    await trio.sleep(0.2)
+    for machine in house.machines.values():
+        assert machine.payloads == [b"somebody else appends it"]
+
+
 async def test_readers_everywhere_learn_how_far_to_wait(
     house: House, autojump_clock: MockClock
 ) -> None:
