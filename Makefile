@@ -11,7 +11,7 @@ AGAIN ?= 20
 JOBS ?= 0
 CHAOS_SECONDS ?= 120
 
-.PHONY: run test check bench sim fuzz chaos growth mutants lock clean
+.PHONY: run test check bench sim damage fuzz chaos growth mutants lock clean
 run: $(VENV)/.ready
 	@$(BIN)/trireme up -c cluster.toml
 
@@ -32,6 +32,9 @@ bench: $(VENV)/.ready-dev
 sim: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --seconds $(SECONDS_EACH) \
 		--whole-seeds $(WHOLE_SEEDS) --whole-seconds $(WHOLE_SECONDS) --again $(AGAIN) --jobs $(JOBS)
+
+damage: $(VENV)/.ready-dev
+	DAMAGE_SHARE=1 $(BIN)/python -m pytest -n 2 --timeout 1800 tests/raft/test_damage.py
 
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/python -m fuzz parsers

@@ -5,6 +5,7 @@ the log knows that it may be. What is damaged is then mended from a replica that
 just what it was.
 """
 
+import os
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,9 @@ from tests.raft.story import CLUSTER, LogStory, entries, entry, step
 from tests.simulation.disk import SECTOR_BYTES, SimFile
 
 SEGMENT: Final = 24 * KIB
+# How many of the pairs of plain sectors are exchanged, and in how many tests.
+PLAIN_SHARE: Final = float(os.environ.get("DAMAGE_SHARE", "0.05"))
+PORTIONS: Final = 4
 
 
 def written(flushes: int, payload: int, *, boots: int = 1) -> LogStory:
@@ -232,33 +236,41 @@ def test_every_sector_zeroed(large: Patient) -> None:
         large.sees(name, bytes(data), ("zeroed", at))
 
 
-def test_every_sector_in_the_place_of_every_other(large: Patient) -> None:
-    """Duplicated, and swapped, over all segments: every pair that differs, once."""
+@pytest.mark.parametrize("portion", range(PORTIONS))
+def test_every_sector_in_the_place_of_every_other(large: Patient, portion: int) -> None:
+    """Duplicated either way, and swapped, over all segments; `make damage` takes every pair."""
     places = list(large.sectors())
-    files = large.truth.files
-    chance = Random(8)
-    outcomes: Counter[str] = Counter()
-    for number, (name, at) in enumerate(places):
-        mine = files[name][at : at + SECTOR_BYTES]
-        for other, there in places[:number]:
-            theirs = files[other][there : there + SECTOR_BYTES]
+    chance = Random(8 + portion)
+    large.outcomes.clear()
+    for number in range(portion, len(places), PORTIONS):
+        for other in places[:number]:
             # Bodies of flushes, past their first sectors, are all alike to a reader.
-            plain = at % BLOCK_BYTES and there % BLOCK_BYTES
-            if mine == theirs or (plain and chance.random() > 0.05):
-                continue
-            one = bytearray(files[name])
-            one[at : at + SECTOR_BYTES] = theirs
-            outcomes[large.sees(name, bytes(one), ("duplicate", other, there, at))] += 1
-            if other == name:
-                one[there : there + SECTOR_BYTES] = mine
-                outcomes[large.sees(name, bytes(one), ("swap", there, at))] += 1
-            else:
-                second = bytearray(files[other])
-                second[there : there + SECTOR_BYTES] = mine
-                large.file(other).cache = second
-                outcomes[large.sees(name, bytes(one), ("swap", other, there, at))] += 1
-                large.file(other).cache = bytearray(files[other])
-    assert outcomes["refused"] == 0 and outcomes["gaps"] > 1000
+            plain = places[number][1] % BLOCK_BYTES and other[1] % BLOCK_BYTES
+            if not plain or chance.random() < PLAIN_SHARE:
+                exchange(large, places[number], other)
+    assert large.outcomes["refused"] == 0 and large.outcomes["gaps"] > 100
+
+
+def exchange(patient: Patient, one: tuple[str, int], other: tuple[str, int]) -> None:
+    """Each of two sectors in the place of the other, and both."""
+    files = patient.truth.files
+    held = [files[name][at : at + SECTOR_BYTES] for name, at in (one, other)]
+    if held[0] == held[1]:
+        return
+    for (name, at), theirs in ((one, held[1]), (other, held[0])):
+        hurt = bytearray(files[name])
+        hurt[at : at + SECTOR_BYTES] = theirs
+        patient.sees(name, bytes(hurt), ("duplicate", one, other, at))
+    (name, at), (second_name, there) = one, other
+    second = bytearray(files[second_name])
+    second[there : there + SECTOR_BYTES] = held[0]
+    first = second if name == second_name else bytearray(files[name])
+    first[at : at + SECTOR_BYTES] = held[1]
+    patient.file(second_name).cache = second
+    try:
+        patient.sees(name, bytes(first), ("swap", one, other))
+    finally:
+        patient.file(second_name).cache = bytearray(files[second_name])
 
 
 def test_a_seal_that_a_flush_never_replaced_does_not_end_the_log() -> None:
