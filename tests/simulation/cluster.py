@@ -7,12 +7,14 @@ its own stream of chance, so that a change in one does not reshuffle the others.
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any, Final, TextIO
 
 from raft.config import RaftConfig
 from raft.configs import Configs
 from raft.core import Core
+from raft.damage import LogDamaged
 from raft.disk import DiskFailed
 from raft.log import RaftLog
 from raft.messages import Message
@@ -20,6 +22,7 @@ from raft.model import KIB, NOBODY, Index, Membership, Persist, ReplicaId
 from raft.stable import DurableLog, open_log
 from raft.state import Role
 from tests.simulation.checkers import Checker, require
+from tests.simulation.damage import NobodyTells, as_steps, ask_others
 from tests.simulation.disk import Crashed, SimDisk
 from tests.simulation.network import CLUSTER, US_PER_MS, Network
 from tests.simulation.snapshots import Snapshots
@@ -45,6 +48,7 @@ class Node:
         self.clock_at_us = 0
         self.sync_us_max = 3 * US_PER_MS
         self.is_hung = False
+        self.is_damaged = False
         self.core: Core | None = None
         self.storage: DurableLog | None = None
         self.queue: deque[Persist] = deque()
@@ -141,6 +145,9 @@ class Cluster:
                 node.in_doubt = [[step]]
                 storage.write([step])
                 storage = self._open_log(node, random)
+        except NobodyTells:
+            self.faults["a damaged log waits"] += 1
+            return False
         except (Crashed, DiskFailed):
             node.disk.crash_next_sync = False
             self.faults["died while opening its log"] += 1
@@ -155,14 +162,24 @@ class Cluster:
         return True
 
     def _open_log(self, node: Node, random: Random) -> DurableLog:
-        storage = open_log(
+        opened = partial(
+            open_log,
             node.disk,
             DIRECTORY,
             cluster=CLUSTER,
             replica=node.replica,
             random=random,
             segment_bytes=SEGMENT_BYTES,
+            head_may_be_lost=len(self.replicas) > 1,
         )
+        try:
+            storage = opened()
+        except LogDamaged as damaged:
+            require(node.is_damaged, "36: damage where there is none", node.replica, damaged)
+            repair = ask_others(self, node, damaged.log)
+            storage = opened(repair=repair)
+            node.in_doubt += as_steps(repair)
+        node.is_damaged = False
         self.checker.restarted(node.replica, storage, node.in_doubt)
         node.in_doubt = []
         return storage

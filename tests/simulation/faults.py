@@ -48,7 +48,9 @@ ACTS: Final = {
     "compact": "ab",
     "rows lost": "ab",
 }
-NAMES: Final = (*WEATHER, *ACTS)
+# Drawn from a stream of its own: seeds that do not have it stay what they were without it.
+LATER: Final = "log damaged"
+NAMES: Final = (*WEATHER, *ACTS, LATER)
 
 
 def known(tier: str) -> list[str]:
@@ -66,9 +68,14 @@ class Swarm:
         self.enabled = drawn
         self._acts: list[str] = []
 
+    def draw_later(self, random: Random, always: Sequence[str] = ()) -> None:
+        """The fault that is drawn after all others; of tier a only."""
+        if random.random() < ENABLED or LATER in always:
+            self.enabled.append(LATER)
+
     def start(self) -> None:
         """From now on acts happen; what was taken out of `enabled` before never does."""
-        self._acts = [fault for fault in self.enabled if fault in ACTS]
+        self._acts = [fault for fault in self.enabled if fault not in WEATHER]
         if "reform" in self._acts:
             self._acts += ["reform"] * 2  # one change needs the one before: learner, then voter
 

@@ -1,0 +1,82 @@
+"""Synced bytes of a log that rot while its replica is down, and how the others bring them back.
+
+The atlas of damage: one log at a time, and only places whose entries are committed, whole, on a
+majority of voters besides. What is mended must then be just what was there, or begin later.
+"""
+
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from raft.damage import DamagedLog
+from raft.mending import Repair
+from raft.model import Index, Persist, ReplicaId
+from raft.repair import Mender, answer
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster import Cluster, Node
+
+PLACES_MAX: Final = 3
+
+
+class NobodyTells(Exception):
+    """Whoever has what is missing is down too: the replica must wait."""
+
+
+def spoil(cluster: "Cluster", random: Random, replica: ReplicaId) -> bool:
+    """Stop a replica and flip bits of entries in its older segments; False: there are none."""
+    node = cluster.nodes[replica]
+    if node.storage is None or any(each.is_damaged for each in cluster.nodes.values()):
+        return False
+    storage = node.storage
+    low, anchor = storage.start + 1, storage._positions.first_in(storage._sequence)
+    if low == anchor or not _is_safe(cluster, node, anchor):
+        return False
+    indexes = [random.randrange(low, anchor) for _ in range(random.randint(1, PLACES_MAX))]
+    places = {storage._positions.place(index) for index in indexes}
+    names = {sequence: storage._names[sequence] for sequence, _ in places}
+    cluster.stop(replica, power=False)
+    for sequence, offset in sorted(places):
+        # A segment may have gone with the last write.
+        if names[sequence] in node.disk.list_names("wal"):
+            node.disk.flip_bit(f"wal/{names[sequence]}", offset * 8 + random.randrange(8))
+            node.is_damaged = True
+    return True
+
+
+def _is_safe(cluster: "Cluster", node: "Node", anchor: Index) -> bool:
+    """This entry of ours, and so all before it, a majority of voters has without us."""
+    assert node.core is not None and node.storage is not None
+    truth = cluster.checker.applied
+    if anchor > min(len(truth), node.storage.last):
+        return False
+    voters = node.core.state.membership.voters
+    shadows = [cluster.checker.shadows[r] for r in voters if r != node.replica]
+    whole = [
+        shadow
+        for shadow in shadows
+        if shadow.start >= anchor or shadow.terms[anchor - 1 : anchor] == [truth[anchor - 1].term]
+    ]
+    return 2 * len(whole) > len(voters)
+
+
+def ask_others(cluster: "Cluster", node: "Node", log: DamagedLog) -> Repair:
+    """What mends it, from whoever runs now; raises NobodyTells."""
+    mender = Mender(log)
+    others = [each for each in cluster.nodes.values() if each is not node]
+    while mender.ask is not None:
+        moved = False
+        for other in others:
+            while other.core is not None and (ask := mender.ask) is not None:
+                if not mender.hear(answer(other.core.state, ask)):
+                    break
+                moved = True
+        if not moved and not mender.end_round(len(others)):
+            raise NobodyTells
+    cluster.faults["log mended" if mender.repair.base is None else "log begun later"] += 1
+    assert mender.repair.cut is None, "committed entries were given up"
+    return mender.repair
+
+
+def as_steps(repair: Repair) -> list[list[Persist]]:
+    """What a mended log has heard besides: that it begins later."""
+    return [] if repair.base is None else [[Persist(0, None, None, (), repair.base)]]
