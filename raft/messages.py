@@ -1,25 +1,24 @@
-"""One frozen dataclass per thing replicas say to each other, and their union.
+"""One frozen struct per thing replicas say to each other, and their union.
 
 Every message names its group (0 until accounts are spread over groups), its two ends and its
 sender's term. The cluster id is put on and checked by `wire`, which refuses what is unknown.
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from raft.model import Entry, Index, ReplicaId, Term
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+class _Message(Struct, frozen=True, gc=False):
     group: int
     sender: ReplicaId
     to: ReplicaId
     term: Term
 
 
-@dataclass(frozen=True, slots=True)
-class VoteRequest(_Message):
+class VoteRequest(_Message, frozen=True, gc=False):
     """Paper 5.2, 5.4.1. With `pre`, term is the one the sender would campaign in (thesis 9.6).
 
     `handover` says that the leader itself asked for this election, so its lease does not count.
@@ -31,16 +30,14 @@ class VoteRequest(_Message):
     last_term: Term
 
 
-@dataclass(frozen=True, slots=True)
-class VoteReply(_Message):
+class VoteReply(_Message, frozen=True, gc=False):
     """A granted pre-vote carries the term asked about; a refusal carries the voter's own."""
 
     pre: bool
     granted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Append(_Message):
+class Append(_Message, frozen=True, gc=False):
     """Paper 5.3: the entries after (previous_index, previous_term), and what is committed."""
 
     previous_index: Index
@@ -49,15 +46,13 @@ class Append(_Message):
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AppendReply(_Message):
+class AppendReply(_Message, frozen=True, gc=False):
     """Everything up to `match` is durable here and equal to the leader's log."""
 
     match: Index
 
 
-@dataclass(frozen=True, slots=True)
-class AppendReject(_Message):
+class AppendReject(_Message, frozen=True, gc=False):
     """The entry at `rejected` differs or is missing; the logs may agree at the hint or before.
 
     The hint is the follower's last entry at or before `rejected` whose term is not above the one
@@ -69,23 +64,20 @@ class AppendReject(_Message):
     hint_term: Term
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat(_Message):
+class Heartbeat(_Message, frozen=True, gc=False):
     """I lead, this much is committed. Answers to `round` prove it to readers; 0 asks for none."""
 
     commit: Index
     round: int
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatReply(_Message):
+class HeartbeatReply(_Message, frozen=True, gc=False):
     """When this was sent, the sender of the heartbeat still led its term."""
 
     round: int
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotOffer(_Message):
+class SnapshotOffer(_Message, frozen=True, gc=False):
     """The leader's log begins behind this committed entry: fetch a state that has it (paper 7).
 
     Answered like an Append once the follower has it, not at all before.
@@ -95,30 +87,26 @@ class SnapshotOffer(_Message):
     index_term: Term
 
 
-@dataclass(frozen=True, slots=True)
-class Propose(_Message):
+class Propose(_Message, frozen=True, gc=False):
     """Payloads for the leader to append; lost without an answer if it does not lead."""
 
     payloads: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRequest(_Message):
+class ReadRequest(_Message, frozen=True, gc=False):
     """A follower asks how far it must apply before it may answer reads (thesis 6.4)."""
 
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReadReply(_Message):
+class ReadReply(_Message, frozen=True, gc=False):
     """Whoever asked with this ticket or an earlier one may read at `index`."""
 
     ticket: int
     index: Index
 
 
-@dataclass(frozen=True, slots=True)
-class TimeoutNow(_Message):
+class TimeoutNow(_Message, frozen=True, gc=False):
     """The leader hands over: campaign at once (thesis 3.10)."""
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple, TypeAlias
 
+from msgspec import Struct
+
 ReplicaId: TypeAlias = int  # u64, drawn once per data directory, never reused; 0 means nobody
 Term: TypeAlias = int
 Index: TypeAlias = int  # the first entry has index 1; 0 means "before the log"
@@ -41,8 +43,7 @@ class Entry(NamedTuple):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class HardState:
+class HardState(Struct, frozen=True, gc=False):
     """What a replica must never forget, or it could vote twice in a term (paper 5.1)."""
 
     term: Term = 0
@@ -88,16 +89,14 @@ class SnapshotMeta:
     membership: Membership
 
 
-@dataclass(frozen=True, slots=True)
-class ReadsConfirmed:
+class ReadsConfirmed(Struct, frozen=True, gc=False):
     """Every local reader with this ticket or an earlier one may read at `index`."""
 
     ticket: int
     index: Index
 
 
-@dataclass(frozen=True, slots=True)
-class Persist:
+class Persist(Struct, frozen=True, gc=False):
     """One step for the disk: written in this order, durable as one, then told to the core.
 
     `truncate_from` takes back entries that an earlier step may have written; after it, `snapshot`

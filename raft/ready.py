@@ -7,14 +7,13 @@ next Ready. So no driver can send such an answer too early. Committed entries ar
 from this, in batches, by `Core.take_committed`.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from raft.messages import Message
 from raft.model import Persist, ReadsConfirmed
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True, gc=False):
     """The work of one turn."""
 
     persist: Persist | None

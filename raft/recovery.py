@@ -244,6 +244,7 @@ class _Segment:
         self._offset = BLOCK_BYTES
         self._number = 0
         self._crc = header.previous_crc
+        self._body = b""  # of the flush that was read last
         self._unsealed = b""  # the body of the last flush, until something says that it is synced
         found.sealed_end, found.sealed_crc, found.tail = BLOCK_BYTES, self._crc, []
 
@@ -276,24 +277,21 @@ class _Segment:
         self._found.lose_records(f"{self._name}, offset {self._offset}: {why}")
 
     def _flush(self) -> FlushHeader | None:
-        """The flush here, when it and all of its body are what was written."""
+        """The flush here, when it and all of its body, which is kept, are what was written."""
         flush = unpack_flush_header(self._data, self._offset, self._header.salt)
         if flush is None or flush.number != self._number:
             return None
         if flush.synced_up_to != self._offset or flush.previous_crc != self._crc:
             return None
-        body = self._body(flush)
+        start = self._offset + FLUSH_HEADER_BYTES
+        body = self._body = self._data[start : start + flush.length]
         if len(body) != flush.length:
             return None
         return flush if body_crc(body, flush.previous_crc) == flush.body_crc else None
 
-    def _body(self, flush: FlushHeader) -> bytes:
-        start = self._offset + FLUSH_HEADER_BYTES
-        return self._data[start : start + flush.length]
-
     def _apply(self, flush: FlushHeader) -> None:
         found, sequence, salt = self._found, self._header.sequence, self._header.salt
-        body, start = self._body(flush), self._offset + FLUSH_HEADER_BYTES
+        body, start = self._body, self._offset + FLUSH_HEADER_BYTES
         position = 0
         while position < len(body):
             plain, position = skim_entries(body, position, salt)

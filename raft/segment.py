@@ -21,10 +21,11 @@ corruption and never a torn tail.
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 from zlib import crc32
+
+from msgspec import Struct
 
 from raft.configs import BadMembership, decode_membership, encode_membership
 from raft.model import (
@@ -77,8 +78,7 @@ class BadSegment(ValueError):
     """These bytes are not what this version writes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True, gc=False):
     """What a segment says of itself, and of the end of the one before it."""
 
     sequence: int
@@ -91,8 +91,7 @@ class Header:
     hard_state: HardState
 
 
-@dataclass(frozen=True, slots=True)
-class FlushHeader:
+class FlushHeader(Struct, frozen=True, gc=False):
     """One write and one fdatasync; length 0 is a seal."""
 
     number: int
@@ -102,8 +101,7 @@ class FlushHeader:
     body_crc: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True, gc=False):
     """One record as it was read; `offset` is where it stands in the segment."""
 
     type: RecordType
@@ -140,10 +138,15 @@ def pack_header(header: Header) -> bytes:
 
 def unpack_header(data: bytes, sequence: int | None = None) -> Header:
     """Whichever copy is whole, that of this segment if one is; BadSegment when neither is."""
-    held = [header for offset in _COPY_OFFSETS if (header := _unpack_copy(data, offset))]
-    if not held:
+    whole: Header | None = None
+    for offset in _COPY_OFFSETS:
+        header = _unpack_copy(data, offset)
+        if header is not None and sequence in (None, header.sequence):
+            return header
+        whole = whole or header
+    if whole is None:
         raise BadSegment("neither copy of the header is whole")
-    return next((header for header in held if header.sequence == sequence), held[0])
+    return whole
 
 
 def _unpack_copy(data: bytes, offset: int) -> Header | None:

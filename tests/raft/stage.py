@@ -7,7 +7,7 @@ Heartbeats and their answers are not printed: every scenario is full of them.
 """
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from raft.config import RaftConfig
@@ -227,9 +227,9 @@ def _role(role: Role) -> str:
 
 def _spoken(message: Message) -> str:
     said = [f"{message.sender} -> {message.to} {type(message).__name__} term={message.term}"]
-    for field in fields(message):
-        if field.name not in _COMMON:
-            said.append(_named(field.name, getattr(message, field.name)))
+    for name in message.__struct_fields__:
+        if name not in _COMMON:
+            said.append(_named(name, getattr(message, name)))
     if isinstance(message, Append) and not message.entries:
         said.append("(nothing)")
     return " ".join(word for word in said if word)
