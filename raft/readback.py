@@ -11,6 +11,8 @@ from raft.recovery import WalCorrupt
 from raft.segment import RECORD_HEADER_BYTES, BadSegment, record_bytes, unpack_record
 
 READ_CHUNK_BYTES: Final = 256 * KIB
+# What a record of a small payload takes, with blocks' ends counted in: no read asks for less.
+RECORD_BYTES_SMALL: Final = 512
 OPEN_FILES_MAX: Final = 8  # of older segments
 
 
@@ -45,8 +47,10 @@ class ReadBack:
             sequence, offset = self._positions.place(index)
             start = offset - chunk_at
             if sequence != chunk_sequence or not _holds_record(chunk, start):
-                chunk, chunk_sequence, chunk_at = self._chunk(sequence, offset), sequence, offset
-                start = 0
+                # All that may still be wanted, if that is less than a good piece.
+                wanted = bytes_max - size + (high - index + 1) * RECORD_BYTES_SMALL
+                chunk = self._chunk(sequence, offset, min(wanted, READ_CHUNK_BYTES))
+                chunk_sequence, chunk_at, start = sequence, offset, 0
             entry = self._entry(chunk, start, sequence, index, chunk_at)
             size += len(entry.payload)
             if entries and size > bytes_max:
@@ -54,10 +58,10 @@ class ReadBack:
             entries.append(entry)
         return entries
 
-    def _chunk(self, sequence: int, offset: int) -> bytes:
-        """Bytes from a record on: a good piece, and never less than the record."""
+    def _chunk(self, sequence: int, offset: int, bytes_wanted: int) -> bytes:
+        """Bytes from a record on: so many, and never less than the record."""
         file = self._reader(sequence)
-        chunk = file.read_at(offset, READ_CHUNK_BYTES)
+        chunk = file.read_at(offset, max(bytes_wanted, RECORD_BYTES_SMALL))
         if len(chunk) >= RECORD_HEADER_BYTES and not _holds_record(chunk, 0):
             wanted = min(record_bytes(chunk, 0), self._segment_bytes)
             chunk = file.read_at(offset, wanted)

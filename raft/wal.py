@@ -238,9 +238,11 @@ class Wal:
                     batch, room = [], self._flush_bytes_max
                 else:
                     room = size  # one entry alone may be larger than a flush should be
-            batch.append(
-                Persist(step.number, head.hard_state, head.truncate_from, entries, head.snapshot)
-            )
+            if entries is not head.entries:
+                head = Persist(
+                    step.number, head.hard_state, head.truncate_from, entries, head.snapshot
+                )
+            batch.append(head)
             room -= size
         if batch:
             yield batch

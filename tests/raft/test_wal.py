@@ -11,7 +11,7 @@ from raft.recovery import WalCorrupt, WrongLog
 from raft.segment import BLOCK_BYTES
 from raft.stable import open_log
 from tests.raft.story import CLUSTER, LogStory, entries, entry, step
-from tests.simulation.disk import SECTOR_BYTES, Crashed, SimDisk
+from tests.simulation.disk import SECTOR_BYTES, Crashed, SimDisk, SimFile
 
 
 def test_what_was_written_is_there_after_a_restart() -> None:
@@ -111,6 +111,23 @@ def test_an_entry_larger_than_a_read_chunk_is_read_whole(monkeypatch: pytest.Mon
     story = LogStory()
     story.write(step(entry(1, payload=bytes(5000)), entry(2)))
     assert story.read() == [entry(1, payload=bytes(5000)), entry(2)]
+
+
+def test_no_more_is_read_from_the_disk_than_may_be_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = LogStory()
+    story.write(step(*entries(1, 60)))
+    asked: list[int] = []
+    read_at = SimFile.read_at
+
+    def counted(file: SimFile, offset: int, length: int) -> bytes:
+        asked.append(length)
+        return read_at(file, offset, length)
+
+    monkeypatch.setattr(SimFile, "read_at", counted)
+    assert story.log.read(7, 7, 1) == [entry(7)]
+    assert asked == [readback.RECORD_BYTES_SMALL + 1]
+    story.log.read(1, 60, 10 * readback.READ_CHUNK_BYTES)
+    assert asked[1:] == [readback.READ_CHUNK_BYTES]
 
 
 def test_old_files_open_for_reading_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
