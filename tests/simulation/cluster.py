@@ -294,10 +294,10 @@ class Cluster:
         if core.snapshot_wanted:
             self.snapshots.look(node)
         self.checker.after_event(state)
+        log = state.log
         self.trace.line(
             f"{self.now_us} {node.replica} {state.term} {state.vote} {state.leader} "
-            f"{state.commit} {state.log.last} {state.log.durable} {state.applied} "
-            f"{len(ready.send)}"
+            f"{state.commit} {log.last} {log.durable} {state.applied} {len(ready.send)}"
         )
 
     def _start_write(self, node: Node) -> None:

@@ -35,7 +35,7 @@ class SimFile:
         self.dirty.update(range(offset // SECTOR_BYTES, last + 1))
 
     def read_at(self, offset: int, length: int) -> bytes:
-        return bytes(self.cache[offset : offset + length])
+        return bytes(memoryview(self.cache)[offset : offset + length])
 
     def sync_data(self) -> None:
         self._disk.before_sync(self)

@@ -68,7 +68,7 @@ class SimStream(trio.abc.HalfCloseableStream):
         self.in_flight = 0
         self.clear_at = 0.0  # nothing sent later may arrive earlier
         self.outgoing: deque[tuple[float, bytes]] = deque()
-        self._changed = trio.lowlevel.ParkingLot()
+        self._readers, self._writers = trio.lowlevel.ParkingLot(), trio.lowlevel.ParkingLot()
         self.fragments = network.chance.random() < network.weather.fragment
         process.streams[self] = None
 
@@ -79,7 +79,7 @@ class SimStream(trio.abc.HalfCloseableStream):
         self._check()
         octets = bytes(data)
         while self.in_flight and self.in_flight + len(octets) > WINDOW_OCTETS:
-            await self._changed.park()
+            await self._writers.park()
             self._check()
         if octets:
             self.in_flight += len(octets)
@@ -94,13 +94,14 @@ class SimStream(trio.abc.HalfCloseableStream):
         self.network.carry(self, b"")
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        await trio.lowlevel.checkpoint()
+        if self.unread or self.ended or self.closed or self.broken:
+            await trio.lowlevel.checkpoint()  # as a socket's: a wait is checkpoint enough
         if self.closed:
             raise trio.ClosedResourceError
         while not self.unread and not self.ended:
             if self.broken:
                 raise trio.BrokenResourceError("reset by peer")
-            await self._changed.park()
+            await self._readers.park()
             if self.closed:
                 raise trio.ClosedResourceError
         self.process.check()
@@ -114,7 +115,7 @@ class SimStream(trio.abc.HalfCloseableStream):
             self.process.streams.pop(self, None)
             if self.process.alive and not self.broken:
                 self.network.carry(self, b"")
-            self._changed.unpark_all()
+            self._wake()
         await trio.lowlevel.checkpoint()
 
     def _take(self, max_bytes: int | None) -> bytes:
@@ -130,8 +131,12 @@ class SimStream(trio.abc.HalfCloseableStream):
             taken.append(part)
             size += len(part)
         self.peer.in_flight -= size
-        self.peer._changed.unpark_all()
+        self.peer._writers.unpark_all()
         return b"".join(taken)
+
+    def _wake(self) -> None:
+        self._readers.unpark_all()
+        self._writers.unpark_all()
 
     def _check(self) -> None:
         self.process.check()
@@ -152,7 +157,7 @@ class SimStream(trio.abc.HalfCloseableStream):
             self.unread.append(data)
         else:
             self.ended = True
-        self._changed.unpark_all()
+        self._readers.unpark_all()
 
     def break_off(self) -> None:
         """A reset: what was not read yet is gone too."""
@@ -160,7 +165,7 @@ class SimStream(trio.abc.HalfCloseableStream):
             self.broken = True
             self.unread.clear()
             self.process.streams.pop(self, None)
-            self._changed.unpark_all()
+            self._wake()
 
 
 class SimListener(trio.abc.Listener[trio.abc.Stream]):
