@@ -13,7 +13,7 @@ from node.config import Config
 from node.env import RunBlocking
 from node.foundation import Foundation
 from node.joining import LeaderDesk, check_in, join, removed
-from node.members import Card, Members, cards_of, founding_cards, places
+from node.members import NOBODY, Card, Members, cards_of, founding_cards, places
 from node.network import Address
 from node.remembered import read_peers, write_peers
 from node.roster import Roster
@@ -25,6 +25,8 @@ from storage.engine import Rows
 FAREWELL_S: Final = 2.0
 # How often we look whether the others are still where we remember them.
 REMEMBER_S: Final = 10.0
+# Who sees no leader asks this often whether it was removed while nobody could reach it.
+ASK_AGAIN_S: Final = 10.0
 
 
 class Belonging:
@@ -43,6 +45,7 @@ class Belonging:
         self._run_blocking = run_blocking
         self._remembered = read_peers(foundation.disk, foundation.directory)
         self._steering = driver.steering
+        self._driver: Final = driver
         self._roster = roster
         self._peers = peers
         founding = {} if foundation.joined else founding_cards(config, foundation.replica_of)
@@ -92,6 +95,7 @@ class Belonging:
             elif not base.fresh:
                 nursery.start_soon(check_in, self._peers, self.seeds(), str(base.directory))
             nursery.start_soon(self._remember)
+            nursery.start_soon(self._ask_again)
             while True:
                 await self._changed.wait()
                 await trio.sleep(FAREWELL_S)
@@ -107,6 +111,13 @@ class Belonging:
             if met and met != self._remembered:
                 self._remembered = met
                 await self._run_blocking(partial(write_peers, base.disk, base.directory, met))
+
+    async def _ask_again(self) -> None:
+        """A member that was cut off while it was removed had no farewell, and nobody heeds it."""
+        while True:
+            await trio.sleep(ASK_AGAIN_S)
+            if self._driver.status().leader == NOBODY:
+                await check_in(self._peers, self.seeds(), str(self._base.directory))
 
     async def _join(self) -> None:
         base, own = self._base, self._base.own

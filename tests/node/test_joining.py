@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from node.admin import AdminRefused
+from node.belonging import FAREWELL_S
 from node.config import NodeSection
 from tests.e2e.chaos import numbered
 from tests.node.test_house import Machine, Village, village
@@ -77,6 +78,22 @@ async def test_a_learner_fills_the_place_of_a_voter_that_was_removed(village: Vi
     assert "was removed from the cluster" in str(village.machines[leader].last_words)
     with pytest.raises(AdminRefused, match="no member is named"):
         await ask(village, "n4", "remove-node", name=leader)
+
+
+async def test_who_was_cut_off_while_it_was_removed_asks_and_hears_of_it(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = next(name for name in ("n1", "n2", "n3") if name != village.leader())
+    machine = village.machines[away]
+    assert machine.house is not None
+    with monkeypatch.context() as cut:
+        cut.setattr(machine.house._driver, "receive", lambda message: None)
+        await ask(village, village.leader(), "remove-node", name=away)
+        await trio.sleep(2 * FAREWELL_S)  # whoever says farewell has given up
+    machine.last_words = ""
+    with trio.fail_after(30):
+        await machine.ended.wait()
+    assert "was removed from the cluster" in str(machine.last_words)
 
 
 async def test_a_replica_reads_and_writes_and_never_votes(village: Village) -> None:
