@@ -21,9 +21,14 @@ def row(cluster: RealCluster, name: str) -> dict[str, Any] | None:
     return next((row for row in cluster.status() if row["name"] == name), None)
 
 
+def _is_one(found: dict[str, Any], roles: tuple[str, ...]) -> bool:
+    """A replica tells the role of a learner, and in its standing that it stays one."""
+    return found["role"] in roles or found["standing"] in roles
+
+
 def until_role(cluster: RealCluster, name: str, *roles: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while (found := row(cluster, name)) is None or found["role"] not in roles:
+    while (found := row(cluster, name)) is None or not _is_one(found, roles):
         assert time.monotonic() < deadline, (found, cluster.logs())
         time.sleep(0.2)
 

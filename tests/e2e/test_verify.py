@@ -131,6 +131,10 @@ def test_a_healthy_cluster_is_clean_and_says_what_it_has_seen(cluster: RealClust
 
 
 def test_status_tells_of_links_disks_and_the_search_for_damage(cluster: RealCluster) -> None:
+    def links_timed() -> bool:
+        return all(len(row["rtt_ms"]) == 2 for row in cluster.status())
+
+    assert until(links_timed, MENDED_S_MAX), cluster.status()
     rows = cluster.status()
     assert {row["role"] for row in rows} == {"leader", "follower"}
     for row in rows:

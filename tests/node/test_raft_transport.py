@@ -1,9 +1,9 @@
 """Raft's messages over links: out in order, in from whom they say."""
 
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from node.raft_transport import RaftTransport
@@ -83,7 +83,9 @@ def test_the_largest_entry_and_membership_pass_every_reader(tmp_path: Path) -> N
     links = Links()
     transport = RaftTransport(links)
     for entry in (largest(config), members):
-        transport.send(2, [replace(APPEND, entries=(entry,), previous_index=entry.index - 1)])
+        transport.send(
+            2, [msgspec.structs.replace(APPEND, entries=(entry,), previous_index=entry.index - 1)]
+        )
     assert transport.counts == {"sent": 2}
     read = [transport.read(Remote(1, "n1"), payload) for _, payload in links.posted]
     assert [message.entries[0].index for message in read if isinstance(message, Append)] == [8, 9]
