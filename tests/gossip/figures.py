@@ -33,7 +33,6 @@ class Figures:
     seed: int
     probe_rounds: int = 0
     false_deaths: int = 0
-    suspicions: int = 0
     virtual_s: float = 0.0
     cpu_s: float = 0.0
     detected_ms: list[int] = field(default_factory=list)
@@ -48,7 +47,6 @@ class Figures:
             "virtual_s": round(self.virtual_s),
             "cpu_s": round(self.cpu_s, 1),
             "probe_rounds": self.probe_rounds,
-            "suspicions": self.suspicions,
             "false_deaths": self.false_deaths,
             "false_deaths_per_1e5_rounds": round(
                 self.false_deaths * 1e5 / max(1, self.probe_rounds), 3
