@@ -9,8 +9,10 @@ says so: entries, taking back, snapshots may have stood there. What comes after 
 The anchor is the first entry behind a gap. By Log Matching (paper 5.3) every log that holds the
 anchor holds the same entries before it, so any replica that has it can say what stood in the gap;
 and where the anchor has the term of the entry before the gap, nothing can have been replaced.
-Entries brought back stand as copies (MEND) in a later segment, the anchor's own copy the last of
-them, and close the gap whenever the log is read again.
+Entries brought back stand as copies in a later segment, behind a record that numbers their repair,
+and close the gap whenever the log is read again. The first of them is the entry before the gap, the
+last is the anchor: both must be what the log has there, since more may have rotted by then, and
+entries that had been replaced may have come to light again. Copies of two repairs are never mixed.
 
 What is lost behind all that reads back has no anchor: nobody can tell how much it was.
 """
@@ -55,7 +57,8 @@ class History:
     gaps: list[Gap] = field(default_factory=list)
     lost: str | None = None  # why what was read last is not all there was, until an entry shows
     is_front_open: bool = False  # earlier segments were removed: no entry has told yet how far
-    copies: dict[Index, _Copy] = field(default_factory=dict)  # read, and no gap closed by them yet
+    copies: dict[int, dict[Index, _Copy]] = field(default_factory=dict)  # by number of the repair
+    repair: int = 0  # whose copies are being read
 
     @property
     def start(self) -> Index:
@@ -101,12 +104,12 @@ class History:
 
     def _find_gap(self, entry: Entry) -> bool:
         """Something was lost before this entry: what of the log before it is missing?"""
-        why, self.lost = self.lost or "", None
+        why = self.lost or ""
         if entry.index <= self.positions.last:
             self._cut(entry.index)
+        self.lost = None  # this entry will show what is missing, of gaps that were cut as well
         low = self.positions.last + 1
-        follows = entry.index == low and self.last_term == entry.term
-        if follows or entry.index == self.start + 1:
+        if entry.index == low and self.last_term == entry.term:
             return False
         self.positions.leave_out(entry.index - low)
         self.gaps.append(Gap(low, entry.index, entry.term, why))
@@ -128,8 +131,9 @@ class History:
             del self.term_runs[bisect_left(self.term_runs, (first, 0)) :]
             while self.configs and self.configs[-1][0] >= first:
                 self.configs.pop()
-        for index in [index for index in self.copies if index >= first]:
-            del self.copies[index]
+        for copies in self.copies.values():
+            for index in [index for index in copies if index >= first]:
+                del copies[index]
 
     def take_cut(self, first: Index) -> None:
         """What could not be read from `first` on was given up: the log ends before it."""
@@ -150,44 +154,88 @@ class History:
             self.positions.forget(meta.index)
             self.term_runs[:] = [(meta.index, meta.term)]
 
+    def take_mend(self, repair: int) -> None:
+        """The copies that follow were brought back by the repair of this number."""
+        self.repair = repair
+
     def take_copy(self, entry: Entry, sequence: int, offset: int) -> None:
-        """An entry that was brought back into a gap, or the anchor behind one."""
+        """An entry that was brought back into a gap, the one before it, or the anchor behind."""
         membership = None
         if entry.kind is EntryKind.CONFIG:
             membership = decode_membership(entry.payload)
-        self.copies[entry.index] = _Copy(entry.term, sequence, offset, membership)
+        copies = self.copies.setdefault(self.repair, {})
+        copies[entry.index] = _Copy(entry.term, sequence, offset, membership)
 
     def close_gaps(self) -> None:
-        """Put copies where entries are missing, if all of a gap and its anchor are there."""
+        """Put copies where entries are missing, if all of a gap and what it joins are there."""
         if not self.copies:
             return
         kept: list[Gap] = []
-        floor = self.positions.last + 1
-        for gap in reversed(self.gaps):
-            if gap.low >= floor:
-                continue  # the copies that closed the one behind it reach below it
-            first = self._close(gap)
-            if first is None:
-                kept.append(gap)
-            else:
-                floor = first
+        before = self.positions.start + 1
+        while self.gaps:
+            gap, is_joined = self._close(self.gaps[-1])
+            low = gap.low
+            while self.gaps and self.gaps[-1].anchor >= gap.anchor:
+                low = min(low, self.gaps.pop().low)  # what was put back stands for its anchor too
+            if not is_joined:
+                kept.append(Gap(low, gap.anchor, gap.anchor_term, gap.why))
+            elif gap.anchor == self.start + 1 > before:  # nothing counts before the log's start
+                kept.append(Gap(before, gap.anchor, gap.anchor_term, gap.why))
+                break
         self.gaps = kept[::-1]
 
-    def _close(self, gap: Gap) -> Index | None:
-        """The first entry that was replaced; None when copies are missing."""
-        anchor = self.copies.get(gap.anchor)
+    def _close(self, gap: Gap) -> tuple[Gap, bool]:
+        """What is left of a gap, whose anchor is the first entry that was put back; and whether
+        that follows what is before it, so that nothing is left."""
+        left, is_joined = gap, False
+        repairs = list(reversed(self.copies.values()))
+        while not is_joined and repairs:
+            copies = repairs.pop(0)
+            first, is_joined = self._first_known(left, copies)
+            if first == left.anchor:
+                continue
+            self._put_back({i: copies[i] for i in range(first, left.anchor + 1)})
+            left = Gap(min(gap.low, first), first, copies[first].term, gap.why)
+            repairs = list(reversed(self.copies.values()))  # which of them goes on from here?
+        return left, is_joined
+
+    def _first_known(self, gap: Gap, copies: dict[Index, _Copy]) -> tuple[Index, bool]:
+        """From where on these copies stand for what the log has before the anchor, and whether that
+        follows what is before it.
+
+        It does behind the newest entry in which both agree, and with which, by Log Matching, they
+        agree in all before. Copies that belong to another anchor stand for nothing.
+        """
+        anchor, base = copies.get(gap.anchor), max(self.positions.start, self.start)
         if anchor is None or anchor.term != gap.anchor_term:
-            return None
-        first = gap.anchor
-        while first - 1 in self.copies and first - 1 > self.positions.start:
-            first -= 1
-        if first > max(gap.low, self.start + 1):
-            return None
-        found = {index: self.copies.pop(index) for index in range(first, gap.anchor + 1)}
+            return gap.anchor, False
+        index = gap.anchor - 1
+        while index > base:
+            copy = copies.get(index)
+            if copy is None:
+                return index + 1, False
+            if index < gap.low and self._term(index) == copy.term:
+                break
+            index -= 1
+        return index + 1, True
+
+    def _term(self, index: Index) -> Term | None:
+        """The term of an entry that reads back."""
+        return None if self._is_missing(index) else self._run_term(index)
+
+    def _run_term(self, index: Index) -> Term:
+        return self.term_runs[bisect_left(self.term_runs, (index + 1, 0)) - 1][1]
+
+    def _is_missing(self, index: Index) -> bool:
+        return any(gap.low <= index < gap.anchor for gap in self.gaps)
+
+    def _put_back(self, found: dict[Index, _Copy]) -> None:
+        """Let these, the last of which is an anchor, stand in the log."""
+        first, anchor = min(found), max(found)
         for index, copy in found.items():
-            if index < gap.anchor:  # which stays where it was, so that its segment stays too
+            if index < anchor:  # which stays where it was, so that its segment stays too
                 self.positions.replace(index, copy.sequence, copy.offset)
-        behind = [run for run in self.term_runs if run[0] > gap.anchor]
+        behind = [run for run in self.term_runs if run[0] > anchor]
         del self.term_runs[bisect_left(self.term_runs, (first, 0)) :]
         for index, term in [*((index, copy.term) for index, copy in found.items()), *behind]:
             if self.last_term != term:
@@ -195,7 +243,6 @@ class History:
         kept = [held for held in self.configs if held[0] not in found]
         kept += [(index, c.membership) for index, c in found.items() if c.membership is not None]
         self.configs = sorted(kept, key=lambda held: held[0])
-        return first
 
     def finish(self, front: str) -> None:
         """All is read: the log begins behind its snapshot, and gaps before that are none.
@@ -211,11 +258,10 @@ class History:
                 self.term_runs.clear()
                 self.lose(front)
             else:
-                first = self.positions.start + 1
-                self.gaps.insert(0, Gap(start + 1, first, self.term_runs[0][1], front))
-                if start + 1 in self.copies and first in self.copies:
-                    self.positions.extend_front(start)
-                    self.close_gaps()
+                self._open_front(start, front)
+        elif start > self.positions.start:
+            self._check_start(front)
+        self.copies.clear()
         self.gaps = [
             Gap(max(gap.low, start + 1), gap.anchor, gap.anchor_term, gap.why)
             for gap in self.gaps
@@ -229,3 +275,29 @@ class History:
         if later and later[0] == (start + 1, self.snapshot.term):
             del later[0]  # the same run
         self.term_runs = [(start, self.snapshot.term), *later]
+
+    def _open_front(self, start: Index, why: str) -> None:
+        """What stood behind `start` went with a damaged segment; if it was brought back, it stands
+        in a later one."""
+        first, term = self.positions.start + 1, self.term_runs[0][1]
+        if self.gaps and self.gaps[0].low == first:
+            first = self.gaps.pop(0).anchor
+        self.positions.extend_front(start)
+        self.gaps.insert(0, Gap(start + 1, first, term, why))
+        self.close_gaps()
+
+    def _check_start(self, why: str) -> None:
+        """What follows the entry behind which the log begins is what follows it here, if that entry
+        is the same; else it had been replaced, and what replaced it does not read back."""
+        meta = self.snapshot
+        if meta is None or meta.index >= self.positions.last or self._is_missing(meta.index):
+            return
+        if self._term(meta.index) == meta.term:
+            return
+        later = [place for place, gap in enumerate(self.gaps) if gap.anchor > meta.index]
+        if later:
+            gap = self.gaps[later[0]]
+            self.gaps[later[0]] = Gap(meta.index + 1, gap.anchor, gap.anchor_term, gap.why)
+        else:
+            self._cut(meta.index + 1)
+            self.lose(why)

@@ -4,7 +4,7 @@ Damaged bytes are never written over. What mends them stands in segments of its 
 is there, one flush each, synced before the segment has its name: so a crash on the way leaves the
 damage as it was, to be mended again. Reading the log then finds both (raft/history.py).
 
-    copies   all entries of a gap, and the anchor behind it as the last
+    copies   the entry before a gap, all of the gap, and the anchor behind it as the last
     base     the log begins behind this: other replicas have forgotten what stood in the gap
     cut      nobody can say what stood from here on: the log ends before it, its head in doubt
 """
@@ -27,6 +27,7 @@ from raft.segment import (
     pack_cut,
     pack_flush_header,
     pack_header,
+    pack_mend,
     pack_steps,
 )
 
@@ -59,11 +60,12 @@ def write_repair(
     """Write it durably behind what was found; blocks; raises DiskFailed."""
     cluster, replica, hard_state = header
     sequence, end, crc = found.next_sequence, found.sealed_end, found.sealed_crc
+    repair_number = sequence  # no other repair begins in this segment
     room = segment_bytes - 2 * BLOCK_BYTES - FLUSH_HEADER_BYTES
     for number, portion in enumerate(_portions(repair.copies, room // 2)):
         salt = random.getrandbits(64)
         body = _first(found, repair, salt) if number == 0 else b""
-        body += pack_copies(portion, _GROUP, salt)
+        body += pack_mend(repair_number, _GROUP, salt) + pack_copies(portion, _GROUP, salt)
         beginning = Header(
             sequence=sequence,
             salt=salt,

@@ -326,8 +326,10 @@ class _Segment:
             case RecordType.ENTRY:
                 assert record.entry is not None
                 found.take_entry(record.entry, self._header.sequence, record.offset)
-            # These two stand only in a segment's first flush, which was synced before the segment
-            # had its name: they need not be written again.
+            # These stand only in a segment's first flush, which was synced before the segment had
+            # its name: they need not be written again.
+            case RecordType.MEND:
+                found.take_mend(record.index)
             case RecordType.COPY:
                 assert record.entry is not None
                 found.take_copy(record.entry, self._header.sequence, record.offset)

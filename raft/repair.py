@@ -219,9 +219,10 @@ class Mender:
     def _close(self) -> None:
         gap = self._open.pop()
         self._copies |= {entry.index: entry for entry in self._came}
-        if gap.anchor not in self._copies:
-            (anchor,) = self._log.read(gap.anchor, gap.anchor, 1)
-            self._copies[gap.anchor] = anchor
+        before = self._low - 1  # which the answers had agreed with: whoever reads the copies checks
+        for own in (before, gap.anchor):
+            if own > self._start and own not in self._copies:
+                (self._copies[own],) = self._log.read(own, own, 1)
         self._begin()
 
     def _may_begin_at(self, behind: LogBehind) -> bool:

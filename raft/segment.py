@@ -67,6 +67,7 @@ class RecordType(IntEnum):
     SNAPSHOT = 4  # the log begins behind (index, term); the payload is the membership there
     COPY = 5  # an entry that another replica gave back, in the place of one that was damaged
     CUT = 6  # what did not read back was given up: the log ends before index
+    MEND = 7  # the copies that follow were brought back by repair number `index`
 
 
 # Looked up for every record of a log that is opened; calling an enum takes ten times as long.
@@ -254,7 +255,16 @@ def pack_copies(entries: Sequence[Entry], group: int, salt: int) -> bytes:
 
 def pack_cut(first: Index, group: int, salt: int) -> bytes:
     """The record that gives up what does not read back from an entry on."""
-    head = _RECORD.pack(0, RecordType.CUT, 0, 0, group, 0, first)
+    return _pack_mark(RecordType.CUT, first, group, salt)
+
+
+def pack_mend(repair: int, group: int, salt: int) -> bytes:
+    """The record that says which repair brought back the copies behind it."""
+    return _pack_mark(RecordType.MEND, repair, group, salt)
+
+
+def _pack_mark(kind: RecordType, number: int, group: int, salt: int) -> bytes:
+    head = _RECORD.pack(0, kind, 0, 0, group, 0, number)
     return _CRC.pack(crc32(head, _seed(salt))) + head
 
 

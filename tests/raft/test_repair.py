@@ -1,5 +1,7 @@
 """Gaps of a log filled from other replicas: exactly what was there, or what a leader has."""
 
+from random import Random
+
 import pytest
 
 from raft.configs import encode_membership
@@ -8,7 +10,7 @@ from raft.model import Entry, HardState, Index, Membership, Persist, SnapshotMet
 from raft.recovery import WalCorrupt
 from raft.repair import LogAsk, LogLacks, LogPiece, Mender
 from raft.segment import BLOCK_BYTES
-from tests.raft.mends import Damaged, Whole, damaged, mended, reopen, repair_from
+from tests.raft.mends import Damaged, Whole, damaged, mended, reopen, repair_from, runs_of
 from tests.raft.story import LogStory, entries, entry, step
 
 
@@ -175,6 +177,70 @@ def test_a_gap_that_grows_takes_the_one_below_it_along() -> None:
     assert mine.read() == source.read()
 
 
+def test_copies_do_not_stand_behind_entries_that_had_been_replaced() -> None:
+    """The gap was filled behind 3 and 4 of term 2; then the flush that wrote these, and took back
+    others, rots as well, and those come to light again."""
+    mine = written(8)
+    mine.write(step(*entries(3, 4, 2), truncate_from=3))
+    mine.write(step(*entries(5, 6, 2)))
+    mine.write(step(entry(7, 2)))
+    source = LogStory()
+    source.write(step(*entries(1, 2), *entries(3, 7, 2)))
+    hurt(mine, 10)
+    assert mended(mine, Whole(source)) == "mended"
+    hurt(mine, 9, segment=0)
+    assert mended(mine, Whole(source)) == "mended"
+    assert mine.read() == source.read()
+    assert mine.log.term_runs == ((1, 1), (3, 2))
+
+
+def grown(random: Random) -> tuple[LogStory, LogStory]:
+    """A log with a past of many boots and many entries that were replaced, and what came of it."""
+    mine, truth, term = LogStory(segment_bytes=32 * 1024), [], 1
+    for _ in range(random.randint(5, 40)):
+        truncate_from = None
+        if random.random() < 0.3:
+            term += 1
+            if truth and random.random() < 0.7:
+                truncate_from = random.randint(max(1, len(truth) - 6), len(truth))
+                del truth[truncate_from - 1 :]
+        new = entries(len(truth) + 1, len(truth) + random.randint(1, 4), term)
+        truth += new
+        mine.write(step(*new, truncate_from=truncate_from))
+        if random.random() < 0.2:
+            reopen(mine)
+    source = LogStory()
+    source.write(step(*truth))
+    return mine, source
+
+
+def rot(random: Random, story: LogStory) -> None:
+    """Some blocks, anywhere but in the newest segment."""
+    for _ in range(random.randint(1, 4)):
+        segment = random.randrange(len(story.files()) - 1)
+        hurt(story, random.randrange(8), segment=segment)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_rot_upon_rot_is_mended_to_the_very_log_that_was(seed: int) -> None:
+    random = Random(seed)
+    mine, source = grown(random)
+    reopen(mine)
+    start = 0
+    for _ in range(5):
+        for log in (mine, source):
+            log.write(step(entry(log.log.last + 1, 50)))
+        rot(random, mine)
+        assert mended(mine, Whole(source)) in ("mended", "whole")
+        assert mine.log.read(start + 1, mine.log.last, 1 << 30) == source.read()[start:]
+        assert runs_of(mine) == list(mine.log.term_runs)
+        if random.random() < 0.4:
+            start = random.randint(start, mine.log.last - 1)
+            meta = SnapshotMeta(start, source.read()[start - 1].term, MEMBERSHIP)
+            if start:
+                mine.write(Persist(1, None, None, (), meta))
+
+
 def test_a_join_that_only_needs_proof() -> None:
     """A flush that held no entry, as far as anybody can tell; the next one is of another term."""
     mine = written(2)
@@ -307,7 +373,8 @@ def test_a_piece_is_bounded_in_entries_and_the_rest_is_asked_for(
     for low in (3, 5, 7):
         assert mender.ask == LogAsk(low, 8, 1)
         assert mender.hear(source.answer(mender.ask))
-    assert mender.ask is None and len(mender.repair.copies) == 6
+    assert mender.ask is None
+    assert [copy.index for copy in mender.repair.copies] == list(range(2, 9))  # and the joints
 
 
 def test_copies_fill_more_than_a_segment() -> None:

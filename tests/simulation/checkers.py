@@ -227,15 +227,21 @@ class Checker:
     # --- restarts ---
 
     def restarted(
-        self, replica: ReplicaId, storage: LogStorage, in_doubt: Sequence[Sequence[Persist]]
+        self,
+        replica: ReplicaId,
+        storage: LogStorage,
+        in_doubt: Sequence[Sequence[Persist]],
+        mended: Sequence[Persist] = (),
     ) -> None:
         """36, 6: the log reads back as synced, with or without the write under way.
 
-        in_doubt: writes that were begun and never confirmed, in order.
+        in_doubt: writes that were begun and never confirmed, in order. mended: what was written
+        while the log was mended, perhaps more than once, whatever became of those.
         """
         allowed = [self.shadows[replica]]
         for steps in in_doubt:
             allowed.append(allowed[-1].after(steps))
+        allowed += [shadow.after([step]) for step in mended for shadow in allowed]
         found = [shadow for shadow in allowed if shadow.is_what_reads_back(storage)]
         known = (_start_of(storage), storage.hard_state, _terms_of(storage))
         require(bool(found), "36: the log does not read back", replica, known, allowed)

@@ -54,6 +54,7 @@ class Node:
         self.queue: deque[Persist] = deque()
         self.writing: list[Persist] = []
         self.in_doubt: list[list[Persist]] = []
+        self.mended: list[Persist] = []  # what its log has heard of repairs, if they were finished
         self.readers: deque[tuple[int, Index]] = deque()  # (ticket, what they must see)
 
     def now_ms(self, now_us: int) -> int:
@@ -178,10 +179,10 @@ class Cluster:
             require(node.is_damaged, "36: damage where there is none", node.replica, damaged)
             repair = ask_others(self, node, damaged.log)
             storage = opened(repair=repair)
-            node.in_doubt += as_steps(repair)
+            node.mended += as_steps(repair)
         node.is_damaged = False
-        self.checker.restarted(node.replica, storage, node.in_doubt)
-        node.in_doubt = []
+        self.checker.restarted(node.replica, storage, node.in_doubt, node.mended)
+        node.in_doubt, node.mended = [], []
         return storage
 
     def _core(self, node: Node, storage: DurableLog, applied: Index, random: Random) -> Core:

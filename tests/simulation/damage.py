@@ -77,6 +77,6 @@ def ask_others(cluster: "Cluster", node: "Node", log: DamagedLog) -> Repair:
     return mender.repair
 
 
-def as_steps(repair: Repair) -> list[list[Persist]]:
+def as_steps(repair: Repair) -> list[Persist]:
     """What a mended log has heard besides: that it begins later."""
-    return [] if repair.base is None else [[Persist(0, None, None, (), repair.base)]]
+    return [] if repair.base is None else [Persist(0, None, None, (), repair.base)]
