@@ -77,6 +77,14 @@ class TlsSection(_Section, frozen=True, kw_only=True):
     key: str = ""
 
 
+class HttpSection(_Section, frozen=True, kw_only=True):
+    """[http]: pages of which origins may use the server from a browser; "*" is all of them."""
+
+    allow_origins: tuple[
+        Annotated[str, msgspec.Meta(pattern=r"^(\*|https?://[A-Za-z0-9.:\[\]-]+)$")], ...
+    ] = ()
+
+
 class LimitsSection(_Section, frozen=True, kw_only=True):
     """[limits]: what one node carries at most, each refused politely at the bound."""
 
@@ -157,6 +165,7 @@ class Config(_Section, frozen=True, kw_only=True):
     cluster: ClusterSection
     node: tuple[NodeSection, ...]
     tls: TlsSection = TlsSection()
+    http: HttpSection = HttpSection()
     limits: LimitsSection = LimitsSection()
     auth: AuthSection = AuthSection()
     storage: StorageSection = StorageSection()

@@ -33,11 +33,14 @@ class Doors:
 
     doors: list[Door] = field(default_factory=list)
     http: list[HttpDoor] = field(default_factory=list)
+    app: HttpApp | None = None
     closed: trio.Event = field(default_factory=trio.Event)
     """Set when every door has been drained."""
 
     async def close(self, grace_s: float) -> None:
         """Drain what serves HTTP: its connections are kept alive and must be told."""
+        if self.app is not None:
+            self.app.stop()
         async with trio.open_nursery() as nursery:
             for door in self.http:
                 nursery.start_soon(door.shutdown, grace_s)
@@ -99,14 +102,18 @@ def build_doors(
     tls: ssl.SSLContext | None = None
     if config.tls.certificate:
         tls = _context(foundation)
-    doors = Doors()
     message_bytes_max = config.limits.message_bytes
     public_url = f"https://{config.cluster.hostname}" if tls and config.cluster.hostname else None
     app = HttpApp(
         ports,
-        HttpSettings(limits=Limits(upload_bytes_max=message_bytes_max), public_url=public_url),
+        HttpSettings(
+            limits=Limits(upload_bytes_max=message_bytes_max),
+            public_url=public_url,
+            allow_origins=config.http.allow_origins,
+        ),
         ready=ready,
     )
+    doors = Doors(app=app)
     for port, context in ((own.http, None), (own.https, tls)):
         if port is not None:
             # The HTTP door shakes hands itself: the protocol is chosen there (ALPN).

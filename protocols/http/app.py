@@ -12,6 +12,9 @@ from typing import Final
 from protocols.http.api import JmapApi
 from protocols.http.auth import Refused
 from protocols.http.blobs import BlobResources
+from protocols.http.cors import Cors
+from protocols.http.event_source import EventSource
+from protocols.http.followers import FOLLOWERS_MAX, FOLLOWERS_OF_NODE_MAX, Followers
 from protocols.http.requests import (
     BodyTooLarge,
     ClientGone,
@@ -42,13 +45,16 @@ class HttpSettings:
     """What an operator may set of the HTTP door.
 
     `public_url`: what URLs in the session resource begin with, for a node behind a proxy; None
-    follows the request's Host.
+    follows the request's Host. `allow_origins`: see cors.py.
     """
 
     limits: Limits = field(default_factory=Limits)
     public_url: str | None = None
     uploads_octets_max: int = UPLOADS_OCTETS_MAX
     bodies_octets_max: int = BODIES_OCTETS_MAX
+    allow_origins: tuple[str, ...] = ()
+    followers_max: int = FOLLOWERS_MAX
+    followers_of_node_max: int = FOLLOWERS_OF_NODE_MAX
 
 
 class HttpApp:
@@ -57,10 +63,17 @@ class HttpApp:
     def __init__(self, ports: Ports, settings: HttpSettings, *, ready: Callable[[], bool]) -> None:
         api = JmapApi(ports, settings.limits, settings.public_url, settings.bodies_octets_max)
         blobs = BlobResources(ports, settings.limits, settings.uploads_octets_max)
+        self._followers = Followers(
+            ports, each_max=settings.followers_max, most=settings.followers_of_node_max
+        )
+        events = EventSource(ports, self._followers)
+        self._cors = Cors(settings.allow_origins)
         self._ready = ready
         self._exact: dict[str, Methods] = {
             "/.well-known/jmap": {"GET": api.session},
             "/jmap/api": {"POST": api.call},
+            "/jmap/eventsource": {"GET": events.open},
+            "/jmap/eventsource/": {"GET": events.open},
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
@@ -79,20 +92,32 @@ class HttpApp:
             case other:
                 raise ValueError(f"no such ASGI scope is served: {other}")
 
+    def stop(self) -> None:
+        """The node stops: what would go on for ever ends now."""
+        self._followers.stop()
+
     async def _http(self, request: Request, send: Send) -> None:
+        response = None
         try:
             response = await self._answer(request)
+            self._cors.add(request, response)
             await response.send(send, head_only=request.method == "HEAD")
         except ClientGone:
             return  # nobody to answer
         except Exception:
             # The head is out, so nothing can be said; the answer ends before its length.
             _LOG.exception("%s %s broke off", request.method, request.path)
+        finally:
+            if response is not None:
+                response.close()
 
     async def _answer(self, request: Request) -> Response:
         methods = self._find(request.path)
         if methods is None:
             return problem(404, "there is no such resource")
+        preflight = self._cors.preflight(request)
+        if preflight is not None:
+            return preflight
         handler = methods.get("GET" if request.method == "HEAD" else request.method)
         if handler is None:
             allow = ", ".join((*methods, *(["HEAD"] if "GET" in methods else ()))).encode()

@@ -184,7 +184,10 @@ class Http1Connection:
         """Return when the peer has closed; a pipelined request waits its turn meanwhile."""
         if self._framer.requests or self._framer.failure or self._framer.upgrade:
             await trio.sleep_forever()
-        data = await self._stream.receive_some(RECEIVE_OCTETS)
+        try:
+            data = await self._stream.receive_some(RECEIVE_OCTETS)
+        except GONE:
+            return
         if data:
             self._framer.feed(bytes(data))
             await trio.sleep_forever()

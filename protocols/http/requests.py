@@ -5,6 +5,7 @@ Bodies are bounded by whoever reads them: `body` for small ones, `chunks` for st
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
@@ -17,6 +18,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+Write = Callable[[bytes], Awaitable[None]]
 
 JSON_TYPE: Final = b"application/json"
 _BODILESS: Final = frozenset((204, 304))  # RFC 9110 8.6: they announce no length either
@@ -97,7 +99,11 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One answer; `stream` is used instead of `body` when there is one, `length` octets of it."""
+    """One answer; `stream` is used instead of `body` when there is one, `length` octets of it.
+
+    An answer with `live` has no length: that function writes pieces of the body as things happen,
+    and the answer ends when it returns. `held` is given back when the answer is sent, or not.
+    """
 
     status: int
     content_type: bytes = JSON_TYPE
@@ -105,12 +111,22 @@ class Response:
     headers: Headers = field(default_factory=list)
     stream: AsyncIterator[bytes] | None = None
     length: int = 0
+    live: Callable[[Write], Awaitable[None]] | None = None
+    held: ExitStack | None = None
+
+    def close(self) -> None:
+        """Give back what the answer held."""
+        if self.held is not None:
+            self.held.close()
 
     async def send(self, send: Send, *, head_only: bool = False) -> None:
         """Say it in ASGI messages: one for the head, one for each piece of the body."""
+        if self.live is not None and not head_only:
+            await self._send_live(send, self.live)
+            return
         length = len(self.body) if self.stream is None else self.length
         headers = list(self.headers)
-        if self.status not in _BODILESS:
+        if self.status not in _BODILESS and self.live is None:
             headers.append((b"content-length", b"%d" % length))
         if self.content_type:
             headers.append((b"content-type", self.content_type))
@@ -120,6 +136,15 @@ class Response:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         body = b"" if head_only else self.body
         await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _send_live(self, send: Send, live: Callable[[Write], Awaitable[None]]) -> None:
+        async def write(piece: bytes) -> None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+        headers = [*self.headers, (b"content-type", self.content_type)]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await live(write)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def read_scope(scope: Scope, receive: Receive) -> Request:

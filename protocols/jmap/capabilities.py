@@ -22,8 +22,6 @@ CAPABILITIES: Final = frozenset((CORE, MAIL))
 API_PATH: Final = "/jmap/api"
 UPLOAD_PATH: Final = "/jmap/upload/{accountId}/"
 DOWNLOAD_PATH: Final = "/jmap/download/{accountId}/{blobId}/{name}?type={type}"
-# RFC 8620 2 makes this member of the session mandatory; the resource answers 404 until push is
-# built, and no push capability is listed.
 EVENT_SOURCE_PATH: Final = "/jmap/eventsource/?types={types}&closeafter={closeafter}&ping={ping}"
 
 

@@ -128,3 +128,10 @@ def test_a_joiner_may_not_clash_with_a_node_of_the_file() -> None:
     joiner = config.NodeSection(name="n4", host="127.0.0.1", peer=17911)
     with pytest.raises(config.ConfigError, match="17911 is n1's peer"):
         demo.joined_by(joiner)
+
+
+def test_origins_of_pages_are_origins() -> None:
+    good = config.parse(TEXT + '\n[http]\nallow-origins = ["https://x.example:8443"]\n', DEMO)
+    assert good.http.allow_origins == ("https://x.example:8443",)
+    for wrong in ("https://x.example/", "x.example", "https://*.example", "null"):
+        assert "http.allow-origins" in refusal(TEXT + f'\n[http]\nallow-origins = ["{wrong}"]\n')

@@ -21,7 +21,7 @@ async def test_health() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/jmap", "/jmap/api/", "/jmap/ws", "/jmap/eventsource/", "/metrics", "/healthz/", "/../"],
+    ["/", "/jmap", "/jmap/api/", "/jmap/ws", "/metrics", "/healthz/", "/../"],
 )
 async def test_what_is_not_built_is_not_there(path: str) -> None:
     answer = await Desk().http("GET", path)
