@@ -137,8 +137,29 @@ MUTANTS: Final = (
     Mutant(
         "what a damaged flush may have replaced is taken for whole",
         "raft/history.py",
-        "        if follows or entry.index == self.start + 1:",
-        "        if True:",
+        "        if entry.index == low and self.last_term == entry.term:",
+        "        if entry.index == low:",
+        ("tests/raft/test_repair.py",),
+    ),
+    Mutant(
+        "copies stand behind whatever is there",
+        "raft/history.py",
+        "            if index < gap.low and self._term(index) == copy.term:",
+        "            if index < gap.low:",
+        ("tests/raft/test_repair.py",),
+    ),
+    Mutant(
+        "copies of two repairs are mixed",
+        "raft/history.py",
+        "        self.repair = repair\n",
+        "",
+        ("tests/raft/test_repair.py",),
+    ),
+    Mutant(
+        "what follows a replaced entry is taken to follow the snapshot",
+        "raft/history.py",
+        "            self._check_start(front)\n",
+        "            pass\n",
         ("tests/raft/test_repair.py",),
     ),
     Mutant(

@@ -194,6 +194,42 @@ def test_copies_do_not_stand_behind_entries_that_had_been_replaced() -> None:
     assert mine.log.term_runs == ((1, 1), (3, 2))
 
 
+def hurt_entry(story: LogStory, index: Index) -> None:
+    """The block in which an entry stands is overwritten."""
+    sequence, offset = story.log._positions.place(index)
+    segment = story.files().index(story.log._names[sequence])
+    hurt(story, offset // BLOCK_BYTES, segment=segment)
+
+
+def test_copies_of_two_repairs_are_never_taken_for_one() -> None:
+    """A repair brings back 7; later entries from 5 on are replaced, and what replaced them rots; of
+    the second repair, in which they are, the copies of 5 and 6 rot: the first one's 6 and the
+    second one's 7 are no log."""
+
+    def large(first: Index, last: Index, term: int) -> list[Entry]:
+        return [entry(index, term, bytes([index]) * 1500) for index in range(first, last + 1)]
+
+    mine, old, new = (LogStory(segment_bytes=16 * 1024) for _ in range(3))
+    for one in large(1, 9, 1):
+        mine.write(step(one))
+        old.write(step(one))
+    hurt_entry(mine, 7)
+    assert mended(mine, Whole(old)) == "mended"
+    for one in (*large(1, 4, 1), *large(5, 9, 2)):
+        new.write(step(one))
+    mine.write(step(*large(5, 6, 2), truncate_from=5))
+    mine.write(step(*large(7, 8, 2)))
+    mine.write(step(*large(9, 9, 2)))
+    hurt_entry(mine, 5)
+    hurt_entry(mine, 7)
+    assert mended(mine, Whole(new)) == "mended" and mine.read() == new.read()
+    for log in (mine, new):
+        log.write(step(entry(10, 2)))
+    hurt_entry(mine, 5)
+    assert mended(mine, Whole(new)) == "mended"
+    assert mine.read() == new.read() and runs_of(mine) == [(1, 1), (5, 2)]
+
+
 def grown(random: Random) -> tuple[LogStory, LogStory]:
     """A log with a past of many boots and many entries that were replaced, and what came of it."""
     mine, truth, term = LogStory(segment_bytes=32 * 1024), [], 1
