@@ -11,8 +11,9 @@ grows downwards until both logs agree.
     lacks    no such anchor
 
 When nobody has the entries any more, the log begins behind another's start, and the state is
-fetched as for any replica that is behind (raft/snapshots.py). When a leader, or everybody, lacks
-the anchor, it was never committed: the log is cut there, its head in doubt.
+fetched as for any replica that is behind (raft/snapshots.py); where that start is no entry of
+ours, ours stood in its place in vain, and nothing of the log is left. When a leader, or everybody,
+lacks the anchor, it was never committed: the log is cut there, its head in doubt.
 """
 
 from collections.abc import Sequence
@@ -226,14 +227,18 @@ class Mender:
         self._begin()
 
     def _may_begin_at(self, behind: LogBehind) -> bool:
-        """Whether its start is an entry of our log: one that we hold, or one of the gap."""
+        """Whether we know what becomes of our log behind its start, which is committed: an entry of
+        the gap; one that we hold, or another in the place of one; or one behind all of ours."""
         index, gap = behind.meta.index, self._open[-1]
         if index >= gap.anchor:
-            return self._term(index) == behind.meta.term
+            return True
         return behind.holds_anchor and index >= self._low + len(self._came) - 1
 
     def _begin_at(self, meta: SnapshotMeta) -> None:
-        gap = self._open[-1]
+        gap, own = self._open[-1], self._term(meta.index)
+        if meta.index >= gap.anchor and own not in (None, meta.term):
+            self._cut = meta.index + 1  # what follows an entry that lost its place has lost it too
+            self._copies.clear()
         self._base = meta
         self._copies = {i: copy for i, copy in self._copies.items() if i > meta.index}
         self._open = [gap] if gap.anchor > meta.index + 1 else []

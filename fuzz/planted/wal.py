@@ -156,6 +156,13 @@ MUTANTS: Final = (
         ("tests/raft/test_repair.py",),
     ),
     Mutant(
+        "entries behind one that lost its place are kept",
+        "raft/repair.py",
+        "            self._cut = meta.index + 1  #",
+        "            pass  #",
+        ("tests/raft/test_repair.py",),
+    ),
+    Mutant(
         "what follows a replaced entry is taken to follow the snapshot",
         "raft/history.py",
         "            self._check_start(front)\n",

@@ -346,6 +346,24 @@ def test_a_log_that_begins_inside_the_gap_fills_the_rest() -> None:
     assert mine.log.read(5, 9, 1 << 20) == list(entries(5, 9))
 
 
+def test_a_log_that_all_others_have_left_behind_is_begun_anew() -> None:
+    mine = written(9)
+    hurt(mine, 3, 4)
+    assert mended(mine, Whole(written(25), start=20)) == "mended"
+    assert (mine.log.start, mine.log.last) == (20, 20)
+
+
+def test_entries_behind_one_that_lost_its_place_are_given_up() -> None:
+    """Others begin at an entry of term 2 where ours is of term 1: nobody can commit what is behind
+    ours any more."""
+    mine, other = written(9), LogStory()
+    other.write(step(*entries(1, 4), *entries(5, 12, 2)))
+    hurt(mine, 3)
+    assert mended(mine, Whole(other, start=7)) == "doubt"
+    assert (mine.log.start, mine.log.last) == (7, 7)
+    assert mine.log.term_runs == ((7, 2),)
+
+
 def test_where_the_log_begins_is_lost() -> None:
     """The record of the snapshot is damaged, and the segments it spoke of are gone."""
     story = LogStory(segment_bytes=16 * 1024)
