@@ -1,11 +1,13 @@
 """`trireme status`: members, roles, term, applied index, lag and health, as one node sees them."""
 
 import time
+from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -15,31 +17,25 @@ from node.config import Config
 WATCH_S: Final = 1.0
 GIB: Final = 1 << 30
 
-_COLUMNS: Final = (
-    *("node", "pid", "state", "role", "term", "commit", "applied", "lag"),
-    *("rtt ms", "disk", "rows and blobs", "doors"),
-)
+# On a terminal of 80 columns each of these fits in a line.
+_STANDING: Final = ("pid", "state", "role", "term", "commit", "applied", "lag")
+_HEALTH: Final = ("rtt ms", "disk", "rows and blobs")
+_DOORS: Final = ("doors",)
+_RIGHT: Final = ("term", "commit", "applied", "lag")
 
 
-def table_of(nodes: list[dict[str, Any]]) -> Table:
-    """One row a node."""
-    table = Table(box=None, header_style="bold")
-    for column in _COLUMNS:
-        table.add_column(column, justify="right" if column in ("term", "commit", "lag") else "left")
+def table_of(nodes: list[dict[str, Any]]) -> Group:
+    """One row a node: how it stands in the cluster, how it is, and where it listens."""
+    parts = (_STANDING, _HEALTH, _DOORS)
+    return Group(*(_part(nodes, part) for part in parts))
+
+
+def _part(nodes: list[dict[str, Any]], columns: tuple[str, ...]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("node", *columns):
+        table.add_column(column, justify="right" if column in _RIGHT else "left")
     for node in nodes:
-        told = (
-            node["pid"],
-            "up" if node["up"] else "down",
-            _role(node),
-            node["term"],
-            node["commit"],
-            node["applied"],
-            node["lag"],
-            _rtt(node.get("rtt_ms") or {}),
-            _disk(node),
-            _state(node),
-            node["doors"],
-        )
+        told = [_TELLS[column](node) for column in columns]
         table.add_row(
             node["name"],
             *("-" if value is None else str(value) for value in told),
@@ -75,6 +71,16 @@ def _state(node: dict[str, Any]) -> str | None:
         return f"differs: {node['agrees']}"
     scrub: str | None = node.get("scrub")
     return scrub
+
+
+_TELLS: Final[dict[str, Callable[[dict[str, Any]], object]]] = {
+    **{field: itemgetter(field) for field in ("pid", "term", "commit", "applied", "lag", "doors")},
+    "state": lambda node: "up" if node["up"] else "down",
+    "role": _role,
+    "rtt ms": lambda node: _rtt(node.get("rtt_ms") or {}),
+    "disk": _disk,
+    "rows and blobs": _state,
+}
 
 
 def nodes_of(config: Config) -> list[dict[str, Any]]:
