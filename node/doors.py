@@ -104,10 +104,11 @@ def build_doors(
         tls = _context(foundation)
     message_bytes_max = config.limits.message_bytes
     public_url = f"https://{config.cluster.hostname}" if tls and config.cluster.hostname else None
+    limits = Limits(upload_bytes_max=message_bytes_max)
     app = HttpApp(
         ports,
         HttpSettings(
-            limits=Limits(upload_bytes_max=message_bytes_max),
+            limits=limits,
             public_url=public_url,
             allow_origins=config.http.allow_origins,
         ),
@@ -118,7 +119,12 @@ def build_doors(
         if port is not None:
             # The HTTP door shakes hands itself: the protocol is chosen there (ALPN).
             secure = _context(foundation) if context is not None else None
-            http = HttpDoor(app, clock=env.clock, tls=secure)
+            http = HttpDoor(
+                app,
+                clock=env.clock,
+                tls=secure,
+                message_octets_max=limits.request_bytes_max,
+            )
             doors.http.append(http)
             name = "http" if context is None else "https"
             doors.doors.append(Door(name, port, partial(_serve_http, http)))

@@ -5,7 +5,9 @@ also when the cluster cannot answer: then each call says serverUnavailable.
 """
 
 import re
-from typing import Final
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
 
 import msgspec
 import trio
@@ -23,8 +25,11 @@ from protocols.http.requests import (
 from protocols.jmap.capabilities import CAPABILITIES, Limits, session
 from protocols.jmap.dispatch import Caller, answer
 from protocols.jmap.errors import RequestError, not_json, over_limit
-from protocols.jmap.request import parse_request
+from protocols.jmap.request import decode_ijson, read_request
 from protocols.ports import Ports, Principal, Unavailable
+from storage.ids import AccountId
+
+TOO_MUCH: Final = "too much is being asked at once"
 
 _NO_STORE: Final[Headers] = [(b"cache-control", b"no-cache, no-store, must-revalidate")]
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
@@ -41,6 +46,24 @@ class JmapApi:
         self._public_url = public_url
         self._running = Gate(limits.requests_max)
         self._room = Room(bodies_octets_max)
+
+    @contextmanager
+    def admit(self, account: AccountId, octets: int = 0) -> Iterator[Tenant]:
+        """Be one of the account's concurrent requests; raises RequestError limit, and GateFull
+        when the node has no room for so many octets. WebSocket's count too (RFC 8887 4.3.2)."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._running.enter(account))
+            except GateFull:
+                raise over_limit(
+                    "maxConcurrentRequests",
+                    f"more than {self._limits.requests_max} requests at once",
+                    status=429,
+                ) from None
+            # The body is held for as long as its calls run.
+            tenant = held.enter_context(self._room.tenant())
+            tenant.grow(octets)
+            yield tenant
 
     async def session(self, request: Request) -> Response:
         """RFC 8620 2: the session resource."""
@@ -67,30 +90,20 @@ class JmapApi:
         """RFC 8620 3.1: one API request."""
         principal = await authenticate(request, self._ports.auth)
         try:
-            with self._running.enter(principal.account):
-                return await self._run(request, principal)
+            with self.admit(principal.account) as tenant:
+                document = decode_ijson(await self._read(request, tenant))
+                body = await self.answer(document, principal)
         except RequestError as error:
             return problem_document(error.document())
         except GateFull:
-            refusal = over_limit(
-                "maxConcurrentRequests",
-                f"more than {self._limits.requests_max} requests at once",
-                status=429,
-            )
-            return problem_document(refusal.document())
+            return busy(TOO_MUCH)
+        return Response(200, body=body, headers=_NO_STORE)
 
-    async def _run(self, request: Request, principal: Principal) -> Response:
-        # The body is held for as long as its calls run.
-        with self._room.tenant() as tenant:
-            try:
-                body = await self._read(request, tenant)
-            except GateFull:
-                return busy("too much is being asked at once")
-            parsed = parse_request(
-                body, calls_max=self._limits.calls_max, capabilities=CAPABILITIES
-            )
-            caller = Caller(principal, self._ports, self._limits, trio.lowlevel.checkpoint)
-            return Response(200, body=await answer(parsed, caller), headers=_NO_STORE)
+    async def answer(self, document: Any, principal: Principal) -> bytes:
+        """The encoded Response to a Request in a JSON value; raises RequestError."""
+        parsed = read_request(document, calls_max=self._limits.calls_max, capabilities=CAPABILITIES)
+        caller = Caller(principal, self._ports, self._limits, trio.lowlevel.checkpoint)
+        return await answer(parsed, caller)
 
     async def _read(self, request: Request, tenant: Tenant) -> bytes:
         media_type = request.header(b"content-type").partition(";")[0].strip().lower()

@@ -26,7 +26,8 @@ from protocols.http.requests import (
     problem,
     read_scope,
 )
-from protocols.jmap.capabilities import Limits
+from protocols.http.websocket import WebSockets, refuse
+from protocols.jmap.capabilities import WEBSOCKET_PATH, Limits
 from protocols.ports import Ports
 
 _LOG: Final = logging.getLogger("trireme.http")
@@ -68,12 +69,14 @@ class HttpApp:
         )
         events = EventSource(ports, self._followers)
         self._cors = Cors(settings.allow_origins)
+        self._sockets = WebSockets(ports, api, self._followers, self._cors)
         self._ready = ready
         self._exact: dict[str, Methods] = {
             "/.well-known/jmap": {"GET": api.session},
             "/jmap/api": {"POST": api.call},
             "/jmap/eventsource": {"GET": events.open},
             "/jmap/eventsource/": {"GET": events.open},
+            WEBSOCKET_PATH: {"GET": _upgrade_needed},
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
@@ -88,9 +91,16 @@ class HttpApp:
             case "http":
                 await self._http(read_scope(scope, receive), send)
             case "websocket":
-                await _no_websocket(scope, receive, send)
+                await self._socket(scope, receive, send)
             case other:
                 raise ValueError(f"no such ASGI scope is served: {other}")
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == WEBSOCKET_PATH:
+            await self._sockets.serve(scope, receive, send)
+        else:
+            await receive()
+            await refuse(send, problem(404, "there is no such resource"))
 
     def stop(self) -> None:
         """The node stops: what would go on for ever ends now."""
@@ -155,10 +165,6 @@ class HttpApp:
         return Response(503, b"text/plain", b"not ready\n")
 
 
-async def _no_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    await receive()
-    if "websocket.http.response" in scope.get("extensions", {}):
-        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
-        await send({"type": "websocket.http.response.body", "body": b"", "more_body": False})
-    else:
-        await send({"type": "websocket.close", "code": 1000})
+async def _upgrade_needed(_: Request) -> Response:
+    """RFC 9110 15.5.22: the resource is there for WebSocket alone."""
+    return problem(426, "this is a WebSocket (RFC 8887)", headers=[(b"upgrade", b"websocket")])

@@ -41,7 +41,7 @@ class Follower:
         self._watch = watch
         self._account = principal.account
         self._wanted = wanted
-        self._credential = _credential(rows, principal.account)
+        self._credential = credential_of(rows, principal.account)
         self.told: Told = told_now(rows, (principal.account,))
         """What the follower's token stands for."""
         self._due: dict[AccountId, tuple[Version, int]] = {}
@@ -61,7 +61,7 @@ class Follower:
 
     def still_valid(self, rows: Rows) -> bool:
         """Whether the password it signed in with is still the account's."""
-        return _credential(rows, self._account) == self._credential
+        return credential_of(rows, self._account) == self._credential
 
     def _note(self, account: AccountId, newest: Version, types: int) -> None:
         held, mask = self._due.get(account, (newest, 0))
@@ -90,7 +90,8 @@ class Follower:
         return state_change(due, self._wanted)
 
 
-def _credential(rows: Rows, account: AccountId) -> str | None:
+def credential_of(rows: Rows, account: AccountId) -> str | None:
+    """What the account signs in with now: whoever signed in with another is not served on."""
     held = get_account(rows, account)
     return None if held is None else held.password
 

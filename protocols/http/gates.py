@@ -55,7 +55,15 @@ class Room:
         try:
             yield tenant
         finally:
-            self._free += tenant.held
+            tenant.leave()
+
+    def tenancy(self) -> "Tenant":
+        """A share for one who says by himself when it is given back."""
+        return Tenant(self)
+
+    def give_back(self, octets: int) -> None:
+        """Free what was taken."""
+        self._free += octets
 
     def take(self, octets: int) -> None:
         """Take octets; raises GateFull when there are not as many."""
@@ -69,6 +77,11 @@ class Tenant:
 
     def __init__(self, room: Room) -> None:
         self._room = room
+        self.held = 0
+
+    def leave(self) -> None:
+        """Hold nothing any more."""
+        self._room.give_back(self.held)
         self.held = 0
 
     def grow(self, octets: int) -> None:

@@ -1,10 +1,10 @@
 """hypercorn on one connection, for HTTP/2 and upgrades, held so that its faults stay there.
 
-Three are known in 0.18 (each has its probe in the tests): an exception in one connection's task
+Two are known in 0.18 (each has its probe in the tests): an exception in one connection's task
 ends the server it runs in; a client that stops reading makes a send, and so the shutdown, wait
-for ever; a WebSocket is always given permessage-deflate (framing.py strips the offer). So it runs
-per connection under our accept loop, over a stream whose sends have a deadline and that can be
-closed under it, and what it raises is logged and goes no further.
+for ever. (Those of its WebSocket are held in held_websocket.py.) So it runs per connection
+under our accept loop, over a stream whose sends have a deadline and that can be closed under it,
+and what it raises is logged and goes no further.
 """
 
 import logging
@@ -13,10 +13,10 @@ from typing import Final
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
+from protocols.http.held_websocket import SocketConfig
 from protocols.http.http1 import (
     BODY_WAIT_S,
     GONE,
@@ -37,15 +37,14 @@ WEBSOCKET_OCTETS_MAX: Final = 10_000_000
 GONE_S: Final = 5.0
 
 
-def _config() -> Config:
-    config = Config()
+def _config(message_octets_max: int) -> SocketConfig:
+    config = SocketConfig(message_octets_max)
     config.errorlog = _LOG
     config.include_server_header = False
     config.keep_alive_timeout = KEEP_ALIVE_S
     config.h11_max_incomplete_size = HTTP2_HEADER_OCTETS_MAX
     config.h2_max_concurrent_streams = HTTP2_STREAMS_MAX
     config.h2_max_header_list_size = HTTP2_HEADER_OCTETS_MAX
-    config.websocket_max_message_size = WEBSOCKET_OCTETS_MAX
     return config
 
 
@@ -134,8 +133,8 @@ class _TlsGuard(_Guard):
 class GeneralServer:
     """Everything that is not a plain HTTP/1.1 request, on the same application."""
 
-    def __init__(self, app: App) -> None:
-        self._config = _config()
+    def __init__(self, app: App, *, message_octets_max: int = WEBSOCKET_OCTETS_MAX) -> None:
+        self._config = _config(message_octets_max)
         self._context = WorkerContext(None)
         self._app = ASGIWrapper(_held(app))  # type: ignore[arg-type]
 

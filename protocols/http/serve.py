@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from protocols.http.general import GeneralServer
+from protocols.http.general import WEBSOCKET_OCTETS_MAX, GeneralServer
 from protocols.http.http1 import GONE, HEAD_S, RECEIVE_OCTETS, App, Ends, Http1Connection
 from protocols.ports import Clock
 
@@ -46,12 +46,13 @@ class HttpDoor:
         clock: Clock,
         tls: ssl.SSLContext | None = None,
         connections_max: int = CONNECTIONS_MAX,
+        message_octets_max: int = WEBSOCKET_OCTETS_MAX,
     ) -> None:
         self._app = app
         self._clock = clock
         self._tls = tls
         self._connections_max = connections_max
-        self._general = GeneralServer(app)
+        self._general = GeneralServer(app, message_octets_max=message_octets_max)
         self._live: set[_Live] = set()
         self._closing = False
         self._emptied = trio.Event()

@@ -17,11 +17,13 @@ from storage.mail.tree import MAILBOX_DEPTH_MAX, MAILBOX_NAME_OCTETS_MAX
 
 CORE: Final = "urn:ietf:params:jmap:core"
 MAIL: Final = "urn:ietf:params:jmap:mail"
-CAPABILITIES: Final = frozenset((CORE, MAIL))
+WEBSOCKET: Final = "urn:ietf:params:jmap:websocket"
+CAPABILITIES: Final = frozenset((CORE, MAIL, WEBSOCKET))
 
 API_PATH: Final = "/jmap/api"
 UPLOAD_PATH: Final = "/jmap/upload/{accountId}/"
 DOWNLOAD_PATH: Final = "/jmap/download/{accountId}/{blobId}/{name}?type={type}"
+WEBSOCKET_PATH: Final = "/jmap/ws"
 EVENT_SOURCE_PATH: Final = "/jmap/eventsource/?types={types}&closeafter={closeafter}&ping={ping}"
 
 
@@ -94,11 +96,17 @@ def session_state(principal: Principal, limits: Limits) -> str:
     return _fixed(principal.account, principal.address, limits)[1]
 
 
+def _websocket(base_url: str) -> dict[str, Any]:
+    """RFC 8887 3: http becomes ws, https becomes wss."""
+    return {"url": "ws" + base_url.removeprefix("http") + WEBSOCKET_PATH, "supportsPush": True}
+
+
 def session(principal: Principal, limits: Limits, base_url: str) -> dict[str, Any]:
     """The session resource of this user; `base_url` has no slash at its end."""
     content, state = _fixed(principal.account, principal.address, limits)
     return {
         **content,
+        "capabilities": content["capabilities"] | {WEBSOCKET: _websocket(base_url)},
         "apiUrl": base_url + API_PATH,
         "downloadUrl": base_url + DOWNLOAD_PATH,
         "uploadUrl": base_url + UPLOAD_PATH,

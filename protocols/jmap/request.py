@@ -149,7 +149,11 @@ def _is_unicode(text: str) -> bool:
 
 def parse_request(body: bytes, *, calls_max: int, capabilities: frozenset[str]) -> Request:
     """The Request in an HTTP body; raises RequestError for anything else."""
-    document = decode_ijson(body)
+    return read_request(decode_ijson(body), calls_max=calls_max, capabilities=capabilities)
+
+
+def read_request(document: Any, *, calls_max: int, capabilities: frozenset[str]) -> Request:
+    """The Request in a JSON value; raises RequestError for anything else."""
     if not isinstance(document, dict):
         raise not_request("the request is not an object")
     using = document.get("using")

@@ -38,10 +38,20 @@ class OpenDoor:
 
 @asynccontextmanager
 async def open_door(
-    app: App, *, tls: ssl.SSLContext | None = None, connections_max: int = 100
+    app: App,
+    *,
+    tls: ssl.SSLContext | None = None,
+    connections_max: int = 100,
+    message_octets_max: int = 10_000_000,
 ) -> AsyncIterator[OpenDoor]:
     """Serve an application until the block ends."""
-    door = HttpDoor(app, clock=FakeClock(), tls=tls, connections_max=connections_max)
+    door = HttpDoor(
+        app,
+        clock=FakeClock(),
+        tls=tls,
+        connections_max=connections_max,
+        message_octets_max=message_octets_max,
+    )
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, door.serve_stream, listeners)

@@ -21,7 +21,7 @@ async def test_health() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/jmap", "/jmap/api/", "/jmap/ws", "/metrics", "/healthz/", "/../"],
+    ["/", "/jmap", "/jmap/api/", "/metrics", "/healthz/", "/../"],
 )
 async def test_what_is_not_built_is_not_there(path: str) -> None:
     answer = await Desk().http("GET", path)
@@ -79,21 +79,3 @@ async def test_a_client_that_left_is_answered_nothing() -> None:
     }
     await desk.app(scope, receive, send)
     assert told == []
-
-
-@pytest.mark.parametrize("extensions", [{}, {"websocket.http.response": {}}])
-async def test_a_websocket_is_refused(extensions: dict[str, Any]) -> None:
-    told: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    async def send(message: Message) -> None:
-        told.append(message)
-
-    scope = {"type": "websocket", "path": "/jmap/ws", "extensions": extensions}
-    await Desk().app(scope, receive, send)
-    if extensions:
-        assert told[0] == {"type": "websocket.http.response.start", "status": 404, "headers": []}
-    else:
-        assert told[0]["type"] == "websocket.close"

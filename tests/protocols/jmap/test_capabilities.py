@@ -1,6 +1,14 @@
 """The session resource tells the truth about limits and about what there is."""
 
-from protocols.jmap.capabilities import CAPABILITIES, CORE, MAIL, Limits, session, session_state
+from protocols.jmap.capabilities import (
+    CAPABILITIES,
+    CORE,
+    MAIL,
+    WEBSOCKET,
+    Limits,
+    session,
+    session_state,
+)
 from protocols.jmap.methods import METHODS
 from protocols.ports import Principal
 from storage.ids import AccountId
@@ -13,7 +21,14 @@ ANN = Principal(AccountId(7), "ann@example.org")
 
 def test_capabilities_are_those_with_methods() -> None:
     told = session(ANN, Limits(), "http://x")
-    assert set(told["capabilities"]) == CAPABILITIES == {m.capability for m in METHODS.values()}
+    with_methods = {m.capability for m in METHODS.values()}
+    assert set(told["capabilities"]) == CAPABILITIES == with_methods | {WEBSOCKET}
+
+
+def test_the_socket_is_where_the_server_is() -> None:
+    for base, url in (("http://x:8080", "ws://x:8080/jmap/ws"), ("https://y", "wss://y/jmap/ws")):
+        told = session(ANN, Limits(), base)["capabilities"][WEBSOCKET]
+        assert told == {"url": url, "supportsPush": True}
 
 
 def test_limits_are_the_codes_own() -> None:
