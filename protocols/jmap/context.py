@@ -1,8 +1,8 @@
 """What a method is given beside its arguments: who asks, the ports, a view, ids made so far."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from protocols.jmap.capabilities import Limits
 from protocols.jmap.errors import MethodError
@@ -34,6 +34,21 @@ class Context:
     """Shows every write acknowledged before the request, and the request's own."""
     created_ids: dict[str, str]
     """Creation ids to ids, across the calls of the request (RFC 8620 3.3)."""
+    using: frozenset[str] = frozenset()
+    """The capabilities the client asked for."""
+    _implied: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def imply(self, name: str, arguments: Mapping[str, Any]) -> None:
+        """Another method runs after this one, and answers under the same call id.
+
+        RFC 8621 7.5 (onSuccessUpdateEmail), RFC 8620 5.4 (onSuccessDestroyOriginal).
+        """
+        self._implied.append((name, arguments))
+
+    def take_implied(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What the call that just ran implies; it is forgotten."""
+        implied, self._implied = self._implied, []
+        return implied
 
     @property
     def ports(self) -> Ports:

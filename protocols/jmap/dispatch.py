@@ -38,12 +38,12 @@ async def answer(request: Request, caller: Caller) -> bytes:
     except Unavailable:
         responses = [_error(call, _UNAVAILABLE) for call in request.calls]
     else:
-        context = Context(caller, view, created_ids)
+        context = Context(caller, view, created_ids, request.using)
         octets = 0
         for call in request.calls:
-            response = await _run(call, request.using, context, responses, octets)
-            responses.append(response)
-            octets += len(response.encoded)
+            for response in await _run(call, context, responses, octets):
+                responses.append(response)
+                octets += len(response.encoded)
     return _encode(request, responses, created_ids, session_state(caller.principal, caller.limits))
 
 
@@ -65,20 +65,28 @@ def _encode(
 
 
 async def _run(
-    call: Call,
-    using: frozenset[str],
-    context: Context,
-    responses: list[Response],
-    octets: int,
-) -> Response:
+    call: Call, context: Context, responses: list[Response], octets: int
+) -> list[Response]:
+    """The response to a call, and those of the methods it implies."""
     method = METHODS.get(call.name)
-    if method is None or method.capability not in using:
-        return _error(call, {"type": "unknownMethod"})
+    if method is None or method.capability not in context.using:
+        return [_error(call, {"type": "unknownMethod"})]
+    answered = [await _run_method(call, context, responses, octets)]
+    for name, arguments in context.take_implied():
+        octets += len(answered[-1].encoded)
+        implied = Call(name, arguments, call.id)
+        answered.append(await _run_method(implied, context, responses, octets))
+    return answered
+
+
+async def _run_method(
+    call: Call, context: Context, responses: list[Response], octets: int
+) -> Response:
     try:
         if octets > RESPONSES_OCTETS_MAX:
             raise MethodError("requestTooLarge", "the answer to this request grows too large")
         arguments = resolve_references(call.arguments, responses)
-        told = await method.run(context, arguments)
+        told = await METHODS[call.name].run(context, arguments)
         return Response(call.name, msgspec.json.encode(told), call.id)
     except MethodError as error:
         return _error(call, error.arguments())

@@ -197,3 +197,22 @@ async def test_an_answer_may_grow_so_large(monkeypatch: pytest.MonkeyPatch) -> N
     told = await Desk().request(*[["Core/echo", half]] * 4)
     assert [name for name, _, _ in told] == ["Core/echo"] * 3 + ["error"]
     assert told[3][1]["type"] == "requestTooLarge"
+
+
+async def test_what_a_call_implies_answers_after_it_under_its_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def imply(context: Context, _: Any) -> dict[str, Any]:
+        context.imply("Email/set", {"accountId": "a1", "destroy": ["e99"]})
+        context.imply("Email/set", {})
+        return {}
+
+    monkeypatch.setitem(METHODS, "Core/echo", Method(CORE, imply))
+    told = await Desk().request(["Core/echo", {}, "x"], ["No/such", {}, "y"], using=[CORE])
+    assert [(name, call) for name, _, call in told] == [
+        ("Core/echo", "x"),
+        ("Email/set", "x"),  # though its capability is not in use
+        ("error", "x"),
+        ("error", "y"),
+    ]
+    assert told[1][1]["notDestroyed"] == {"e99": {"type": "notFound"}}
