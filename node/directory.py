@@ -8,12 +8,10 @@ storage.accounts' business; logins never come through here, a detail is no name 
 from collections.abc import Iterator
 from typing import Final
 
-from storage.accounts import by_address
+from storage.accounts import SEPARATOR, by_address
 from storage.ids import AccountId
 from storage.view import View
 
-# RFC 5233 1: what divides user from detail.
-SEPARATOR: Final = "+"
 _A_LABEL: Final = "xn--"  # RFC 5890 2.3.2.1
 LABEL_CHARS_MAX: Final = 63  # RFC 1035 2.3.4; longer labels are nobody's and not converted
 

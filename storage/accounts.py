@@ -25,6 +25,8 @@ LOCAL_BYTES_MAX: Final = 64  # RFC 5321 4.5.3.1.1
 DOMAIN_BYTES_MAX: Final = 255  # RFC 5321 4.5.3.1.2
 LABEL_BYTES_MAX: Final = 63  # RFC 1035 2.3.4
 ALIASES_MAX: Final = 100
+# RFC 5233 1: what divides user from detail.
+SEPARATOR: Final = "+"
 
 # RFC 5321 4.1.2 Dot-string with RFC 6531 3.3's UTF-8; the quoted form is refused for accounts.
 _LOCAL: Final = re.compile(
@@ -100,6 +102,12 @@ def fold_address(text: str) -> str:
     if not at or len(local.encode()) > LOCAL_BYTES_MAX or not _LOCAL.fullmatch(local):
         raise AddressInvalid(f"{text!r} is no address")
     return f"{local}@{fold_domain(domain)}"
+
+
+def without_detail(address: str) -> str:
+    """RFC 5233: the address that user+detail is delivered as."""
+    local, at, domain = address.rpartition("@")
+    return (local.partition(SEPARATOR)[0] or local) + at + domain
 
 
 def by_address(rows: Rows, address: str) -> AccountId | None:

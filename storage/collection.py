@@ -104,6 +104,16 @@ class Collection(Generic[T]):
         changes.record(plan, account, self.kind, updated=(number,))
         self._put(plan, account, number, old, record)
 
+    def overlay(self, plan: Plan, account: AccountId, number: int, record: T) -> None:
+        """Keep what was changed of a record that is there by itself, with a row or without.
+
+        For a reader of the change log it is updated, also by its first row.
+        """
+        old = self.get(plan, account, number)
+        if old != record:
+            changes.record(plan, account, self.kind, updated=(number,))
+            self._put(plan, account, number, old, record)
+
     def destroy(self, plan: Plan, account: AccountId, number: int) -> None:
         """Remove a record and its index rows; raises Missing."""
         old = self.get(plan, account, number)

@@ -41,6 +41,11 @@ def _parse(prefix: str, text: str) -> int | None:
     return number if number <= NUMBER_MAX else None
 
 
+def parse_numbered(letter: str, text: str) -> int | None:
+    """The number of a client's id of the type with this letter, or None: an id we never gave."""
+    return _parse(letter, text)
+
+
 def render_account(account: AccountId) -> str:
     """`a7`."""
     return f"a{account}"

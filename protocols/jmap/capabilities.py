@@ -17,8 +17,12 @@ from storage.mail.tree import MAILBOX_DEPTH_MAX, MAILBOX_NAME_OCTETS_MAX
 
 CORE: Final = "urn:ietf:params:jmap:core"
 MAIL: Final = "urn:ietf:params:jmap:mail"
+SUBMISSION: Final = "urn:ietf:params:jmap:submission"
+VACATION: Final = "urn:ietf:params:jmap:vacationresponse"
 WEBSOCKET: Final = "urn:ietf:params:jmap:websocket"
-CAPABILITIES: Final = frozenset((CORE, MAIL, WEBSOCKET))
+OF_ACCOUNTS: Final = (CORE, MAIL, SUBMISSION, VACATION)
+"""What an account may be used with, by methods that name it."""
+CAPABILITIES: Final = frozenset((*OF_ACCOUNTS, WEBSOCKET))
 
 API_PATH: Final = "/jmap/api"
 UPLOAD_PATH: Final = "/jmap/upload/{accountId}/"
@@ -45,6 +49,8 @@ class Limits:
     """maxObjectsInGet."""
     set_objects_max: int = 500
     """maxObjectsInSet."""
+    delayed_send_s_max: int = 30 * 24 * 3600
+    """maxDelayedSend (RFC 8621 1.3.2): how long a submission may wait to be sent."""
 
 
 def _core(limits: Limits) -> dict[str, Any]:
@@ -72,20 +78,37 @@ def _mail(limits: Limits) -> dict[str, Any]:
     }
 
 
+def _submission(limits: Limits) -> dict[str, Any]:
+    """RFC 8621 1.3.2."""
+    return {
+        "maxDelayedSend": limits.delayed_send_s_max,
+        # RFC 4865 4: the longest interval; a date may be given as long as it is no further.
+        "submissionExtensions": {"FUTURERELEASE": [str(limits.delayed_send_s_max)]},
+    }
+
+
+def _of_account(limits: Limits) -> dict[str, dict[str, Any]]:
+    """What accountCapabilities tells of each."""
+    told = {CORE: {}, MAIL: _mail(limits), SUBMISSION: _submission(limits), VACATION: {}}
+    assert tuple(told) == OF_ACCOUNTS
+    return told
+
+
 @lru_cache(maxsize=4096)
 def _fixed(account: AccountId, address: str, limits: Limits) -> tuple[dict[str, Any], str]:
     name = render_account(account)
     content = {
-        "capabilities": {CORE: _core(limits), MAIL: {}},
+        # RFC 8621 1.3, RFC 9404 3.1, RFC 9425 2.1: what differs by account is told there.
+        "capabilities": {**{each: {} for each in OF_ACCOUNTS}, CORE: _core(limits)},
         "accounts": {
             name: {
                 "name": address,
                 "isPersonal": True,
                 "isReadOnly": False,
-                "accountCapabilities": {MAIL: _mail(limits)},
+                "accountCapabilities": _of_account(limits),
             }
         },
-        "primaryAccounts": {MAIL: name},
+        "primaryAccounts": dict.fromkeys(OF_ACCOUNTS, name),
         "username": address,
     }
     return content, hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]

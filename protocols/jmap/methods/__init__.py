@@ -4,16 +4,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from protocols.jmap.capabilities import CORE, MAIL
+from protocols.jmap.capabilities import CORE, MAIL, SUBMISSION, VACATION
 from protocols.jmap.context import Context
 from protocols.jmap.methods.core import echo
 from protocols.jmap.methods.email_get import email_changes, email_get
 from protocols.jmap.methods.email_import import email_import
 from protocols.jmap.methods.email_query import email_query, email_query_changes
 from protocols.jmap.methods.email_set import email_set
+from protocols.jmap.methods.identity import identity_changes, identity_get, identity_set
 from protocols.jmap.methods.mailbox import mailbox_changes, mailbox_get, mailbox_set
 from protocols.jmap.methods.mailbox_query import mailbox_query, mailbox_query_changes
 from protocols.jmap.methods.thread import thread_changes, thread_get
+from protocols.jmap.methods.vacation import vacation_get, vacation_set
 from protocols.jmap.standard import Answer
 
 Run = Callable[[Context, Mapping[str, Any]], Awaitable[Answer]]
@@ -42,4 +44,9 @@ METHODS: Final[Mapping[str, Method]] = {
     "Email/queryChanges": Method(MAIL, email_query_changes),
     "Email/set": Method(MAIL, email_set),
     "Email/import": Method(MAIL, email_import),
+    "Identity/get": Method(SUBMISSION, identity_get),
+    "Identity/changes": Method(SUBMISSION, identity_changes),
+    "Identity/set": Method(SUBMISSION, identity_set),
+    "VacationResponse/get": Method(VACATION, vacation_get),
+    "VacationResponse/set": Method(VACATION, vacation_set),
 }

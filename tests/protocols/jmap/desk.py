@@ -12,7 +12,7 @@ import msgspec
 from protocols.delivery import prepare
 from protocols.http.app import HttpApp, HttpSettings
 from protocols.http.requests import Message
-from protocols.jmap.capabilities import CORE, MAIL, Limits
+from protocols.jmap.capabilities import CAPABILITIES, Limits
 from storage.ids import AccountId, MailboxId
 from storage.mail.ingest import plan_ingest
 from storage.mail.mailboxes import by_role
@@ -151,11 +151,11 @@ class Desk:
         return await self.http("POST", "/jmap/api", body, headers=headers, **more)
 
     async def request(
-        self, *calls: Sequence[Any], using: Sequence[str] = (CORE, MAIL), **more: Any
+        self, *calls: Sequence[Any], using: Collection[str] = CAPABILITIES, **more: Any
     ) -> list[Any]:
         """The method responses to calls written as (name, arguments[, id])."""
         written = [[c[0], c[1], c[2] if len(c) > 2 else f"c{n}"] for n, c in enumerate(calls)]
-        answer = await self.post({"using": list(using), "methodCalls": written, **more})
+        answer = await self.post({"using": sorted(using), "methodCalls": written, **more})
         assert answer.status == 200, answer.body
         responses: list[Any] = answer.json["methodResponses"]
         return responses
