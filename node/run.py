@@ -30,7 +30,7 @@ from node.rounds import Fenced
 from node.secret import ensure_secret
 from node.tls import TlsError
 from raft import DiskFailed, Repair, WalCorrupt, WrongLog
-from storage.engine import EngineRefused
+from storage.engine import EngineRefused, StorageFailed
 from storage.leveldb import EngineBusy
 
 EXIT_DISK_FAILED: Final = 70
@@ -65,7 +65,7 @@ def run_one(config: Config, name: str, join: tuple[Address, ...] = ()) -> int:
     try:
         with _Lock(directory):
             trio.run(_run, config, name, directory, join)
-    except* DiskFailed as failures:
+    except* (DiskFailed, StorageFailed) as failures:
         # os._exit: nothing that believes in the disk may run any more, not even a clean-up.
         log.error("the disk failed", error=str(_first(failures)))
         sys.stderr.flush()

@@ -13,6 +13,10 @@ from typing import Protocol
 Row = tuple[bytes, bytes]
 
 
+class StorageFailed(OSError):
+    """The disk under the rows failed: an error of input or output, no room, no permission."""
+
+
 class EngineRefused(Exception):
     """The engine's files are damaged: the directory must be moved aside and rebuilt."""
 

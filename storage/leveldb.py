@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import plyvel
 
-from storage.engine import EngineRefused, OnDamage, Row, untold
+from storage.engine import EngineRefused, OnDamage, Row, StorageFailed, untold
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -65,7 +65,7 @@ class LevelEngine:
                 block_size=BLOCK_BYTES,
             )
         except plyvel.CorruptionError as error:
-            raise EngineRefused(f"{directory}: {error}") from error
+            raise EngineRefused(f"{directory}: {_text(error)}") from error
         except plyvel.IOError as error:
             raise _open_error(directory, error) from error
 
@@ -107,7 +107,9 @@ class LevelEngine:
         try:
             batch.write()
         except plyvel.CorruptionError as error:
-            raise self._damaged(str(error)) from error
+            raise self._damaged(_text(error)) from error
+        except plyvel.IOError as error:
+            raise StorageFailed(f"{self._directory}: {_text(error)}") from error
 
     def freeze(self) -> "FrozenRows":
         """A LevelDB snapshot; every page read from it is materialised."""
@@ -127,11 +129,12 @@ class LevelEngine:
         try:
             yield
         except plyvel.CorruptionError as error:
-            raise self._damaged(str(error)) from error
+            raise self._damaged(_text(error)) from error
         except plyvel.IOError as error:
-            if any(text in str(error) for text in UNREADABLE):
-                raise self._damaged(str(error)) from error
-            raise
+            text = _text(error)
+            if any(sign in text for sign in UNREADABLE):
+                raise self._damaged(text) from error
+            raise StorageFailed(f"{self._directory}: {text}") from error
 
     def _damaged(self, error: str) -> EngineRefused:
         self.condemn(error)
@@ -175,9 +178,15 @@ def _scan(source: Any, start: bytes, end: bytes, reverse: bool, limit: int | Non
 
 def _open_error(directory: Path, error: Exception) -> Exception:
     """A file that should be there and is not means damage; a lock, another process."""
-    text = str(error)
+    text = _text(error)
     if "lock" in text.lower():
         return EngineBusy(f"{directory}: {text}")
     if "No such file" in text:
         return EngineRefused(f"{directory}: {text}")
-    return OSError(f"{directory}: {text}")
+    return StorageFailed(f"{directory}: {text}")
+
+
+def _text(error: Exception) -> str:
+    """What LevelDB says, which plyvel passes on as octets."""
+    said = error.args[0] if error.args else ""
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)

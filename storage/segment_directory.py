@@ -3,8 +3,12 @@
 import errno
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from storage.engine import StorageFailed
 
 # Read-only descriptors kept open; one more is opened for each segment written to since a sync.
 READ_FILES_MAX: Final = 64
@@ -25,14 +29,15 @@ class DirectoryFiles:
 
     def append(self, segment: int, position: int, data: bytes) -> None:
         """Write `data` at `position`, the segment's end; position 0 creates the segment."""
-        if segment not in self._writers:
-            assert position == 0, (segment, position)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._writers[segment] = os.open(self._path(segment), flags, 0o600)
-        rest = memoryview(data)
-        while rest:
-            written = os.pwrite(self._writers[segment], rest, position)
-            rest, position = rest[written:], position + written
+        with self._writing():
+            if segment not in self._writers:
+                assert position == 0, (segment, position)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                self._writers[segment] = os.open(self._path(segment), flags, 0o600)
+            rest = memoryview(data)
+            while rest:
+                written = os.pwrite(self._writers[segment], rest, position)
+                rest, position = rest[written:], position + written
 
     def read(self, segment: int, position: int, length: int) -> bytes:
         """Bytes from `position`, fewer when the file ends, is not there or cannot be read."""
@@ -60,13 +65,14 @@ class DirectoryFiles:
 
     def sync(self, segments: list[int]) -> None:
         """Make these segments, and their names, durable."""
-        for segment in segments:
-            writer = self._writers.get(segment)
-            if writer is None:
-                _sync_path(self._path(segment))  # an earlier process wrote it
-            else:
-                os.fdatasync(writer)
-        _sync_path(self._directory)
+        with self._writing():
+            for segment in segments:
+                writer = self._writers.get(segment)
+                if writer is None:
+                    _sync_path(self._path(segment))  # an earlier process wrote it
+                else:
+                    os.fdatasync(writer)
+            _sync_path(self._directory)
 
     def keep_open(self, segments: list[int]) -> None:
         """Only these will be written or synced again."""
@@ -79,6 +85,14 @@ class DirectoryFiles:
             os.close(descriptor)
         self._writers.clear()
         self._readers.clear()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What the disk refuses is final for this process."""
+        try:
+            yield
+        except OSError as error:
+            raise StorageFailed(f"{self._directory}: {error}") from error
 
     def _path(self, segment: int) -> Path:
         return self._directory / f"{segment:010}.blobs"

@@ -1,5 +1,7 @@
 """Both engines keep one contract; and LevelDB refuses what is damaged."""
 
+import resource
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from storage.engine import Engine, EngineRefused, prefix_end
+from storage.engine import Engine, EngineRefused, StorageFailed, prefix_end
 from storage.leveldb import DAMAGE_MARK, EngineBusy, LevelEngine
 from storage.memory import MemoryEngine
 
@@ -235,3 +237,18 @@ def test_damage_found_by_a_read_is_remembered(tmp_path: Path) -> None:
     assert (tmp_path / DAMAGE_MARK).exists()
     with pytest.raises(EngineRefused):
         LevelEngine(tmp_path)
+
+
+def test_a_disk_that_refuses_is_told_in_words(tmp_path: Path) -> None:
+    """Not as the octets that the binding passes on, and as what ends the node (status 70)."""
+    engine = LevelEngine(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        with pytest.raises(StorageFailed, match=r"^[^']*File too large$"):
+            for number in range(100):
+                engine.write([(b"%d" % number, bytes(1024))], sync=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, heard)

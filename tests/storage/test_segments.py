@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.engine import StorageFailed
 from storage.segment_directory import DirectoryFiles
 from storage.segments import MemoryFiles, SegmentFiles
 
@@ -46,7 +47,7 @@ def test_a_segment_begins_at_its_beginning_and_only_once(tmp_path: Path) -> None
         files.append(1, 5, b"gap")
     files.append(1, 0, b"one")
     files.close()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(StorageFailed, match="exists"):
         DirectoryFiles(tmp_path).append(1, 0, b"over it")
 
 
@@ -58,3 +59,10 @@ def test_memory_forgets_what_was_not_synced() -> None:
     files.append(2, 0, b"lost")
     files.cut_power()
     assert files.numbers() == [1] and files.read(1, 0, 99) == b"kept"
+
+
+def test_a_disk_that_refuses_a_write_is_told_of(tmp_path: Path) -> None:
+    files = DirectoryFiles(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(StorageFailed, match="No such file"):
+        files.append(1, 0, b"one")
