@@ -117,7 +117,7 @@ class History:
 
     def take_truncate(self, first: Index) -> None:
         """Entries from `first` on were taken back."""
-        if self.lost is None and first > self.positions.last + 1:
+        if first > self.positions.last + 1 and not self.is_front_open:  # else of removed segments
             self.lose(f"entries from {first} on are taken back, and {self.positions.last} is last")
         self._cut(first)
 

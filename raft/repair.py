@@ -74,7 +74,9 @@ def answer(state: State, ask: LogAsk) -> LogAnswer:
     """What a replica that takes part can tell."""
     log = state.log
     holds = log.matches(ask.anchor, ask.anchor_term)
-    lacks = LogLacks(state.role is Role.LEADER, is_whole=True)
+    # A leader of an earlier term than the anchor's, which has not heard of its end, proves nothing.
+    leads = state.role is Role.LEADER and state.term >= ask.anchor_term
+    lacks = LogLacks(leads, is_whole=True)
     if ask.low - 1 < log.start:
         membership = state.configs.at(log.start)
         if not membership.voters:

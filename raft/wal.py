@@ -111,7 +111,9 @@ class Wal:
         self._number = 0  # of the next flush, in its segment
         self._salt = 0
         if found.snapshot is not None:
-            # Said again in a segment that stays: the one that said it may go.
+            # Said again in a segment that stays: the one that said it may go. The last boot may
+            # have done just this.
+            found.tail = [step for step in found.tail if step.snapshot != found.snapshot]
             found.tail.append(Persist(0, None, None, (), found.snapshot))
         self._file = self._begin_segment(found.tail)
         self._seal()

@@ -163,6 +163,20 @@ MUTANTS: Final = (
         ("tests/raft/test_repair.py",),
     ),
     Mutant(
+        "a leader of old is believed to know what was never committed",
+        "raft/repair.py",
+        "    leads = state.role is Role.LEADER and state.term >= ask.anchor_term",
+        "    leads = state.role is Role.LEADER",
+        ("tests/raft/test_repair.py",),
+    ),
+    Mutant(
+        "a log begun anew seems to have lost what it took back",
+        "raft/history.py",
+        "        if first > self.positions.last + 1 and not self.is_front_open:",
+        "        if first > self.positions.last + 1:",
+        ("tests/raft/test_compaction.py",),
+    ),
+    Mutant(
         "what follows a replaced entry is taken to follow the snapshot",
         "raft/history.py",
         "            self._check_start(front)\n",

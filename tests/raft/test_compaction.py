@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from raft.model import KIB, Entry, EntryKind, HardState, Membership, Persist, SnapshotMeta
-from raft.recovery import WalCorrupt
+from raft.recovery import WalCorrupt, recover
 from raft.stable import DurableLog, LogStorage, MemoryLog, open_log
 from tests.simulation.disk import Crashed, SimDisk
 
@@ -176,3 +176,20 @@ def test_both_kinds_of_storage_forget_alike(kind: str) -> None:
     assert log.last == 30
     log.write([Persist(5, None, None, (entry(31, 3),))])
     assert log.read(31, 31, 1)[0].term == 3
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_log_begun_anew_is_whole_at_every_later_start(seed: int) -> None:
+    """What was taken back stood in segments that are gone: nothing of it is missing. And starts
+    alone, each after a power cut, do not make it longer."""
+    story = Story(seed)
+    story.write(60)
+    meta = SnapshotMeta(300, 3, MEMBERS)
+    story.log.write([Persist(99, None, 40, (), meta)])
+    for _ in range(6):
+        story.disk.cut_power()
+        found = recover(story.disk, "wal", cluster=CLUSTER, replica=1)
+        assert found.is_whole and len(found.tail) <= 2
+        log = story.reopen()
+        assert (log.start, log.last, log.snapshot) == (300, 300, meta)
+        assert not log.head_in_doubt

@@ -10,6 +10,7 @@ from raft.model import Entry, HardState, Index, Membership, Persist, SnapshotMet
 from raft.recovery import WalCorrupt
 from raft.repair import LogAsk, LogLacks, LogPiece, Mender
 from raft.segment import BLOCK_BYTES
+from raft.state import Role
 from tests.raft.mends import Damaged, Whole, damaged, mended, reopen, repair_from, runs_of
 from tests.raft.story import LogStory, entries, entry, step
 
@@ -324,6 +325,14 @@ def test_a_peer_that_lacks_is_no_proof_while_another_is_silent() -> None:
     assert not mender.end_round(asked=2)
     mender.hear(LogLacks(leads=True, is_whole=True))
     assert mender.end_round(asked=2) and mender.repair.cut == 4
+
+
+def test_only_a_leader_that_could_know_the_anchor_is_a_proof() -> None:
+    """One of an earlier term may have been deposed, and not have heard of it."""
+    source = Whole(written(4))
+    source.core.state.role, source.core.state.term = Role.LEADER, 5
+    assert source.answer(LogAsk(3, 6, 6)) == LogLacks(leads=False, is_whole=True)
+    assert source.answer(LogAsk(3, 6, 5)) == LogLacks(leads=True, is_whole=True)
 
 
 MEMBERSHIP = Membership(frozenset({7, 8, 9}))

@@ -22,7 +22,7 @@ from raft.model import KIB, NOBODY, Index, Membership, Persist, ReplicaId
 from raft.stable import DurableLog, open_log
 from raft.state import Role
 from tests.simulation.checkers import Checker, require
-from tests.simulation.damage import NobodyTells, as_steps, ask_others
+from tests.simulation.damage import NobodyTells, ask_back, ask_others, mended
 from tests.simulation.disk import Crashed, SimDisk
 from tests.simulation.network import CLUSTER, US_PER_MS, Network
 from tests.simulation.snapshots import Snapshots
@@ -160,6 +160,9 @@ class Cluster:
         node.writing, node.in_doubt = [], []
         node.is_up, node.is_hung, node.paused_until_us = True, False, 0
         self.of_process(0, node, self._tick, node)
+        if storage.head_in_doubt:
+            self.faults["head in doubt"] += 1
+            self.of_process(0, node, ask_back, self, node)
         return True
 
     def _open_log(self, node: Node, random: Random) -> DurableLog:
@@ -179,7 +182,9 @@ class Cluster:
             require(node.is_damaged, "36: damage where there is none", node.replica, damaged)
             repair = ask_others(self, node, damaged.log)
             storage = opened(repair=repair)
-            node.mended += as_steps(repair)
+            node.mended += mended(self, node, damaged.log, repair)
+            tells = repair.cut is None or storage.head_in_doubt
+            require(tells, "36: entries given up without a word", node.replica)
         node.is_damaged = False
         self.checker.restarted(node.replica, storage, node.in_doubt, node.mended)
         node.in_doubt, node.mended = [], []

@@ -11,11 +11,14 @@ from raft.damage import DamagedLog
 from raft.mending import Repair
 from raft.model import Index, Persist, ReplicaId
 from raft.repair import Mender, answer
+from tests.simulation.checkers import require
+from tests.simulation.network import US_PER_MS
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster, Node
 
 PLACES_MAX: Final = 3
+ASK_BACK_US: Final = 300 * US_PER_MS
 
 
 class NobodyTells(Exception):
@@ -73,10 +76,37 @@ def ask_others(cluster: "Cluster", node: "Node", log: DamagedLog) -> Repair:
         if not moved and not mender.end_round(len(others)):
             raise NobodyTells
     cluster.faults["log mended" if mender.repair.base is None else "log begun later"] += 1
-    assert mender.repair.cut is None, "committed entries were given up"
     return mender.repair
 
 
-def as_steps(repair: Repair) -> list[Persist]:
-    """What a mended log has heard besides: that it begins later."""
-    return [] if repair.base is None else [Persist(0, None, None, (), repair.base)]
+def mended(cluster: "Cluster", node: "Node", log: DamagedLog, repair: Repair) -> list[Persist]:
+    """What a mended log has heard besides, in one step: that it ends earlier, or begins later.
+
+    What was given up must have been proven to be of no use: its anchor was never committed.
+    """
+    cut, truth = repair.cut, cluster.checker.applied
+    if cut is not None:
+        anchors = [gap for gap in log.gaps if gap.anchor > cut][:1]
+        for gap in anchors:
+            committed = truth[gap.anchor - 1].term if gap.anchor <= len(truth) else None
+            require(committed != gap.anchor_term, "committed entries were given up", node.replica)
+        cluster.faults["log given up"] += 1
+        if cluster.checker.applied_by[node.replica] >= cut:
+            cluster.snapshots.refuse(node.replica)
+    if cut is None and repair.base is None:
+        return []
+    return [Persist(0, None, cut, (), repair.base)]
+
+
+def ask_back(cluster: "Cluster", node: "Node", asked: tuple[bytes, ...] = ()) -> None:
+    """Vote again once something that was proposed after the loss has come back through the log,
+    as a node's registration does."""
+    assert node.storage is not None
+    places = [cluster.checker.applied_at.get(payload) for payload in asked]
+    if any(place and place <= cluster.checker.applied_by[node.replica] for place in places):
+        node.storage.restore_head()
+        cluster.faults["head restored"] += 1
+        return
+    payload = cluster.propose(node.replica, 0)
+    asked += () if payload is None else (payload,)
+    cluster.of_process(ASK_BACK_US, node, ask_back, cluster, node, asked)

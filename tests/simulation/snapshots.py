@@ -81,6 +81,10 @@ class Snapshots:
         self._lost.add(replica)
         return True
 
+    def refuse(self, replica: ReplicaId) -> None:
+        """The rows of a node are refused, being ahead of its log."""
+        self._lost.add(replica)
+
     # --- compaction
 
     def checkpoint(self, node: "Node") -> None:
