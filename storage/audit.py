@@ -10,6 +10,7 @@ from storage.engine import Rows, prefix_end
 from storage.ids import SYSTEM_ACCOUNT, AccountId, BlobId
 from storage.mail.recount import recount_in_steps
 from storage.slices import DIFFERENCES_MAX, STEP_ROWS, Steps, pages
+from storage.subscriptions import lone_watches, recount_subscriptions
 from storage.values import unpack_u64
 
 
@@ -25,8 +26,10 @@ def audit_account(rows: Rows, account: AccountId) -> Steps[list[str]]:
     if account == SYSTEM_ACCOUNT:
         wrong = yield from ACCOUNTS.recount_in_steps(rows, account)
         wrong += yield from DOMAINS.recount_in_steps(rows, account)
+        wrong += yield from lone_watches(rows)
         return wrong[:DIFFERENCES_MAX]
     wrong = yield from recount_in_steps(rows, account)
+    wrong += yield from recount_subscriptions(rows, account)
     if get_account(rows, account) is None:
         wrong.append("it has rows, and the directory does not know it")
     links = keys.account_prefix(account) + b"b"

@@ -90,6 +90,16 @@ def parse_email(text: str) -> EmailId | None:
     return None if number is None else EmailId(number)
 
 
+def render_subscription(number: int) -> str:
+    """`p7`."""
+    return f"p{number}"
+
+
+def parse_subscription(text: str) -> int | None:
+    """The push subscription a client named, or None: an id we never gave."""
+    return _parse("p", text)
+
+
 @dataclass(frozen=True, slots=True)
 class BlobRef:
     """A blob, or a transfer-encoded section of one (a body part), as JMAP's blobId names it.

@@ -28,6 +28,7 @@ System account (0):
     o  outcome           replica u64 | epoch u64 | sequence u64 -> outcome
     e  boot epoch        replica u64                -> epoch u64 and who registered
     f  formed                                       -> there once the first accounts are made
+    w  push watch, v push key                       -> see push_rows.py
 Local rows:
     a  applied                                      -> index, term, chain hash
     g  groups            last index u64             -> u64, the last index of the group before

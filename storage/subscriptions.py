@@ -1,0 +1,190 @@
+"""Push subscriptions (RFC 8620 7.2): to whom changes of an account are pushed, and how far.
+
+A subscription is a record of its account. Beside it, in the system account, is its watch: the
+version of the account that it has been told, so that whoever sends goes on where another stopped.
+Watches change with every push and move nobody's version; each is expected as it was read. All
+watches together are the list of the cluster's subscriptions.
+
+The key that signs pushes (RFC 8292) is made once and kept here too.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from storage.collection import Collection
+from storage.engine import Rows
+from storage.ids import AccountId, Version
+from storage.keys import TypeCode
+from storage.plan import Plan
+from storage.push_rows import (
+    PUSH_KEY_KEY,
+    push_watch_key,
+    push_watch_range,
+    unpack_push_watch_key,
+)
+from storage.slices import Steps, Wrong, pages
+
+SUBSCRIPTIONS_MAX: Final = 64
+PUSH_KEY_OCTETS: Final = 32
+# FIPS 186-4 D.1.2.3: a private key is a number from 1 up to this.
+P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+_WATCH: Final = struct.Struct(">QB")
+_ASKED: Final = 1
+
+
+class TooManySubscriptions(Exception):
+    """Over SUBSCRIPTIONS_MAX of one account."""
+
+
+class PushKeys(msgspec.Struct, array_like=True, frozen=True):
+    """What a client's pushes are encrypted with (RFC 8291 2): its public key, and a secret."""
+
+    p256dh: bytes
+    auth: bytes
+
+
+class Subscription(msgspec.Struct, array_like=True, frozen=True):
+    """One device's. `types` None is all; times in milliseconds since 1970.
+
+    `credential` tells by which secret of the account it was made: it goes when that does.
+    """
+
+    device: str
+    url: str
+    push_keys: PushKeys | None
+    code: str
+    verified: bool
+    expires_ms: int
+    types: tuple[str, ...] | None
+    credential: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How far a subscription is: told up to a version, and whether its verification was sent."""
+
+    told: Version
+    asked: bool
+
+
+SUBSCRIPTIONS: Final = Collection(TypeCode.PUSH_SUBSCRIPTION, Subscription)
+
+
+def credential_mark(secret: str) -> bytes:
+    """What a subscription keeps of the secret (a password's hash) that it was made by."""
+    return hashlib.sha256(secret.encode()).digest()[:16]
+
+
+def _pack_watch(watch: Watch) -> bytes:
+    return _WATCH.pack(watch.told, _ASKED if watch.asked else 0)
+
+
+def _unpack_watch(value: bytes) -> Watch:
+    told, done = _WATCH.unpack(value)
+    return Watch(Version(told), bool(done & _ASKED))
+
+
+def get_watch(rows: Rows, account: AccountId, number: int) -> Watch | None:
+    """How far a subscription is."""
+    held = rows.get(push_watch_key(account, number))
+    return None if held is None else _unpack_watch(held)
+
+
+def subscribers(rows: Rows) -> Iterator[AccountId]:
+    """The accounts that have subscriptions, in order."""
+    start, end = push_watch_range()
+    while found := rows.scan(start, end, limit=1):
+        account = unpack_push_watch_key(found[0][0])[0]
+        yield account
+        start = push_watch_range(account)[1]
+
+
+def watched(rows: Rows, account: AccountId) -> list[tuple[int, Subscription, Watch]]:
+    """An account's subscriptions with their ids, and how far each is."""
+    found = []
+    for number, subscription in SUBSCRIPTIONS.list(rows, account, limit=SUBSCRIPTIONS_MAX):
+        watch = get_watch(rows, account, number)
+        assert watch is not None, (account, number)
+        found.append((number, subscription, watch))
+    return found
+
+
+def plan_subscribe(plan: Plan, account: AccountId, subscription: Subscription) -> int:
+    """Add a subscription, to be verified; its id. Raises TooManySubscriptions."""
+    if len(SUBSCRIPTIONS.list(plan, account, limit=SUBSCRIPTIONS_MAX)) == SUBSCRIPTIONS_MAX:
+        raise TooManySubscriptions(f"more than {SUBSCRIPTIONS_MAX} subscriptions")
+    number = SUBSCRIPTIONS.create(plan, account, subscription)
+    watch = Watch(plan.version(account), asked=False)
+    plan.put(push_watch_key(account, number), _pack_watch(watch))
+    return number
+
+
+def plan_change(plan: Plan, account: AccountId, number: int, subscription: Subscription) -> None:
+    """Replace a subscription; one that is verified by it is told what changes from now on."""
+    old = SUBSCRIPTIONS.get(plan, account, number)
+    SUBSCRIPTIONS.update(plan, account, number, subscription)
+    if old is not None and subscription.verified and not old.verified:
+        watch = Watch(plan.version(account), asked=True)
+        plan.put(push_watch_key(account, number), _pack_watch(watch))
+
+
+def plan_unsubscribe(plan: Plan, account: AccountId, number: int) -> None:
+    """Forget a subscription; raises Missing."""
+    SUBSCRIPTIONS.destroy(plan, account, number)
+    plan.delete(push_watch_key(account, number))
+
+
+def plan_told(plan: Plan, told: Iterable[tuple[AccountId, int, Watch]]) -> None:
+    """Remember how far these are; one that has gone, or is further already, stays as it is."""
+    for account, number, watch in told:
+        key = push_watch_key(account, number)
+        held = plan.expect(key)
+        if held is None:
+            continue
+        before = _unpack_watch(held)
+        after = Watch(max(before.told, watch.told), before.asked or watch.asked)
+        if after != before:
+            plan.put(key, _pack_watch(after))
+
+
+def push_key(rows: Rows) -> bytes | None:
+    """The private key that signs pushes: a number, big-endian. None until it is made."""
+    return rows.get(PUSH_KEY_KEY)
+
+
+def plan_push_key(plan: Plan) -> bytes:
+    """The key, made now if there is none."""
+    held = plan.expect(PUSH_KEY_KEY)
+    if held is None:
+        held = plan.chance.randrange(1, P256_ORDER).to_bytes(PUSH_KEY_OCTETS, "big")
+        plan.put(PUSH_KEY_KEY, held)
+    return held
+
+
+def recount_subscriptions(rows: Rows, account: AccountId) -> Steps[Wrong]:
+    """Subscriptions whose watch is not there."""
+    wrong = yield from SUBSCRIPTIONS.recount_in_steps(rows, account)
+    wrong += [
+        f"push subscription {number} is not watched"
+        for number, _ in SUBSCRIPTIONS.list(rows, account)
+        if get_watch(rows, account, number) is None
+    ]
+    return wrong
+
+
+def lone_watches(rows: Rows) -> Steps[Wrong]:
+    """Watches whose subscription is not there."""
+    wrong: Wrong = []
+    for page in pages(rows, push_watch_range()):
+        for key, _ in page:
+            account, number = unpack_push_watch_key(key)
+            if SUBSCRIPTIONS.get(rows, account, number) is None:
+                wrong.append(f"a watch on push subscription {number} of account {account}, no more")
+        yield
+    return wrong
