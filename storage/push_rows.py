@@ -1,7 +1,7 @@
 """Keys of push: rows of the system account, beside those of keys.py.
 
-    w  push watch   account u64 | subscription u64  -> told version u64 | what was done u8
-    v  push key                                     -> the private key that signs pushes
+w  push watch   account u64 | subscription u64  -> told version u64 | what was done u8
+v  push key                                     -> the private key that signs pushes
 """
 
 import struct

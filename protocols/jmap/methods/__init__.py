@@ -14,6 +14,7 @@ from protocols.jmap.methods.email_set import email_set
 from protocols.jmap.methods.identity import identity_changes, identity_get, identity_set
 from protocols.jmap.methods.mailbox import mailbox_changes, mailbox_get, mailbox_set
 from protocols.jmap.methods.mailbox_query import mailbox_query, mailbox_query_changes
+from protocols.jmap.methods.push_subscription import push_subscription_get, push_subscription_set
 from protocols.jmap.methods.thread import thread_changes, thread_get
 from protocols.jmap.methods.vacation import vacation_get, vacation_set
 from protocols.jmap.standard import Answer
@@ -31,6 +32,8 @@ class Method:
 
 METHODS: Final[Mapping[str, Method]] = {
     "Core/echo": Method(CORE, echo),
+    "PushSubscription/get": Method(CORE, push_subscription_get),
+    "PushSubscription/set": Method(CORE, push_subscription_set),
     "Mailbox/get": Method(MAIL, mailbox_get),
     "Mailbox/changes": Method(MAIL, mailbox_changes),
     "Mailbox/query": Method(MAIL, mailbox_query),
