@@ -22,12 +22,13 @@ from protocols.http.requests import (
     problem,
     problem_document,
 )
-from protocols.jmap.capabilities import CAPABILITIES, Limits, session
+from protocols.jmap.capabilities import CAPABILITIES, Limits, server_key, session
 from protocols.jmap.dispatch import Caller, answer
 from protocols.jmap.errors import RequestError, not_json, over_limit
 from protocols.jmap.request import decode_ijson, read_request
 from protocols.ports import Ports, Principal, Unavailable
-from storage.ids import AccountId
+from storage.ids import SYSTEM_ACCOUNT, AccountId
+from storage.subscriptions import plan_push_key
 
 TOO_MUCH: Final = "too much is being asked at once"
 
@@ -70,12 +71,17 @@ class JmapApi:
         principal = await authenticate(request, self._ports.auth)
         try:
             await self._ports.reader.view()
+            key = server_key(self._ports.reader.local())
+            if key is None:
+                # Made when the first session is asked for: RFC 9749 has it told before its use.
+                await self._ports.writer.write(SYSTEM_ACCOUNT, plan_push_key)
+                key = server_key(self._ports.reader.local())
         except Unavailable:
             return unavailable()
         base_url = self._base_url(request)
         if base_url is None:
             return problem(400, "the Host header is no host")
-        body = msgspec.json.encode(session(principal, self._limits, base_url))
+        body = msgspec.json.encode(session(principal, self._limits, base_url, key))
         return Response(200, body=body, headers=_NO_STORE)
 
     def _base_url(self, request: Request) -> str | None:

@@ -11,18 +11,22 @@ from typing import Any, Final
 import msgspec
 
 from protocols.ports import Principal
+from protocols.webpush.vapid import application_server_key
+from storage.engine import Rows
 from storage.ids import AccountId, render_account
 from storage.mail.ingest import EMAIL_MAILBOXES_MAX
 from storage.mail.tree import MAILBOX_DEPTH_MAX, MAILBOX_NAME_OCTETS_MAX
+from storage.subscriptions import push_key
 
 CORE: Final = "urn:ietf:params:jmap:core"
 MAIL: Final = "urn:ietf:params:jmap:mail"
 SUBMISSION: Final = "urn:ietf:params:jmap:submission"
 VACATION: Final = "urn:ietf:params:jmap:vacationresponse"
 WEBSOCKET: Final = "urn:ietf:params:jmap:websocket"
+VAPID: Final = "urn:ietf:params:jmap:webpush-vapid"
 OF_ACCOUNTS: Final = (CORE, MAIL, SUBMISSION, VACATION)
 """What an account may be used with, by methods that name it."""
-CAPABILITIES: Final = frozenset((*OF_ACCOUNTS, WEBSOCKET))
+CAPABILITIES: Final = frozenset((*OF_ACCOUNTS, WEBSOCKET, VAPID))
 
 API_PATH: Final = "/jmap/api"
 UPLOAD_PATH: Final = "/jmap/upload/{accountId}/"
@@ -94,12 +98,21 @@ def _of_account(limits: Limits) -> dict[str, dict[str, Any]]:
     return told
 
 
+def server_key(rows: Rows) -> str | None:
+    """The key by which push services know this cluster (RFC 9749 3); None until it is made."""
+    number = push_key(rows)
+    return None if number is None else application_server_key(number)
+
+
 @lru_cache(maxsize=4096)
-def _fixed(account: AccountId, address: str, limits: Limits) -> tuple[dict[str, Any], str]:
+def _fixed(
+    account: AccountId, address: str, limits: Limits, key: str | None
+) -> tuple[dict[str, Any], str]:
     name = render_account(account)
+    pushing = {} if key is None else {VAPID: {"applicationServerKey": key}}
     content = {
         # RFC 8621 1.3, RFC 9404 3.1, RFC 9425 2.1: what differs by account is told there.
-        "capabilities": {**{each: {} for each in OF_ACCOUNTS}, CORE: _core(limits)},
+        "capabilities": {**{each: {} for each in OF_ACCOUNTS}, CORE: _core(limits), **pushing},
         "accounts": {
             name: {
                 "name": address,
@@ -114,9 +127,9 @@ def _fixed(account: AccountId, address: str, limits: Limits) -> tuple[dict[str, 
     return content, hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]
 
 
-def session_state(principal: Principal, limits: Limits) -> str:
+def session_state(principal: Principal, limits: Limits, key: str | None) -> str:
     """The state of this user's session: changes with anything in the resource but its URLs."""
-    return _fixed(principal.account, principal.address, limits)[1]
+    return _fixed(principal.account, principal.address, limits, key)[1]
 
 
 def _websocket(base_url: str) -> dict[str, Any]:
@@ -124,9 +137,9 @@ def _websocket(base_url: str) -> dict[str, Any]:
     return {"url": "ws" + base_url.removeprefix("http") + WEBSOCKET_PATH, "supportsPush": True}
 
 
-def session(principal: Principal, limits: Limits, base_url: str) -> dict[str, Any]:
+def session(principal: Principal, limits: Limits, base_url: str, key: str | None) -> dict[str, Any]:
     """The session resource of this user; `base_url` has no slash at its end."""
-    content, state = _fixed(principal.account, principal.address, limits)
+    content, state = _fixed(principal.account, principal.address, limits, key)
     return {
         **content,
         "capabilities": content["capabilities"] | {WEBSOCKET: _websocket(base_url)},

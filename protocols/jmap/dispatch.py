@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from protocols.jmap.capabilities import session_state
+from protocols.jmap.capabilities import server_key, session_state
 from protocols.jmap.context import Caller, Context
 from protocols.jmap.errors import MethodError
 from protocols.jmap.methods import METHODS
@@ -44,7 +44,9 @@ async def answer(request: Request, caller: Caller) -> bytes:
             for response in await _run(call, context, responses, octets):
                 responses.append(response)
                 octets += len(response.encoded)
-    return _encode(request, responses, created_ids, session_state(caller.principal, caller.limits))
+    key = server_key(caller.ports.reader.local())
+    state = session_state(caller.principal, caller.limits, key)
+    return _encode(request, responses, created_ids, state)
 
 
 def _encode(

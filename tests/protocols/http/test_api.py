@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from protocols.http.auth import CREDENTIALS_OCTETS_MAX
-from protocols.jmap.capabilities import CORE, MAIL, Limits
+from protocols.jmap.capabilities import CORE, MAIL, VAPID, Limits
 from tests.protocols.jmap.desk import ALICE, SECRET, Answer, Desk
 
 EMPTY = {"using": [CORE], "methodCalls": []}
@@ -21,12 +21,26 @@ async def test_the_session_names_what_there_is() -> None:
     desk = Desk()
     session = (await desk.http("GET", "/.well-known/jmap")).json
     assert set(session["capabilities"]) >= {CORE, MAIL}
-    assert session["primaryAccounts"] == {MAIL: desk.account}
+    assert session["primaryAccounts"][MAIL] == desk.account
     assert session["username"] == session["accounts"][desk.account]["name"] == ALICE
     assert session["apiUrl"] == "http://mail.example.org:8080/jmap/api"
     for name in ("downloadUrl", "uploadUrl", "eventSourceUrl"):
         assert session[name].startswith("http://mail.example.org:8080/jmap/")
     assert all(mark in session["downloadUrl"] for mark in ("{accountId}", "{blobId}", "{name}"))
+
+
+async def test_the_key_that_signs_pushes_is_made_once_and_changes_the_sessions_state() -> None:
+    desk = Desk()
+    before = (await desk.post(EMPTY)).json["sessionState"]
+    session, again = [(await desk.http("GET", "/.well-known/jmap")).json for _ in range(2)]
+    assert len(session["capabilities"][VAPID]["applicationServerKey"]) == 87
+    assert session == again and desk.house.writer.writes == 1
+    assert session["state"] == (await desk.post(EMPTY)).json["sessionState"] != before
+    fresh = Desk()
+    fresh.house.stall()
+    with trio.move_on_after(0.05) as scope:
+        await fresh.http("GET", "/.well-known/jmap")
+    assert scope.cancelled_caught
 
 
 async def test_the_limits_told_are_the_limits_kept() -> None:

@@ -4,6 +4,7 @@ from protocols.jmap.capabilities import (
     CAPABILITIES,
     CORE,
     MAIL,
+    VAPID,
     WEBSOCKET,
     Limits,
     session,
@@ -20,20 +21,20 @@ ANN = Principal(AccountId(7), "ann@example.org")
 
 
 def test_capabilities_are_those_with_methods() -> None:
-    told = session(ANN, Limits(), "http://x")
+    told = session(ANN, Limits(), "http://x", "key")
     with_methods = {m.capability for m in METHODS.values()}
-    assert set(told["capabilities"]) == CAPABILITIES == with_methods | {WEBSOCKET}
+    assert set(told["capabilities"]) == CAPABILITIES == with_methods | {WEBSOCKET, VAPID}
 
 
 def test_the_socket_is_where_the_server_is() -> None:
     for base, url in (("http://x:8080", "ws://x:8080/jmap/ws"), ("https://y", "wss://y/jmap/ws")):
-        told = session(ANN, Limits(), base)["capabilities"][WEBSOCKET]
+        told = session(ANN, Limits(), base, None)["capabilities"][WEBSOCKET]
         assert told == {"url": url, "supportsPush": True}
 
 
 def test_limits_are_the_codes_own() -> None:
     limits = Limits(upload_bytes_max=1, uploads_max=2, request_bytes_max=3, requests_max=4)
-    told = session(ANN, limits, "http://x")
+    told = session(ANN, limits, "http://x", None)
     core = told["capabilities"][CORE]
     assert [core[name] for name in list(core)[:4]] == [1, 2, 3, 4]
     mail = told["accounts"]["a7"]["accountCapabilities"][MAIL]
@@ -43,15 +44,19 @@ def test_limits_are_the_codes_own() -> None:
 
 
 def test_the_state_changes_with_the_session_and_not_with_its_urls() -> None:
-    state = session_state(ANN, Limits())
-    assert session(ANN, Limits(), "http://x")["state"] == state
-    assert session(ANN, Limits(), "https://y")["state"] == state
-    assert session_state(Principal(AccountId(8), ANN.address), Limits()) != state
-    assert session_state(ANN, Limits(calls_max=1)) != state
+    state = session_state(ANN, Limits(), None)
+    assert session(ANN, Limits(), "http://x", None)["state"] == state
+    assert session(ANN, Limits(), "https://y", None)["state"] == state
+    assert session_state(Principal(AccountId(8), ANN.address), Limits(), None) != state
+    assert session_state(ANN, Limits(calls_max=1), None) != state
+    assert session_state(ANN, Limits(), "a key") != state
+    assert session(ANN, Limits(), "", "a key")["capabilities"][VAPID] == {
+        "applicationServerKey": "a key"
+    }
 
 
 async def test_sort_options_told_are_sorts_that_work() -> None:
     desk = Desk()
-    mail = session(ANN, Limits(), "")["accounts"]["a7"]["accountCapabilities"][MAIL]
+    mail = session(ANN, Limits(), "", None)["accounts"]["a7"]["accountCapabilities"][MAIL]
     for option in mail["emailQuerySortOptions"]:
         await desk.call("Email/query", sort=[{"property": option}])
