@@ -13,19 +13,27 @@ from storage.accounts import (
     Account,
     AddressInvalid,
     AddressTaken,
+    DomainUnknown,
+    TooManyAliases,
     by_address,
+    fold_address,
     get_account,
     list_accounts,
     plan_create_account,
+    plan_set_quota,
 )
 from storage.engine import Rows
+from storage.identities import plan_set_aliases
 from storage.ids import SYSTEM_ACCOUNT, AccountId, render_account
 from storage.mail.mailboxes import counts, list_mailboxes, path, plan_defaults
+from storage.mail.quota import plan_limit
 from storage.mail.state import state
 from storage.plan import Plan
 
 # One answer of `account list`; a longer list says that it goes on.
 ACCOUNTS_LISTED_MAX: Final = 10_000
+# RFC 8620 1.3: JMAP tells a quota as an integer that every JSON implementation carries.
+QUOTA_OCTETS_MAX: Final = 2**53 - 1
 
 log = logs.named("node.accounts")
 
@@ -35,6 +43,28 @@ def plan_account(plan: Plan, address: str, password_hash: str) -> AccountId:
     account = plan_create_account(plan, address, password_hash, make_domain=True)
     plan_defaults(plan, account)
     return account
+
+
+def plan_changed(
+    plan: Plan, address: str, add: Sequence[str], remove: Sequence[str], quota: int | None
+) -> dict[str, Any]:
+    """Aliases added and removed, and another quota (0: none); raises AdminRefused too."""
+    account = by_address(plan, address)
+    held = None if account is None else get_account(plan, account)
+    if account is None or held is None:
+        raise AdminRefused(_nobody(address))
+    gone = {fold_address(alias) for alias in remove}
+    if unknown := gone - set(held.aliases):
+        raise AdminRefused(f"{min(unknown)} is no alias of {held.address}: see account show.")
+    if add or remove:
+        kept = [alias for alias in held.aliases if alias not in gone]
+        plan_set_aliases(plan, account, [*kept, *add])
+    if quota is not None:
+        plan_set_quota(plan, account, quota or None)
+        plan_limit(plan, account, quota)
+    after = get_account(plan, account)
+    assert after is not None, account
+    return {"address": after.address, "aliases": list(after.aliases), "quota": after.quota}
 
 
 class AccountDesk:
@@ -47,7 +77,12 @@ class AccountDesk:
 
     def calls(self) -> dict[str, Any]:
         """The calls by name."""
-        return {"account.add": self.add, "account.list": self.list, "account.show": self.show}
+        return {
+            "account.add": self.add,
+            "account.list": self.list,
+            "account.show": self.show,
+            "account.update": self.update,
+        }
 
     async def add(self, args: Mapping[str, Any]) -> Any:
         """Make an account: {address, password} -> {id, address}."""
@@ -67,6 +102,32 @@ class AccountDesk:
             raise AdminRefused(_unavailable(error)) from error
         return {"id": render_account(account), "address": address}
 
+    async def update(self, args: Mapping[str, Any]) -> Any:
+        """Change an account: {address, add, remove, quota} -> {address, aliases, quota}.
+
+        `add` and `remove` are aliases; `quota` octets of mail, 0 without bound, missing as it is.
+        """
+        address = _text(args, "address")
+        add, remove, quota = _texts(args, "add"), _texts(args, "remove"), args.get("quota")
+        if quota is not None and not (type(quota) is int and 0 <= quota <= QUOTA_OCTETS_MAX):
+            raise AdminRefused(f"a quota has at most {QUOTA_OCTETS_MAX} octets: give fewer.")
+        try:
+            return await self._writer.write(
+                SYSTEM_ACCOUNT, lambda plan: plan_changed(plan, address, add, remove, quota)
+            )
+        except AddressInvalid as error:
+            raise AdminRefused(f"{error}: write it as name@domain.") from error
+        except AddressTaken as error:
+            raise AdminRefused(f"{error} is taken already: choose another.") from error
+        except DomainUnknown as error:
+            raise AdminRefused(
+                f"{error} is no domain of this cluster: add an account in it first."
+            ) from error
+        except TooManyAliases as error:
+            raise AdminRefused(f"an account has {error}: remove some.") from error
+        except Unavailable as error:
+            raise AdminRefused(_unavailable(error)) from error
+
     async def list(self, args: Mapping[str, Any]) -> Any:
         """Every account with what it holds."""
         rows = await self._view()
@@ -81,7 +142,7 @@ class AccountDesk:
         account = by_address(rows, address)
         held = None if account is None else get_account(rows, account)
         if account is None or held is None:
-            raise AdminRefused(f"nobody has the address {address}: see trireme account list.")
+            raise AdminRefused(_nobody(address))
         mailboxes = []
         for mailbox in list_mailboxes(rows, account):
             held_here = counts(rows, account, mailbox.id)
@@ -121,6 +182,17 @@ def _text(args: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value:
         raise AdminRefused(f"the call lacks a text '{key}': give one.")
     return value
+
+
+def _texts(args: Mapping[str, Any], key: str) -> list[str]:
+    value = args.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise AdminRefused(f"the call's '{key}' is no list of texts: give one.")
+    return value
+
+
+def _nobody(address: str) -> str:
+    return f"nobody has the address {address}: see trireme account list."
 
 
 def _unavailable(error: Exception) -> str:

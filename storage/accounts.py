@@ -180,6 +180,11 @@ def plan_set_password(plan: Plan, account: AccountId, password_hash: str) -> Non
     _update(plan, account, password=password_hash)
 
 
+def plan_set_quota(plan: Plan, account: AccountId, quota: int | None) -> None:
+    """Keep what is allowed; storage.mail.quota enforces it. Raises AccountUnknown."""
+    _update(plan, account, quota=quota)
+
+
 def plan_set_aliases(plan: Plan, account: AccountId, aliases: Sequence[str]) -> None:
     """Replace the aliases; raises as plan_create_account, and AccountUnknown."""
     held = get_account(plan, account)

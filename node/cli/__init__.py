@@ -5,7 +5,7 @@ import sys
 import click
 
 from node import VERSION
-from node.cli.account import account
+from node.cli.account import account, quota
 from node.cli.asking import Refused
 from node.cli.cluster import cluster
 from node.cli.fuzz import fuzz
@@ -21,7 +21,7 @@ def trireme() -> None:
     """A mail store that replicates itself."""
 
 
-for _command in (up, run_node, status, verify, tree, account, cluster, fuzz):
+for _command in (up, run_node, status, verify, tree, account, quota, cluster, fuzz):
     trireme.add_command(_command)
 
 

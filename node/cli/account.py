@@ -1,13 +1,36 @@
-"""`trireme account`: who has mail here."""
+"""`trireme account` and `trireme quota`: who has mail here, and how much."""
 
+import re
 import sys
 from pathlib import Path
+from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from node.cli.asking import ask_any, config_option, json_option, load_config, print_json
+
+_SIZE: Final = re.compile(r"([0-9]{1,15})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+class Size(click.ParamType[int]):
+    """Octets as people write them: 500M, 2G, none."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The octets; 0 for none."""
+        if isinstance(value, int):
+            return value
+        if value.lower() == "none":
+            return 0
+        found = _SIZE.fullmatch(value.strip())
+        octets = int(found[1]) * _UNITS[found[2].lower()] if found else 0
+        if not octets:
+            self.fail(f"{value!r} is no size: write 500M, 2G, or none for no limit.", param, ctx)
+        return octets
 
 
 @click.group()
@@ -67,3 +90,45 @@ def show(address: str, path: Path, as_json: bool) -> None:
         click.echo(
             f"mailbox {mailbox['path']}: {mailbox['emails']} emails, {mailbox['unread']} unread"
         )
+
+
+@account.command()
+@click.argument("address")
+@click.option("--add-alias", "add", multiple=True, help="Another address of the account.")
+@click.option("--remove-alias", "remove", multiple=True, help="An alias to take away.")
+@click.option("--quota", "octets", type=Size(), help="What its mail may take: 500M, 2G, none.")
+@config_option
+@json_option
+def update(
+    address: str,
+    add: tuple[str, ...],
+    remove: tuple[str, ...],
+    octets: int | None,
+    path: Path,
+    as_json: bool,
+) -> None:
+    """Change an account's aliases or quota."""
+    args = {"address": address, "add": list(add), "remove": list(remove), "quota": octets}
+    changed = ask_any(load_config(path), "account.update", args)
+    if as_json:
+        print_json(changed)
+        return
+    for key in ("address", "aliases", "quota"):
+        value = changed[key]
+        click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+@click.group()
+def quota() -> None:
+    """How much mail an account may have."""
+
+
+@quota.command("set")
+@click.argument("address")
+@click.argument("octets", metavar="SIZE", type=Size())
+@config_option
+def set_quota(address: str, octets: int, path: Path) -> None:
+    """Limit an account's mail to SIZE: 500M, 2G, or none for no limit."""
+    changed = ask_any(load_config(path), "account.update", {"address": address, "quota": octets})
+    told = "no limit" if changed["quota"] is None else f"{changed['quota']} octets"
+    click.echo(f"{changed['address']} has {told}.")

@@ -55,7 +55,7 @@ TOO_MANY_COMMANDS: Final = _reply(421, "4.7.0", "too many commands and no messag
 TOO_MUCH_DISCARDED: Final = _reply(421, "4.7.0", "too much input of no use")
 
 UNAVAILABLE: Final = _reply(451, "4.3.2", "the cluster cannot answer now, try again")
-MAILBOX_FULL: Final = _reply(452, "4.2.2", "mailbox full")
+MAILBOX_FULL: Final = _reply(552, "5.2.2", "mailbox full")
 NO_ROOM: Final = _reply(452, "4.3.1", "too much mail at once, try again")
 TOO_MANY_RECIPIENTS: Final = _reply(452, "4.5.3", "too many recipients, send the rest again")
 

@@ -200,7 +200,6 @@ class LmtpSession:
         except Unavailable:
             return replies.UNAVAILABLE
         except OverQuota:
-            # For now only: the owner may make room before the MTA gives up.
             return replies.MAILBOX_FULL
         except (MailError, delivery.NoInbox):
             return replies.MAILBOX_DISABLED

@@ -17,6 +17,7 @@ from storage import changes, keys
 from storage.batch import KIB
 from storage.ids import AccountId, EmailId, MailboxId, ThreadId
 from storage.keys import TypeCode
+from storage.mail import quota
 from storage.mail.counts import (
     Tally,
     member_of,
@@ -258,6 +259,8 @@ class Ledger:
             )
         for mailbox, uids in self._vanished.items():
             changes.record_vanished(self.plan, self.account, mailbox, uids)
+        if self.octets != self._state.octets and self._state.octets_max != quota.UNLIMITED:
+            quota.log_used(self.plan, self.account, quota.OCTETS_ID)
         after_all = msgspec.structs.replace(
             self._state,
             next_email=self._next_email,

@@ -15,6 +15,7 @@ from storage import changes, keys
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
 from storage.keys import TypeCode
+from storage.mail import quota
 from storage.mail.counts import read_counts
 from storage.mail.errors import (
     MailboxHasChild,
@@ -159,6 +160,7 @@ def plan_create(
         held, next_mailbox=held.next_mailbox + 1, mailboxes=held.mailboxes + 1
     )
     plan.put(keys.state_key(account), pack(held))
+    quota.log_used(plan, account, quota.MAILBOXES_ID)
     plan.put(
         keys.mailbox_counts_key(account, mailbox.id), pack(MailboxCounts(modseq=mailbox.created))
     )
@@ -245,6 +247,7 @@ def plan_destroy_mailbox(
     left = plan_empty(plan, account, mailbox)
     assert left == 0, (account, mailbox, left)
     changes.record(plan, account, TypeCode.MAILBOX, destroyed=[mailbox])
+    quota.log_used(plan, account, quota.MAILBOXES_ID)
     plan_rows(plan, account, old, None)
     plan.delete(keys.mailbox_counts_key(account, mailbox))
     vanished = plan.scan(*keys.expunged_range(account, mailbox, -1), limit=_VANISHED_ROWS)

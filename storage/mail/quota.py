@@ -1,6 +1,8 @@
-"""The account's limit in octets, and whether there is room (RFC 9425's octets resource).
+"""The account's limits, what is used of them, and whether there is room (RFC 9425).
 
-The limit lives in the counters row beside what it limits: a delivery reads one row for both.
+Octets of mail are limited when an operator says so, mailboxes always. The limit in octets lives
+in the counters row beside what it limits: a delivery reads one row for both. Whoever moves a
+limited count logs it, as a change of the count alone.
 """
 
 from typing import Final
@@ -14,11 +16,35 @@ from storage.keys import TypeCode
 from storage.mail.errors import OverQuota
 from storage.mail.records import pack
 from storage.mail.state import state
+from storage.mail.tree import MAILBOXES_MAX
 from storage.plan import Plan
 
-# The one Quota object of an account.
-QUOTA_ID: Final = 1
+# The numbers of an account's quotas: octets of its mail (while they are limited), its mailboxes.
+OCTETS_ID: Final = 1
+MAILBOXES_ID: Final = 2
 UNLIMITED: Final = 0
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """One limit and what is used of it."""
+
+    id: int
+    used: int
+    limit: int
+
+
+def quotas(rows: Rows, account: AccountId) -> list[Quota]:
+    """What limits the account."""
+    held = state(rows, account)
+    mailboxes = Quota(MAILBOXES_ID, held.mailboxes, MAILBOXES_MAX)
+    if held.octets_max == UNLIMITED:
+        return [mailboxes]
+    return [Quota(OCTETS_ID, held.octets, held.octets_max), mailboxes]
+
+
+def log_used(plan: Plan, account: AccountId, quota: int) -> None:
+    """The running command changes what is used of a quota."""
+    changes.record(plan, account, TypeCode.QUOTA, updated=[quota], counts_only=True)
 
 
 def limit(rows: Rows, account: AccountId) -> int:
@@ -45,5 +71,12 @@ def plan_limit(plan: Plan, account: AccountId, octets_max: int) -> None:
     held = state(plan, account)
     if held.octets_max == octets_max:
         return
-    changes.record(plan, account, TypeCode.QUOTA, updated=[QUOTA_ID])
+    changes.record(
+        plan,
+        account,
+        TypeCode.QUOTA,
+        created=[OCTETS_ID] if held.octets_max == UNLIMITED else (),
+        updated=[OCTETS_ID] if held.octets_max and octets_max else (),
+        destroyed=[OCTETS_ID] if octets_max == UNLIMITED else (),
+    )
     plan.put(keys.state_key(account), pack(msgspec.structs.replace(held, octets_max=octets_max)))

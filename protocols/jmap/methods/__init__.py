@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from protocols.jmap.capabilities import CORE, MAIL, SUBMISSION, VACATION
+from protocols.jmap.capabilities import CORE, MAIL, QUOTA, SUBMISSION, VACATION
 from protocols.jmap.context import Context
 from protocols.jmap.methods.core import echo
 from protocols.jmap.methods.email_get import email_changes, email_get
@@ -15,6 +15,12 @@ from protocols.jmap.methods.identity import identity_changes, identity_get, iden
 from protocols.jmap.methods.mailbox import mailbox_changes, mailbox_get, mailbox_set
 from protocols.jmap.methods.mailbox_query import mailbox_query, mailbox_query_changes
 from protocols.jmap.methods.push_subscription import push_subscription_get, push_subscription_set
+from protocols.jmap.methods.quota import (
+    quota_changes,
+    quota_get,
+    quota_query,
+    quota_query_changes,
+)
 from protocols.jmap.methods.thread import thread_changes, thread_get
 from protocols.jmap.methods.vacation import vacation_get, vacation_set
 from protocols.jmap.standard import Answer
@@ -50,6 +56,10 @@ METHODS: Final[Mapping[str, Method]] = {
     "Identity/get": Method(SUBMISSION, identity_get),
     "Identity/changes": Method(SUBMISSION, identity_changes),
     "Identity/set": Method(SUBMISSION, identity_set),
+    "Quota/get": Method(QUOTA, quota_get),
+    "Quota/changes": Method(QUOTA, quota_changes),
+    "Quota/query": Method(QUOTA, quota_query),
+    "Quota/queryChanges": Method(QUOTA, quota_query_changes),
     "VacationResponse/get": Method(VACATION, vacation_get),
     "VacationResponse/set": Method(VACATION, vacation_set),
 }

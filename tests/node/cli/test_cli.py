@@ -4,6 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
+import pytest
+
+from node.cli.account import Size
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -52,3 +57,12 @@ def test_a_node_that_is_not_in_the_file_is_not_started(tmp_path: Path) -> None:
 def test_without_assertions_nothing_runs() -> None:
     ended = trireme("status", flags=("-O",))
     assert ended.returncode != 0 and "python -O" in ended.stderr
+
+
+def test_sizes_are_read_as_people_write_them() -> None:
+    size = Size()
+    read = [size.convert(text, None, None) for text in ("1", "500M", "2g", "1 KiB", "none")]
+    assert read == [1, 500 << 20, 2 << 30, 1024, 0]
+    for text in ("", "0", "M", "-1", "1.5G", "1Z", "9999999999999999"):
+        with pytest.raises(click.BadParameter):
+            size.convert(text, None, None)

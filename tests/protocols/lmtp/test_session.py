@@ -197,7 +197,7 @@ async def test_a_full_mailbox_is_told_apart_from_a_good_one(house: FakeHouse) ->
     house.run(lambda plan: quota.plan_limit(plan, house.accounts["alice@example.org"], 100))
     async with connected(house) as mta:
         answers = await mta.send("alice@example.org", "bob@example.org")
-    assert answers == ["452 4.2.2 mailbox full", "250 2.0.0 <bob@example.org> delivered"]
+    assert answers == ["552 5.2.2 mailbox full", "250 2.0.0 <bob@example.org> delivered"]
     assert inbox(house, "alice@example.org") == []
 
 

@@ -1,10 +1,20 @@
-"""The account's limit in octets."""
+"""The account's limits."""
 
 import pytest
 
 from storage.keys import TypeCode
 from storage.mail.errors import OverQuota
-from storage.mail.quota import QUOTA_ID, check_room, limit, plan_limit, room
+from storage.mail.quota import (
+    MAILBOXES_ID,
+    OCTETS_ID,
+    Quota,
+    check_room,
+    limit,
+    plan_limit,
+    quotas,
+    room,
+)
+from storage.mail.tree import MAILBOXES_MAX
 from tests.storage.mail.story import ALICE, House
 
 
@@ -15,7 +25,6 @@ def set_limit(house: House, octets: int) -> None:
 
 def test_it_bounds_what_comes_in(house: House) -> None:
     set_limit(house, 1_500)
-    assert house.changes(TypeCode.QUOTA, house.version - 1).updated == [QUOTA_ID]
     house.deliver(size=1_000)
     assert room(house.engine, ALICE) == 500
     with pytest.raises(OverQuota):
@@ -45,3 +54,40 @@ def test_setting_what_is_set_changes_nothing(house: House) -> None:
     with plan.command():
         plan_limit(plan, ALICE, 0)
     assert plan.empty
+
+
+def test_the_limit_comes_changes_and_goes(house: House) -> None:
+    before = house.version
+    set_limit(house, 1_500)
+    assert house.changes(TypeCode.QUOTA, before).created == [OCTETS_ID]
+    assert quotas(house.engine, ALICE)[0] == Quota(OCTETS_ID, 0, 1_500)
+    before = house.version
+    set_limit(house, 2_000)
+    found = house.changes(TypeCode.QUOTA, before)
+    assert (found.created, found.updated, found.counts_only) == ([], [OCTETS_ID], False)
+    before = house.version
+    set_limit(house, 0)
+    assert house.changes(TypeCode.QUOTA, before).destroyed == [OCTETS_ID]
+    assert [held.id for held in quotas(house.engine, ALICE)] == [MAILBOXES_ID]
+
+
+def test_what_is_used_is_logged_where_it_is_limited(house: House) -> None:
+    before = house.version
+    house.deliver(size=1_000)
+    assert house.changes(TypeCode.QUOTA, before).updated == []
+    set_limit(house, 5_000)
+    before = house.version
+    house.deliver(size=1_000)
+    found = house.changes(TypeCode.QUOTA, before)
+    assert (found.updated, found.counts_only) == ([OCTETS_ID], True)
+    assert quotas(house.engine, ALICE)[0].used == 2_000
+
+
+def test_mailboxes_are_counted(house: House) -> None:
+    (held,) = quotas(house.engine, ALICE)
+    before = house.version
+    house.create("New")
+    found = house.changes(TypeCode.QUOTA, before)
+    assert (found.updated, found.counts_only) == ([MAILBOXES_ID], True)
+    (after,) = quotas(house.engine, ALICE)
+    assert after == Quota(MAILBOXES_ID, held.used + 1, MAILBOXES_MAX)

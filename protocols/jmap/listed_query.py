@@ -1,0 +1,169 @@
+"""RFC 8620 5.5 and 5.6 for types of which an account has few: the query runs over all of them.
+
+A type says what its conditions and sorts are; the change log says which objects may have moved
+in the results, and the query as it is now says where they are. So queryChanges is exact for any
+filter and sort, mutable properties included.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from protocols.jmap.context import Context
+from protocols.jmap.errors import MethodError, invalid_arguments
+from protocols.jmap.standard import Answer, Kind
+from protocols.jmap.standard_query import (
+    Comparator,
+    cut_window,
+    query_answer,
+    read_order,
+    read_window,
+)
+from protocols.jmap.values import Arguments, parse_state, render_state
+from storage.changes import TooOld, since
+from storage.ids import AccountId
+from storage.mail.state import version
+
+T = TypeVar("T")
+Test = Callable[[T], bool]
+
+_OPERATORS: Final = frozenset(("AND", "OR", "NOT"))
+_OPERATOR: Final = frozenset(("operator", "conditions"))
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A type's queries.
+
+    `condition` turns one member of a FilterCondition into a test, or None when there is no such
+    condition; it raises ValueError for a value of the wrong type. `sorts` are keys by property.
+    """
+
+    condition: Callable[[str, Any], Test[T] | None]
+    sorts: Mapping[str, Callable[[T], Any]]
+
+
+def is_filtered(wanted: Mapping[str, Any] | None, listing: Listing[T]) -> Test[T]:
+    """The test of a filter; raises MethodError unsupportedFilter, invalidArguments."""
+    if not wanted:
+        return lambda _: True
+    if "operator" not in wanted:
+        tests = [_condition(name, value, listing) for name, value in wanted.items()]
+        return lambda one: all(test(one) for test in tests)
+    operator, conditions = wanted["operator"], wanted.get("conditions")
+    if operator not in _OPERATORS or not isinstance(conditions, list) or wanted.keys() - _OPERATOR:
+        raise invalid_arguments("a filter operator is AND, OR or NOT of conditions")
+    if not all(isinstance(condition, dict) for condition in conditions):
+        raise invalid_arguments("a filter's conditions are not objects")
+    tests = [is_filtered(condition, listing) for condition in conditions]
+    if operator == "AND":
+        return lambda one: all(test(one) for test in tests)
+    if operator == "OR":
+        return lambda one: any(test(one) for test in tests)
+    return lambda one: not any(test(one) for test in tests)
+
+
+def _condition(name: str, value: Any, listing: Listing[T]) -> Test[T]:
+    try:
+        test = listing.condition(name, value)
+    except ValueError:
+        raise invalid_arguments(f"the condition {name} has a wrong type") from None
+    if test is None:
+        raise MethodError("unsupportedFilter", f"no condition {name[:100]!r}")
+    return test
+
+
+def _results(
+    every: Iterable[tuple[int, T]],
+    test: Test[T],
+    order: Sequence[Comparator],
+    listing: Listing[T],
+) -> list[int]:
+    """Numbers in order, the first comparator the strongest; numbers break ties."""
+    found = sorted((pair for pair in every if test(pair[1])), key=lambda pair: pair[0])
+    for comparator in reversed(order):
+        key = listing.sorts[comparator.property]
+        found.sort(key=lambda pair: key(pair[1]), reverse=not comparator.ascending)
+    return [number for number, _ in found]
+
+
+async def listed_query(
+    context: Context,
+    kind: Kind[int],
+    raw: Mapping[str, Any],
+    listing: Listing[T],
+    every: Callable[[AccountId], Iterable[tuple[int, T]]],
+) -> Answer:
+    """/query."""
+    arguments = Arguments(raw)
+    account = context.account(arguments)
+    test = is_filtered(arguments.object("filter"), listing)
+    order = read_order(arguments, listing.sorts.__contains__)
+    window = read_window(context, arguments)
+    arguments.done()
+    state = render_state(version(context.rows, account))
+    ids = [kind.render(number) for number in _results(every(account), test, order, listing)]
+    page, position = cut_window(ids, window)
+    total = len(ids) if window.calculate_total else None
+    return query_answer(account, state, window, page, position, total, changes=True)
+
+
+async def listed_query_changes(
+    context: Context,
+    kind: Kind[int],
+    raw: Mapping[str, Any],
+    listing: Listing[T],
+    every: Callable[[AccountId], Iterable[tuple[int, T]]],
+) -> Answer:
+    """/queryChanges. `upToId` is read and not needed: all is told."""
+    arguments = Arguments(raw)
+    account = context.account(arguments)
+    test = is_filtered(arguments.object("filter"), listing)
+    order = read_order(arguments, listing.sorts.__contains__)
+    since_state = arguments.string("sinceQueryState")
+    most = arguments.unsigned("maxChanges")
+    arguments.identifier("upToId")
+    with_total = arguments.boolean("calculateTotal")
+    arguments.done()
+    if since_state is None:
+        raise invalid_arguments("sinceQueryState is missing")
+    place = parse_state(since_state)
+    if place is None or place[1]:
+        raise MethodError("cannotCalculateChanges", "sinceQueryState is none of ours")
+    try:
+        found = since(context.rows, account, kind.code, place[0])
+    except TooOld:
+        raise MethodError("cannotCalculateChanges", "sinceQueryState is too old") from None
+    results = _results(every(account), test, order, listing)
+    # RFC 8620 5.6: what may have moved is removed, and added again where it is now.
+    moved = {*found.created, *found.updated}
+    removed = [kind.render(number) for number in (*found.updated, *found.destroyed)]
+    added = [
+        {"id": kind.render(number), "index": index}
+        for index, number in enumerate(results)
+        if number in moved
+    ]
+    if most is not None and len(removed) + len(added) > most:
+        raise MethodError("tooManyChanges", "more has changed than maxChanges")
+    told: Answer = {
+        "accountId": f"a{account}",
+        "oldQueryState": since_state,
+        "newQueryState": render_state(found.new_version),
+        "removed": removed,
+        "added": added,
+    }
+    return told | {"total": len(results)} if with_total else told
+
+
+def text(value: Any) -> str:
+    """A condition's String; raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(value)
+    return value
+
+
+def texts(value: Any) -> frozenset[str]:
+    """A condition's list of Strings or Ids; raises ValueError."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(value)
+    return frozenset(value)

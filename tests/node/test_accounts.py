@@ -1,0 +1,76 @@
+"""What an operator may change of an account, and what is refused in one sentence."""
+
+from typing import Any
+
+import pytest
+
+from node.accounts import QUOTA_OCTETS_MAX, AccountDesk
+from node.admin import AdminRefused
+from node.passwords import Passwords
+from protocols.ports import Unavailable
+from storage.accounts import ALIASES_MAX
+from storage.identities import list_identities
+from storage.mail.quota import limit
+from tests.fakes import FakeHouse, make_house
+
+ALICE = "alice@example.org"
+
+
+class Desk(AccountDesk):
+    """The desk of a house with Alice and Bob in it."""
+
+    def __init__(self) -> None:
+        self.house: FakeHouse = make_house({ALICE: "x", "bob@example.org": "y"})
+        self.alice = self.house.accounts[ALICE]
+        passwords = Passwords(_never, random_bytes=bytes, threads=1, waiting_max=1)
+        super().__init__(self.house.reader, self.house.writer, passwords)
+
+    async def refusal(self, **args: Any) -> str:
+        """Why a change is refused."""
+        with pytest.raises(AdminRefused) as caught:
+            await self.update({"address": ALICE, **args})
+        return str(caught.value)
+
+
+async def _never(*_: object) -> Any:
+    raise AssertionError("no password is hashed here")
+
+
+async def test_a_quota_is_kept_and_enforced() -> None:
+    desk = Desk()
+    told = await desk.update({"address": ALICE, "quota": 5_000})
+    assert told == {"address": ALICE, "aliases": [], "quota": 5_000}
+    assert limit(desk.house.engine, desk.alice) == 5_000
+    assert (await desk.show({"address": ALICE}))["quota"] == 5_000
+    await desk.update({"address": ALICE})
+    assert limit(desk.house.engine, desk.alice) == 5_000
+    assert (await desk.update({"address": ALICE, "quota": 0}))["quota"] is None
+    assert limit(desk.house.engine, desk.alice) == 0
+
+
+async def test_aliases_come_and_go_with_their_identities() -> None:
+    desk = Desk()
+    told = await desk.update({"address": ALICE, "add": ["Al@example.org", "a@example.org"]})
+    assert told["aliases"] == ["a@example.org", "al@example.org"]
+    told = await desk.update({"address": "al@example.org", "remove": ["AL@example.org"]})
+    assert told == {"address": ALICE, "aliases": ["a@example.org"], "quota": None}
+    emails = [held.email for _, held in list_identities(desk.house.engine, desk.alice)]
+    assert emails == [ALICE, "a@example.org"]
+
+
+async def test_what_is_refused() -> None:
+    desk = Desk()
+    assert "see trireme account list" in await desk.refusal(address="x@example.org")
+    assert "taken" in await desk.refusal(add=["bob@example.org"])
+    assert "name@domain" in await desk.refusal(add=["junk"])
+    assert "no domain" in await desk.refusal(add=["a@elsewhere.example"])
+    assert "no alias" in await desk.refusal(remove=["bob@example.org"])
+    assert "list of texts" in await desk.refusal(add="a@example.org")
+    many = [f"a{number}@example.org" for number in range(ALIASES_MAX + 1)]
+    assert str(ALIASES_MAX) in await desk.refusal(add=many)
+    for quota in (-1, QUOTA_OCTETS_MAX + 1, True, "1"):
+        assert "octets" in await desk.refusal(quota=quota)
+    desk.house.unavailable = True
+    assert "trireme status" in await desk.refusal(quota=1)
+    with pytest.raises(Unavailable):
+        await desk.house.reader.view()
