@@ -48,6 +48,8 @@ from gossip.wire import packed_bytes
 # long collection): answers and refutations may lie unread, so nobody is judged by that time.
 PAUSE_INTERVALS: Final = 2
 
+_CLAIMS: Final = {verdict: f"claims_{verdict.name.lower()}" for verdict in Verdict}
+
 # Claimants of others' names that we remember having told of.
 CONFLICTS_MAX: Final = 64
 
@@ -107,7 +109,7 @@ class Core:
         due = [self._push_pull_at_ms]
         if not self.own.leaving:
             due.append(self._prober.deadline_ms())
-            due += [s.deadline_ms for s in self._suspicions.values()]
+            due += [s.due_ms for s in self._suspicions.values()]
         if self._seeds or self._table.has_gone:
             due.append(self._seed_at_ms)
         if self._broadcasts and len(self._table):
@@ -181,9 +183,15 @@ class Core:
         return ()
 
     def _tick_suspicions(self, now_ms: int) -> None:
-        due = [r for r, s in self._suspicions.items() if now_ms >= s.deadline_ms]
-        for replica in due:
-            incarnation = self._suspicions[replica].incarnation
+        due = [(r, s) for r, s in self._suspicions.items() if now_ms >= s.due_ms]
+        for replica, suspicion in due:
+            incarnation = suspicion.incarnation
+            if suspicion.take_appeal(now_ms):
+                member = self._table.get(replica)
+                assert member is not None
+                accusation = Suspect(replica, incarnation, self.own.replica)
+                self._send(member.address, accusation)
+                continue
             self._hear_claim(Dead(replica, incarnation, self.own.replica), None, now_ms)
 
     def _gossip(self, now_ms: int) -> None:
@@ -293,14 +301,16 @@ class Core:
 
     def _hear_claim(self, claim: Claim, source: Address | None, now_ms: int) -> None:
         if claim.replica == self.own.replica:
-            self._hear_about_us(claim, now_ms)
+            self._hear_about_us(claim, source, now_ms)
             return
         before = self._table.get(claim.replica)
+        if before is not None and self._is_old_hat(claim, before):
+            return
         if isinstance(claim, Alive):
             verdict = self._table.hear_alive(claim, self.own.incarnation, now_ms)
         else:
             verdict = self._table.hear_accusation(claim, self.own.incarnation, now_ms)
-        self.counts[f"claims_{verdict.name.lower()}"] += 1
+        self.counts[_CLAIMS[verdict]] += 1
         match verdict:
             case Verdict.NEWS:
                 self._broadcasts.put(claim)
@@ -315,6 +325,14 @@ class Core:
             case _:
                 pass
 
+    def _is_old_hat(self, claim: Claim, held: Member) -> bool:
+        """Nothing new, and nobody to be told better: most of what is heard, so told apart soon."""
+        if claim.incarnation > held.incarnation:
+            return False
+        if isinstance(claim, Alive):
+            return held.status is Status.ALIVE and claim.incarnation == held.incarnation
+        return claim.incarnation < held.incarnation
+
     def _after_news(self, before: Member | None, claim: Claim, now_ms: int) -> None:
         after = self._table.get(claim.replica)
         assert after is not None
@@ -323,7 +341,7 @@ class Core:
                 self.config,
                 incarnation=claim.incarnation,
                 accuser=claim.accuser,
-                members=len(self._table.up()) + 1,
+                members=self._table.up_count + 1,
                 now_ms=now_ms,
             )
         else:
@@ -345,8 +363,12 @@ class Core:
         if held is not None and (source == claim.address or not isinstance(held, Alive)):
             self._send(claim.address, held)
 
-    def _hear_about_us(self, claim: Claim, now_ms: int) -> None:
-        if claim.incarnation < self.own.incarnation or self.own.leaving:
+    def _hear_about_us(self, claim: Claim, source: Address | None, now_ms: int) -> None:
+        if self.own.leaving:
+            return
+        if claim.incarnation < self.own.incarnation:
+            # It has not heard yet what we said to this.
+            self._answer_accuser(claim, source)
             return
         if not plausible(claim.incarnation, self.own.incarnation):
             self.counts["claims_implausible"] += 1
@@ -360,6 +382,12 @@ class Core:
         if isinstance(claim, Suspect | Dead):
             self.awareness.add(1)  # whoever accuses us has a reason: perhaps we are slow
         self._raise_incarnation(claim.incarnation)
+        self._answer_accuser(claim, source)
+
+    def _answer_accuser(self, claim: Claim, source: Address | None) -> None:
+        """Object to whoever told us, at once: it may be about to declare us dead."""
+        if source is not None and isinstance(claim, Suspect | Dead):
+            self._send(source, self.own.claim())
 
     def _raise_incarnation(self, above: Incarnation) -> None:
         self.own.incarnation = above + 1
@@ -390,7 +418,7 @@ class Core:
 
     def _send(self, to: Address, *messages: Message) -> None:
         """Send a packet, filled up with news."""
-        members = len(self._table.up()) + 1
+        members = self._table.up_count + 1
         room = self._room_bytes - sum(map(packed_bytes, messages))
         news = self._broadcasts.take(room, members=members)
         packet = (*messages, *(n for n in news if n not in messages))

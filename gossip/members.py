@@ -52,14 +52,24 @@ def plausible(claimed: Incarnation, *known: Incarnation) -> bool:
 class Table:
     """Everybody else, by replica id."""
 
-    __slots__ = ("_config", "_members", "_names", "_next_forget_ms", "_own_name", "_up")
+    __slots__ = (
+        "_config",
+        "_members",
+        "_names",
+        "_next_forget_ms",
+        "_own_name",
+        "_up",
+        "up_count",
+    )
 
     def __init__(self, config: GossipConfig, *, own_name: str) -> None:
         self._config = config
         self._own_name = own_name
         self._members: dict[ReplicaId, Member] = {}
         self._names: dict[str, ReplicaId] = {}
-        # Asked for with every packet and worked out anew only after the table moved.
+        self.up_count = 0
+        """How many there are in `up`."""
+        # Worked out anew only after the table moved.
         self._up: list[Member] | None = None
         self._next_forget_ms: int | None = None
 
@@ -76,7 +86,7 @@ class Table:
     def up(self) -> list[Member]:
         """Members we still count as such; not to be changed."""
         if self._up is None:
-            self._up = [m for m in self._members.values() if m.status < Status.DEAD]
+            self._up = [m for m in self._members.values() if m.status.is_up]
         return self._up
 
     def told(self, now_ms: int) -> list[Member]:
@@ -95,7 +105,7 @@ class Table:
     @property
     def has_gone(self) -> bool:
         """Whether anybody here counts as gone."""
-        return len(self.up()) < len(self._members)
+        return self.up_count < len(self._members)
 
     def addresses_dead(self) -> set[Address]:
         """Where the dead were reached: a path may be back before they are forgotten."""
@@ -143,6 +153,9 @@ class Table:
 
     def forget_dead(self, now_ms: int) -> list[Member]:
         """Drop members gone for longer than `dead_forget_ms`; those dropped."""
+        due_ms = self.next_forget_ms()
+        if due_ms is None or now_ms < due_ms:
+            return []
         before = now_ms - self._config.dead_forget_ms
         gone = [m for m in self if not m.status.is_up and m.changed_at_ms <= before]
         for member in gone:
@@ -194,6 +207,7 @@ class Table:
         if held and held.name != member.name:
             del self._names[held.name]
         self._moved()
+        self.up_count += member.status.is_up - (held is not None and held.status.is_up)
         self._members[member.replica] = member
         self._names[member.name] = member.replica
 
@@ -202,6 +216,7 @@ class Table:
 
     def _drop(self, member: Member) -> None:
         self._moved()
+        self.up_count -= self._members[member.replica].status.is_up
         del self._members[member.replica]
         del self._names[member.name]
 

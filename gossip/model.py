@@ -43,7 +43,7 @@ class Status(IntEnum):
     @property
     def is_up(self) -> bool:
         """Whether we still talk to it as a member: a suspect is innocent until it is dead."""
-        return self < Status.DEAD
+        return self is Status.ALIVE or self is Status.SUSPECT
 
 
 @dataclass(frozen=True, slots=True)

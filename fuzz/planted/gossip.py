@@ -75,6 +75,27 @@ MUTANTS: Final = (
         ),
     ),
     Mutant(
+        "a suspect is declared dead unheard",
+        "gossip/core.py",
+        "                self._send(member.address, accusation)\n",
+        "",
+        ("tests/gossip/test_core.py",),
+    ),
+    Mutant(
+        "an accuser waits for rumour to bring the objection",
+        "gossip/core.py",
+        "            self._send(source, self.own.claim())\n",
+        "            pass\n",
+        ("tests/gossip/test_core.py",),
+    ),
+    Mutant(
+        "an accusation that was refuted before is left to rumour",
+        "gossip/core.py",
+        "            self._answer_accuser(claim, source)\n            return\n",
+        "            return\n",
+        ("tests/gossip/test_core.py",),
+    ),
+    Mutant(
         "the dead are not told to a stale alive",
         "gossip/core.py",
         "            self._send(claim.address, held)\n",

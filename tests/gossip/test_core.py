@@ -20,6 +20,7 @@ from gossip.messages import (
     Suspect,
 )
 from gossip.model import INCARNATION_JUMP_MAX, Address, Change, Status
+from gossip.suspicion import APPEALS
 from gossip.wire import pack
 
 CONFIG = GossipConfig(probe_interval_ms=1_000, probe_timeout_ms=500)  # round numbers
@@ -106,9 +107,19 @@ def alive_of(story: Story) -> Alive:
     return Alive(1, story.core.own.incarnation, "me", "h1", 1000, b"meta")
 
 
-def test_an_old_accusation_needs_no_answer() -> None:
-    story = Story(2)
-    story.hear(Dead(1, BORN - 1, 2), Left(1, BORN - 1), Suspect(1, BORN - 1, 2))
+def test_an_accuser_hears_the_objection_at_once() -> None:
+    """Rumour would bring it as well, but for the one in a hundred thousand whom it passes by."""
+    story = Story(2, 3)
+    (answer,) = story.hear(Suspect(1, BORN, 3), source=("h3", 1000))
+    assert answer.to == ("h3", 1000) and answer.messages[0] == alive_of(story)
+
+
+def test_an_old_accusation_is_answered_with_what_was_said_to_it() -> None:
+    story = Story(2, 3)
+    for claim in (Dead(1, BORN - 1, 2), Suspect(1, BORN - 1, 2)):
+        (answer,) = story.hear(claim, source=("h3", 1000))
+        assert answer.to == ("h3", 1000) and answer.messages[0] == alive_of(story)
+    assert story.hear(Left(1, BORN - 1)) == []
     assert story.core.own.incarnation == BORN
 
 
@@ -183,6 +194,15 @@ def test_a_suspect_that_speaks_is_cleared_and_one_that_does_not_dies() -> None:
     ]
     assert Dead(3, 5, 1) in story.news(CONFIG.suspicion_max_ms(3) + 300)
     assert (Change.DIED, 3) in story.changes()
+
+
+def test_a_suspect_is_asked_itself_twice_before_it_is_declared_dead() -> None:
+    story = Story(2, 3)
+    story.hear(Suspect(3, 5, 9))
+    effects = story.run(CONFIG.suspicion_max_ms(3) + 300)
+    asked = [e for e in effects if isinstance(e, Send) and e.messages[0] == Suspect(3, 5, 1)]
+    assert [packet.to for packet in asked] == [("h3", 1000)] * APPEALS
+    assert story.status(3) is Status.DEAD
 
 
 def test_an_old_suspicion_does_not_bury_a_new_incarnation() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from gossip.config import GossipConfig
-from gossip.suspicion import Suspicion
+from gossip.suspicion import APPEAL_INTERVALS, APPEALS, Suspicion
 
 CONFIG = GossipConfig()
 
@@ -25,6 +25,25 @@ def test_each_further_accuser_shortens_the_wait_down_to_the_shortest() -> None:
     assert deadlines == sorted(deadlines, reverse=True)
     assert deadlines[1] - deadlines[2] < deadlines[0] - deadlines[1]  # logarithmic
     assert deadlines[-1] == CONFIG.suspicion_min_ms(10)
+
+
+def test_the_suspect_is_asked_before_its_time_is_over() -> None:
+    s = suspicion()
+    pause_ms = APPEAL_INTERVALS * CONFIG.probe_interval_ms
+    for left in range(APPEALS, 0, -1):
+        assert s.due_ms == s.deadline_ms - left * pause_ms
+        assert not s.take_appeal(s.due_ms - 1)
+        assert s.take_appeal(s.due_ms)
+    assert s.due_ms == s.deadline_ms and not s.take_appeal(s.due_ms)
+
+
+def test_one_whose_time_is_cut_short_is_asked_at_once() -> None:
+    s = suspicion()
+    now_ms = CONFIG.suspicion_min_ms(10) - 1
+    assert not s.take_appeal(now_ms)
+    s.confirm(101)
+    s.confirm(102)
+    assert [s.take_appeal(now_ms) for _ in range(3)] == [True, True, False]
 
 
 def test_saying_it_twice_is_not_agreeing() -> None:

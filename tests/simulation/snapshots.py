@@ -187,6 +187,7 @@ class Snapshots:
 
     def _tell_log(self, node: "Node", meta: SnapshotMeta, seen_term: Term) -> None:
         assert node.core is not None
+        self._cluster.checker.installed(node.replica, meta.index)
         node.core.snapshot_installed(meta, seen_term, node.now_ms(self._cluster.now_us))
         self._fetching.pop(node.replica, None)
         self._cluster.faults["snapshot installed"] += 1

@@ -76,6 +76,7 @@ class Watch:
 
     def _installed(self, core: Core, index: int) -> None:
         if self._is_heard(core):
+            self.checker.installed(core.state.replica, index)
             self.checker.applied_by[core.state.replica] = index
 
     def _sent(self, messages: Sequence[Message]) -> None:
