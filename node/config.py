@@ -85,6 +85,18 @@ class HttpSection(_Section, frozen=True, kw_only=True):
     ] = ()
 
 
+class PushSection(_Section, frozen=True, kw_only=True):
+    """[push]: whom push services may write to, and where pushes may go."""
+
+    contact: Annotated[str, msgspec.Meta(pattern=r"^((mailto:|https://)[!-~]+)?$")] = ""
+    """A mailto or https URL; without one, postmaster at [cluster] hostname."""
+    allow_private_addresses: bool = False
+    """Push also to addresses that only this network reaches: a client then chooses whom the
+    server speaks to there."""
+    certificates: str = ""
+    """A PEM file of more authorities to trust, for push services of one's own."""
+
+
 class LimitsSection(_Section, frozen=True, kw_only=True):
     """[limits]: what one node carries at most, each refused politely at the bound."""
 
@@ -166,6 +178,7 @@ class Config(_Section, frozen=True, kw_only=True):
     node: tuple[NodeSection, ...]
     tls: TlsSection = TlsSection()
     http: HttpSection = HttpSection()
+    push: PushSection = PushSection()
     limits: LimitsSection = LimitsSection()
     auth: AuthSection = AuthSection()
     storage: StorageSection = StorageSection()
@@ -352,6 +365,12 @@ def _check_rest(config: Config, text: str) -> None:
         raise ConfigError(
             f"{path}:{line}: key 'raft': two heartbeats must fit in election-min-ms, "
             "and that be under election-max-ms."
+        )
+    if config.push.certificates and not (path.parent / config.push.certificates).is_file():
+        line = line_of(text, ("push", "certificates"))
+        raise ConfigError(
+            f"{path}:{line}: key 'push.certificates': {config.push.certificates} is no file: "
+            "name a PEM file."
         )
     if not config.on_one_machine and not config.cluster.secret_file:
         line = line_of(text, ("cluster",))

@@ -31,16 +31,17 @@ _ANONYMOUS: Final = "localhost"
 class Doors:
     """All doors, ready to be listened for."""
 
+    app: HttpApp
+    ports: Ports
+    """What each of them is lent."""
     doors: list[Door] = field(default_factory=list)
     http: list[HttpDoor] = field(default_factory=list)
-    app: HttpApp | None = None
     closed: trio.Event = field(default_factory=trio.Event)
     """Set when every door has been drained."""
 
     async def close(self, grace_s: float) -> None:
         """Drain what serves HTTP: its connections are kept alive and must be told."""
-        if self.app is not None:
-            self.app.stop()
+        self.app.stop()
         async with trio.open_nursery() as nursery:
             for door in self.http:
                 nursery.start_soon(door.shutdown, grace_s)
@@ -114,7 +115,7 @@ def build_doors(
         ),
         ready=ready,
     )
-    doors = Doors(app=app)
+    doors = Doors(app, ports)
     for port, context in ((own.http, None), (own.https, tls)):
         if port is not None:
             # The HTTP door shakes hands itself: the protocol is chosen there (ALPN).

@@ -11,6 +11,7 @@
     ├─ raft        the log; committed entries go to the machine, news rings
     ├─ proposer, barriers      writes and reads of the doors
     ├─ bootstrap   the file's accounts, once
+    ├─ push        the leader's sends what clients have subscribed to
     ├─ admin       the operator's socket
     └─ doors       http, imap, lmtp: open last, close first
 
@@ -41,6 +42,7 @@ from node.newcomer import newcomer_on
 from node.news import Bells
 from node.passwords import Passwords
 from node.proposer import Proposer
+from node.pushing import build_push
 from node.raft_transport import RaftTransport
 from node.reads import Barriers
 from node.roster import Place, Roster
@@ -165,6 +167,7 @@ class House:
             passwords=self._passwords,
             ready=self.ready,
         )
+        self._push = build_push(foundation, env, self._doors.ports)
         self._gossip: Gossip | None = None
 
     def _build_status(self) -> StatusDesk:
@@ -253,6 +256,7 @@ class House:
             inner.start_soon(self._proposer.run, name="proposer")
             inner.start_soon(self._barriers.run, name="barriers")
             inner.start_soon(self._bootstrap, name="bootstrap")
+            inner.start_soon(self._push.run, name="push")
             if self._base.raft_log.head_in_doubt:
                 inner.start_soon(self._restore_head, name="log restored")
             async with trio.open_nursery() as outer:
@@ -403,6 +407,7 @@ class House:
     def _leader_changed(self, leader: int) -> None:
         log.info("leader known", leader=self._roster.name(leader))
         self._proposer.leader_changed()
+        self._push.lead(leader == self._base.replica)
 
     def _unreachable(self, replica: int) -> None:
         self._driver.peer_lost(replica)

@@ -44,6 +44,10 @@ class Datagrams(Protocol):
 class Network(Protocol):
     """What can be opened."""
 
+    async def resolve(self, host: str) -> Sequence[str]:
+        """The IP addresses of a name, or the address that it is; raises OSError."""
+        ...
+
     async def dial_tcp(
         self, host: str, port: int, *, tls: ssl.SSLContext | None = None, tls_name: str = ""
     ) -> trio.abc.Stream:
@@ -71,6 +75,11 @@ class TrioNetwork:
     Trio sets TCP_NODELAY on every stream, for we write whole messages and wait for none to fill up,
     and SO_REUSEADDR on listeners, so that a restart need not wait for old connections to expire.
     """
+
+    async def resolve(self, host: str) -> Sequence[str]:
+        """See `Network`."""
+        found = await trio.socket.getaddrinfo(host, None, type=trio.socket.SOCK_STREAM)
+        return [str(address[0]) for *_, address in found]
 
     async def dial_tcp(
         self, host: str, port: int, *, tls: ssl.SSLContext | None = None, tls_name: str = ""

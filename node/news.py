@@ -12,7 +12,7 @@ from typing import Final
 import trio
 
 from storage.batch import Announce
-from storage.ids import AccountId, Version
+from storage.ids import SYSTEM_ACCOUNT, AccountId, Version
 from storage.keys import TypeCode
 
 # Accounts one listener may watch: its own and those shared with it.
@@ -57,6 +57,7 @@ class Bells:
 
     def __init__(self) -> None:
         self._by_account: dict[AccountId, dict[int, Watching]] = {}
+        self._of_all: list[Watching] = []
 
     @contextmanager
     def watch(self, accounts: Collection[AccountId]) -> Iterator[Watching]:
@@ -76,6 +77,16 @@ class Bells:
                 if not listeners:
                     del self._by_account[account]
 
+    @contextmanager
+    def watch_all(self) -> Iterator[Watching]:
+        """Listen to every account until the context closes."""
+        watching = Watching()
+        self._of_all.append(watching)
+        try:
+            yield watching
+        finally:
+            self._of_all.remove(watching)
+
     def ring(self, announces: Iterable[Announce]) -> None:
         """Tell everyone who watches what these announce."""
         for announce in announces:
@@ -83,12 +94,16 @@ class Bells:
             if listeners is not None:
                 for watching in listeners.values():
                     watching.note(announce.account, announce.version, announce.types)
+            for watching in self._of_all:
+                watching.note(announce.account, announce.version, announce.types)
 
     def ring_all(self, version: Callable[[AccountId], Version]) -> None:
         """Any of the accounts may have changed, in any way: tell everyone."""
         for account, listeners in self._by_account.items():
             for watching in listeners.values():
                 watching.note(account, version(account), ALL_TYPES)
+        for watching in self._of_all:
+            watching.note(SYSTEM_ACCOUNT, version(SYSTEM_ACCOUNT), ALL_TYPES)
 
     @property
     def watched(self) -> int:

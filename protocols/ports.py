@@ -123,6 +123,10 @@ class News(Protocol):
     def watch(self, accounts: Collection[AccountId]) -> AbstractContextManager[Watch]:
         """Listen to these accounts until the context closes."""
 
+    def watch_all(self) -> AbstractContextManager[Watch]:
+        """Listen to every account. Should anything at all have changed, in accounts not known,
+        the system account is told to have changed in all types."""
+
 
 class Clock(Protocol):
     """Time of day and time passed."""

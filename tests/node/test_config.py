@@ -135,3 +135,11 @@ def test_origins_of_pages_are_origins() -> None:
     assert good.http.allow_origins == ("https://x.example:8443",)
     for wrong in ("https://x.example/", "x.example", "https://*.example", "null"):
         assert "http.allow-origins" in refusal(TEXT + f'\n[http]\nallow-origins = ["{wrong}"]\n')
+
+
+def test_what_push_is_told_is_checked(tmp_path: Path) -> None:
+    assert "push.certificates" in refusal(TEXT + '\n[push]\ncertificates = "nowhere.pem"\n')
+    assert "push.contact" in refusal(TEXT + '\n[push]\ncontact = "postmaster"\n')
+    (tmp_path / "ca.pem").write_text("x")
+    text = TEXT + '\n[push]\ncertificates = "ca.pem"\ncontact = "mailto:a@b.example"\n'
+    assert config.parse(text, tmp_path / "cluster.toml").push.certificates == "ca.pem"

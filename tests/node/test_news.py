@@ -4,9 +4,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from node.news import ACCOUNTS_WATCHED_MAX, Bells
+from node.news import ACCOUNTS_WATCHED_MAX, ALL_TYPES, Bells
 from storage.batch import Announce
-from storage.ids import AccountId, Version
+from storage.ids import SYSTEM_ACCOUNT, AccountId, Version
 
 ALICE, BOB = AccountId(1), AccountId(2)
 
@@ -83,3 +83,15 @@ def test_a_listener_watches_a_bounded_number() -> None:
     with pytest.raises(ValueError), bells.watch(range(ACCOUNTS_WATCHED_MAX + 1)):  # type: ignore[arg-type]
         pass
     assert bells.watched == 0
+
+
+async def test_who_listens_to_all_hears_of_every_account() -> None:
+    bells = Bells()
+    with bells.watch_all() as watch:
+        change(bells, ALICE, 1, 0b01)
+        change(bells, BOB, 2, 0b10)
+        assert watch.take() == {ALICE: (1, 0b01), BOB: (2, 0b10)}
+        bells.ring_all(lambda account: Version(7))
+        assert watch.take() == {SYSTEM_ACCOUNT: (7, ALL_TYPES)}
+    change(bells, ALICE, 3)
+    assert watch.take() == {}
