@@ -60,6 +60,9 @@ def on_read_reply(state: State, reply: ReadReply) -> None:
 
 def advance(state: State) -> None:
     """Finish a confirmed round, start the next, or ask the leader; called once a turn."""
+    reads = state.reads
+    if reads.ticket == reads.answered and reads.running is None and not reads.waiting_remote:
+        return  # nobody reads
     if state.role is Role.LEADER:
         _finish_round(state)
         _start_round(state)

@@ -247,9 +247,12 @@ def become_leader(state: State) -> None:
 def take_persist(state: State) -> Persist | None:
     """Gather what the disk must do since the last time; None when nothing waits for it."""
     log = state.log
+    has_log_work = log.handed < log.last or log.truncated_from is not None
+    if not (has_log_work or state.hard_state_dirty or state.held or state.snapshot_due):
+        return None
     truncate_from: Index | None = None
     entries: tuple[Entry, ...] = ()
-    if log.handed < log.last or log.truncated_from is not None:
+    if has_log_work:
         truncate_from, entries = log.take_unhanded()
     hard_state = HardState(state.term, state.vote) if state.hard_state_dirty else None
     state.hard_state_dirty = False

@@ -291,7 +291,8 @@ class Cluster:
         if state.applied < state.commit and (entries := core.take_committed()):
             self.checker.apply(node.replica, entries)
             self.snapshots.applied(node.replica, entries)
-            self.of_process(1, node, self.turn, node)
+            if state.applied < core.applicable:
+                self.of_process(1, node, self.turn, node)
         if ready.reads is not None:
             while node.readers and node.readers[0][0] <= ready.reads.ticket:
                 _, floor = node.readers.popleft()
