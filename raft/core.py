@@ -47,6 +47,7 @@ from raft.state import (
     become_follower,
     draw_election_deadline,
     finish_flushes,
+    has_persist,
     send,
     take_persist,
 )
@@ -243,6 +244,19 @@ class Core:
                 send(state, answer)
         replication.commit_what_is_agreed(state)
         state.log.trim(state.commit)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a turn would find nothing to do; a leader always looks."""
+        state, reads = self.state, self.state.reads
+        return not (
+            state.role is Role.LEADER
+            or state.outbox
+            or state.applied < state.commit
+            or reads.ticket != reads.answered
+            or reads.confirmed
+            or has_persist(state)
+        )
 
     def ready(self, now_ms: int) -> Ready:
         """Take the work of this turn."""

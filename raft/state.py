@@ -244,15 +244,26 @@ def become_leader(state: State) -> None:
             state.progress[replica] = Progress(replica, state.log.last + 1, state.now_ms)
 
 
+def has_persist(state: State) -> bool:
+    """Whether something waits for the disk, or for what is being written already."""
+    log = state.log
+    return bool(
+        log.handed < log.last
+        or log.truncated_from is not None
+        or state.hard_state_dirty
+        or state.held
+        or state.snapshot_due
+    )
+
+
 def take_persist(state: State) -> Persist | None:
     """Gather what the disk must do since the last time; None when nothing waits for it."""
-    log = state.log
-    has_log_work = log.handed < log.last or log.truncated_from is not None
-    if not (has_log_work or state.hard_state_dirty or state.held or state.snapshot_due):
+    if not has_persist(state):
         return None
+    log = state.log
     truncate_from: Index | None = None
     entries: tuple[Entry, ...] = ()
-    if has_log_work:
+    if log.handed < log.last or log.truncated_from is not None:
         truncate_from, entries = log.take_unhanded()
     hard_state = HardState(state.term, state.vote) if state.hard_state_dirty else None
     state.hard_state_dirty = False

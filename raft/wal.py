@@ -108,6 +108,7 @@ class Wal:
         self._sequence = found.next_sequence - 1
         self._offset = found.sealed_end  # where the next flush goes
         self._crc = found.sealed_crc  # of all flushes before it
+        self._crc_after = self._crc  # and of the one that is being written
         self._number = 0  # of the next flush, in its segment
         self._salt = 0
         if found.snapshot is not None:
@@ -268,16 +269,16 @@ class Wal:
     def _seal(self) -> None:
         """Say that all before this place is synced; the next flush overwrites it."""
         if self._offset + FLUSH_HEADER_BYTES <= self._segment_bytes:
-            self._file.write_at(self._offset, [self._flush_header(b"")])
+            self._file.write_at(self._offset, [self._flush_header(b"", self._crc)])
 
     def _put_flush(self, file: DiskFile, body: bytes) -> None:
         size = FLUSH_HEADER_BYTES + len(body)
         if self._offset + size > self._segment_bytes:
             raise DiskFailed(f"a flush of {size} bytes does not fit in a segment")
-        file.write_at(self._offset, [self._flush_header(body), body])
+        self._crc_after = body_crc(body, self._crc)
+        file.write_at(self._offset, [self._flush_header(body, self._crc_after), body])
 
-    def _flush_header(self, body: bytes) -> bytes:
-        crc = body_crc(body, self._crc)
+    def _flush_header(self, body: bytes, crc: int) -> bytes:
         header = FlushHeader(self._number, self._offset, len(body), self._crc, crc)
         return pack_flush_header(header, self._salt)
 
@@ -301,7 +302,7 @@ class Wal:
         self._end_flush(start, body)
 
     def _end_flush(self, start: int, body: bytes) -> None:
-        self._crc = body_crc(body, self._crc)
+        self._crc = self._crc_after
         self._offset = next_block(start + len(body))
         self._number += 1
 

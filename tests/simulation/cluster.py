@@ -254,7 +254,8 @@ class Cluster:
         assert core is not None
         now_ms = node.now_ms(self.now_us)
         core.tick(now_ms)
-        self.turn(node)
+        if not core.is_idle:
+            self.turn(node)
         # As the driver sleeps: until something is due, and never for longer than a heartbeat.
         left_ms = min(max(core.due_ms - now_ms, config.tick_ms), config.heartbeat_ms)
         self.of_process(left_ms * US_PER_MS, node, self._tick, node)
@@ -271,7 +272,8 @@ class Cluster:
         if message is not None:
             assert node.core is not None
             node.core.step(message, node.now_ms(self.now_us))
-            self.turn(node)
+            if not node.core.is_idle:  # else nothing that is checked has changed
+                self.turn(node)
 
     def turn(self, node: Node) -> None:
         """What the driver does: ready -> persist, send, apply; then all invariants."""

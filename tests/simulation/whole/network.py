@@ -25,6 +25,8 @@ WINDOW_OCTETS: Final = 256 * 1024
 # A segment that met a cut is tried again after this and at most that.
 RESEND_S: Final = 0.2
 RESEND_S_MAX: Final = 1.5
+# One call in so many gives way to other tasks though it need not wait, as any call of a socket may.
+GIVES_WAY_EVERY: Final = 4
 # Whoever dials a silent host gives up after this.
 DIAL_S_MAX: Final = 20.0
 HERE: Final = ("127.0.0.1", 1)
@@ -75,7 +77,7 @@ class SimStream(trio.abc.HalfCloseableStream):
     # --- what the owner calls ---
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await trio.lowlevel.checkpoint()
+        await self._give_way()
         self._check()
         octets = bytes(data)
         while self.in_flight and self.in_flight + len(octets) > WINDOW_OCTETS:
@@ -95,7 +97,7 @@ class SimStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self.unread or self.ended or self.closed or self.broken:
-            await trio.lowlevel.checkpoint()  # as a socket's: a wait is checkpoint enough
+            await self._give_way()  # as a socket's: a wait is checkpoint enough
         if self.closed:
             raise trio.ClosedResourceError
         while not self.unread and not self.ended:
@@ -117,6 +119,12 @@ class SimStream(trio.abc.HalfCloseableStream):
                 self.network.carry(self, b"")
             self._wake()
         await trio.lowlevel.checkpoint()
+
+    async def _give_way(self) -> None:
+        if self.network.chance.random() * GIVES_WAY_EVERY < 1:
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
 
     def _take(self, max_bytes: int | None) -> bytes:
         most = max_bytes or WINDOW_OCTETS

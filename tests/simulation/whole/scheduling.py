@@ -71,12 +71,20 @@ class _NoFiles:
             self._inner.process_events(events)
 
 
+class _Shuffler(random.Random):
+    """Most batches have one task: nothing to draw."""
+
+    def shuffle(self, x: Any) -> None:
+        if len(x) > 1:
+            super().shuffle(x)
+
+
 @contextmanager
 def _seeded(seed: str) -> Iterator[None]:
     verify()
-    before, switch, gc_was_on = _run._r.getstate(), getattr(_run, SWITCH), gc.isenabled()
+    before, switch, gc_was_on = _run._r, getattr(_run, SWITCH), gc.isenabled()
     setattr(_run, SWITCH, True)
-    _run._r.seed(seed)
+    _run._r = _Shuffler(seed)
     # A collection at some moment would close what is garbage at that moment.
     gc.collect()
     gc.disable()
@@ -86,7 +94,7 @@ def _seeded(seed: str) -> Iterator[None]:
         if gc_was_on:
             gc.enable()
         setattr(_run, SWITCH, switch)
-        _run._r.setstate(before)
+        _run._r = before
 
 
 def run(main: Callable[[], Awaitable[R]], *, seed: str, clock: trio.abc.Clock) -> R:
