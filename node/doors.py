@@ -12,6 +12,7 @@ from node.auth import PasswordAuth
 from node.directory import AccountDirectory
 from node.env import Env
 from node.foundation import Foundation
+from node.jobs import Jobs
 from node.listeners import Door
 from node.passwords import Passwords
 from node.tls import server_context
@@ -34,6 +35,8 @@ class Doors:
     app: HttpApp
     ports: Ports
     """What each of them is lent."""
+    jobs: Jobs
+    """What the leader does over the same ports."""
     doors: list[Door] = field(default_factory=list)
     http: list[HttpDoor] = field(default_factory=list)
     closed: trio.Event = field(default_factory=trio.Event)
@@ -75,6 +78,7 @@ def build_ports(
         chance=env.chance,
         hostname=foundation.config.cluster.hostname or _ANONYMOUS,
         node=foundation.own.name,
+        spool=env.state_home.spool,
     )
 
 
@@ -115,7 +119,7 @@ def build_doors(
         ),
         ready=ready,
     )
-    doors = Doors(app, ports)
+    doors = Doors(app, ports, Jobs(ports))
     for port, context in ((own.http, None), (own.https, tls)):
         if port is not None:
             # The HTTP door shakes hands itself: the protocol is chosen there (ALPN).

@@ -12,6 +12,7 @@
     ├─ proposer, barriers      writes and reads of the doors
     ├─ bootstrap   the file's accounts, once
     ├─ push        the leader's sends what clients have subscribed to
+    ├─ jobs        the leader's does what is due
     ├─ admin       the operator's socket
     └─ doors       http, imap, lmtp: open last, close first
 
@@ -80,7 +81,7 @@ from node.status_desk import StatusDesk
 from node.supervise import keep_trying
 from node.upkeep import Upkeep
 from protocols.ports import AuthBusy, Unavailable
-from raft import Driver, Membership
+from raft import Driver, Membership, Role
 
 # At a stop: for the leader to hand over, and for all of it.
 STEP_DOWN_S: Final = 2.0
@@ -257,6 +258,7 @@ class House:
             inner.start_soon(self._barriers.run, name="barriers")
             inner.start_soon(self._bootstrap, name="bootstrap")
             inner.start_soon(self._push.run, name="push")
+            inner.start_soon(self._doors.jobs.run, self._leads, name="jobs")
             if self._base.raft_log.head_in_doubt:
                 inner.start_soon(self._restore_head, name="log restored")
             async with trio.open_nursery() as outer:
@@ -408,6 +410,9 @@ class House:
         log.info("leader known", leader=self._roster.name(leader))
         self._proposer.leader_changed()
         self._push.lead(leader == self._base.replica)
+
+    def _leads(self) -> bool:
+        return self._driver.status().role is Role.LEADER
 
     def _unreachable(self, replica: int) -> None:
         self._driver.peer_lost(replica)

@@ -13,7 +13,6 @@ known (node/rounds.py), and then:
                  outcome; the batch stays under way, and its account's queue behind it
 """
 
-import hashlib
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,15 +21,16 @@ from typing import Final
 import trio
 
 from node import logs
+from node.freight import Freight, name_of
 from node.machine import Machine
 from node.queues import Queue, Waiting, fill_plan
 from node.rounds import Fenced, Origin, ProposeLog, Round, Rounds
 from node.turns import Turns
-from protocols.ports import Clock, Command, R, Unavailable
+from protocols.ports import Clock, Command, R, ReadOctets, Unavailable
 from storage.apply import Applied, Outcome
-from storage.batch import BlobPart, encode_batch
+from storage.batch import encode_batch
 from storage.blobs import cut_blob
-from storage.ids import AccountId, BlobId, blob_id
+from storage.ids import AccountId, BlobId
 from storage.keys import blob_key
 from storage.plan import Plan
 
@@ -51,14 +51,9 @@ COMMANDS_MAX: Final = 10_000
 COMMAND_OCTETS_MAX: Final = 128 * MIB
 # Blobs up to this travel with their command; larger ones go ahead, one part a proposal.
 INLINE_OCTETS_MAX: Final = 512 * KIB
-# Parts sent ahead and not yet applied, for all callers together.
-STAGED_PARTS_MAX: Final = 16
 # Planned before the loop is given back.
 PLANNED_ROUNDS_MAX: Final = 64
 PLANNED_OCTETS_MAX: Final = 2 * MIB
-# Hashed before the loop is given back.
-HASHED_OCTETS: Final = MIB
-
 
 log = logs.named("node.proposer")
 
@@ -87,6 +82,7 @@ class Proposer:
         self._chance = chance
         self._timeout_s = timeout_s
         self._rounds = Rounds(machine, log, clock, chance, origin)
+        self._freight = Freight(machine, self._rounds, chance, self._stir)
         self._turns = Turns(origin.replica, clock)
         self._held: set[AccountId] = set()  # ready, but it is another node's turn
         machine.listen(self._on_applied)
@@ -95,7 +91,6 @@ class Proposer:
         self._queues: dict[AccountId, Queue] = {}
         self._ready: deque[AccountId] = deque()  # whose turn it is to be planned
         self._paused: list[tuple[float, AccountId]] = []
-        self._staging = trio.Semaphore(STAGED_PARTS_MAX)
         self._bell = trio.Event()
         self._stirred = trio.Event()  # there is something to sweep
 
@@ -277,6 +272,9 @@ class Proposer:
                 self._ready.append(account)
                 self._bell.set()
 
+    def _stir(self) -> None:
+        self._stirred.set()
+
     @property
     def _must_sweep(self) -> bool:
         under_way = self._open or self._paused or self._rounds or self._turns
@@ -316,54 +314,18 @@ class Proposer:
 
     async def _bring(self, waiting: Waiting, blobs: Sequence[bytes]) -> None:
         """How each blob travels: not at all if it is here, with its command, or ahead of it."""
-        named = {await _name(data): data for data in blobs}
+        named = {await name_of(data): data for data in blobs}
         view = self._machine.view()
         missing = [name for name in named if view.get(blob_key(name)) is None]
         parts = [part for name in missing for part in cut_blob(name, named[name])]
         if sum([len(part.data) for part in parts]) > INLINE_OCTETS_MAX:
-            await self._send_ahead(parts, waiting.deadline_s)
+            await self._freight.send_ahead(parts, waiting.deadline_s - self._clock.monotonic_s())
             missing, parts = [], []
         waiting.parts = tuple(parts)
         waiting.needs = tuple(name for name in named if name not in missing)
 
-    async def _send_ahead(self, parts: Sequence[BlobPart], deadline_s: float) -> None:
-        """Propose parts, a few at a time; returns when all are applied here."""
-        left, all_applied = len(parts), trio.Event()
-
-        def tell(outcome: Outcome) -> None:
-            nonlocal left
-            assert outcome is Outcome.APPLIED, outcome  # a part expects nothing
-            self._staging.release()
-            left -= 1
-            if left == 0:
-                all_applied.set()
-
-        with trio.move_on_after(deadline_s - self._clock.monotonic_s()) as scope:
-            for part in parts:
-                await self._staging.acquire()
-                try:
-                    await self._rounds.wait_open()
-                except trio.Cancelled:
-                    self._staging.release()
-                    raise
-                self._rounds.send([self._open_part(part, tell)])
-            await all_applied.wait()
-        if scope.cancelled_caught:
-            raise Unavailable("a large blob did not get through in time")
-
-    def _open_part(self, part: BlobPart, tell: Callable[[Outcome], None]) -> Round:
-        nothing = Plan(self._machine.view(), now_ms=0, chance=self._chance)
-        return self._rounds.open(
-            lambda pid, ack_below: encode_batch(nothing.batch(pid, ack_below, (part,))), tell
-        )
-
-
-async def _name(data: bytes) -> BlobId:
-    """The blob's name; the loop runs on while a large one is hashed."""
-    if len(data) <= HASHED_OCTETS:
-        return blob_id(data)
-    digest = hashlib.sha256()
-    for start in range(0, len(data), HASHED_OCTETS):
-        digest.update(memoryview(data)[start : start + HASHED_OCTETS])
-        await trio.lowlevel.checkpoint()
-    return BlobId(digest.digest())
+    async def carry(self, blob: BlobId, octets: int, read: ReadOctets) -> None:
+        """See ports.Writer."""
+        if self._lacks_room():
+            raise Unavailable("the disk of this node is nearly full")
+        await self._freight.carry(blob, octets, read, patience_s=self._timeout_s)

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from storage.ids import AccountId, BlobId, Version
 from storage.plan import Plan
@@ -17,6 +17,8 @@ from storage.view import View
 
 R = TypeVar("R")
 Command = Callable[[Plan], R]
+ReadOctets = Callable[[int, int], bytes]
+"""(start, length) -> just those octets of something large. Short: what it reads is at hand."""
 
 
 class Unavailable(Exception):
@@ -53,6 +55,14 @@ class Writer(Protocol):
         and may not be stored yet: they are durable when the command's rows are. Whatever
         `command` raises is raised here, with nothing written; a refusal, like an answer without
         a write, knows every write acknowledged before this call. Raises Unavailable.
+        """
+
+    async def carry(self, blob: BlobId, octets: int, read: ReadOctets) -> None:
+        """Bring a large blob to the nodes, ahead of the command that will hold it.
+
+        It is read as it goes, a part at a time, each once. When this returns it is here; the
+        command must expect its row (storage.keys.blob_key), for a blob that nothing holds may be
+        collected. Raises Unavailable when nothing of it gets on, and what `read` raises.
         """
 
 
@@ -152,3 +162,5 @@ class Ports:
     chance: random.Random
     hostname: str
     node: str
+    spool: Callable[[], BinaryIO]
+    """A file for what is too large for memory while it comes in; gone when it is closed."""

@@ -3,7 +3,7 @@
     replicated   0x01 | group u16 | account u64 | collection u8 | rest
     local        0x00 | collection u8 | rest   (this node only: never in a snapshot or a hash)
 
-Account rows, by collection (all integers big-endian, so bytes sort as tuples):
+Account rows, by collection (all integers big-endian, so bytes sort as tuples; y, U: uploads.py):
 
     V  version                                      -> u64, the account's change number
     S  account state                                -> counters: next ids, bytes and emails held
@@ -28,7 +28,7 @@ System account (0):
     o  outcome           replica u64 | epoch u64 | sequence u64 -> outcome
     e  boot epoch        replica u64                -> epoch u64 and who registered
     f  formed                                       -> there once the first accounts are made
-    w  push watch, v push key                       -> see push_rows.py
+    w  push watch, v push key, D due                -> see push_rows.py, due.py
 Local rows:
     a  applied                                      -> index, term, chain hash
     g  groups            last index u64             -> u64, the last index of the group before

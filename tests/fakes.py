@@ -9,19 +9,29 @@ writes back until it is released. Time stands still until a test moves it.
     door(house.ports); house.clock.pass_s(60); house.unavailable = True
 """
 
+import io
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import trio
 
 from node.directory import AccountDirectory
 from node.news import Bells
-from protocols.ports import AuthBusy, AuthFailed, Command, Ports, Principal, Unavailable
+from protocols.ports import (
+    AuthBusy,
+    AuthFailed,
+    Command,
+    Ports,
+    Principal,
+    ReadOctets,
+    Unavailable,
+)
 from storage import accounts, keys
 from storage.apply import Applied, Applier, Outcome
 from storage.batch import (
+    BLOB_PART_BYTES_MAX,
     BlobPart,
     ProposalId,
     Registration,
@@ -137,6 +147,28 @@ class FakeWriter:
                 return result
         raise Unavailable("conflicts without end")
 
+    async def carry(self, blob: BlobId, octets: int, read: ReadOctets) -> None:
+        await trio.lowlevel.checkpoint()
+        house = self.house
+        if house.unavailable:
+            raise Unavailable("the test says so")
+        for offset in range(0, max(octets, 1), BLOB_PART_BYTES_MAX):
+            data = read(offset, min(BLOB_PART_BYTES_MAX, octets - offset))
+            house.propose(house.plan(), (BlobPart(blob, offset, octets, data),))
+
+
+class _Spool(io.BytesIO):
+    """A spool in memory."""
+
+    def __init__(self, house: "FakeHouse") -> None:
+        super().__init__()
+        self._house = house
+
+    def close(self) -> None:
+        """Closed once."""
+        self._house.spooled -= not self.closed
+        super().close()
+
 
 class FakeHouse:
     """One node's storage in memory and the switches of its fakes."""
@@ -171,7 +203,14 @@ class FakeHouse:
             chance=self.chance,
             hostname=hostname,
             node=node,
+            spool=self._spool,
         )
+        self.spooled = 0
+        """Files that are open for what comes in."""
+
+    def _spool(self) -> BinaryIO:
+        self.spooled += 1
+        return _Spool(self)
 
     def stall(self) -> None:
         """Hold back every write from now on, until `release`."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from protocols.http.api import JmapApi
 from protocols.http.auth import Refused
-from protocols.http.blobs import BlobResources
+from protocols.http.blobs import Downloads
 from protocols.http.cors import Cors
 from protocols.http.event_source import EventSource
 from protocols.http.followers import FOLLOWERS_MAX, FOLLOWERS_OF_NODE_MAX, Followers
@@ -26,6 +26,7 @@ from protocols.http.requests import (
     problem,
     read_scope,
 )
+from protocols.http.uploads import Uploads
 from protocols.http.websocket import WebSockets, refuse
 from protocols.jmap.capabilities import WEBSOCKET_PATH, Limits
 from protocols.ports import Ports
@@ -35,8 +36,10 @@ _LOG: Final = logging.getLogger("trireme.http")
 Handler = Callable[[Request], Awaitable[Response]]
 Methods = Mapping[str, Handler]
 
-# Uploads being received, of all accounts together: what the door may hold in memory for them.
-UPLOADS_OCTETS_MAX: Final = 256 * 1024 * 1024
+# Uploads being received, of all accounts together: what the door may hold in memory for them,
+# and what in spool files.
+UPLOADS_OCTETS_MAX: Final = 64 * 1024 * 1024
+SPOOLED_OCTETS_MAX: Final = 2 * 1024 * 1024 * 1024
 # The same for API requests; decoded they take up to ten times as much.
 BODIES_OCTETS_MAX: Final = 64 * 1024 * 1024
 
@@ -52,6 +55,7 @@ class HttpSettings:
     limits: Limits = field(default_factory=Limits)
     public_url: str | None = None
     uploads_octets_max: int = UPLOADS_OCTETS_MAX
+    spooled_octets_max: int = SPOOLED_OCTETS_MAX
     bodies_octets_max: int = BODIES_OCTETS_MAX
     allow_origins: tuple[str, ...] = ()
     followers_max: int = FOLLOWERS_MAX
@@ -63,7 +67,12 @@ class HttpApp:
 
     def __init__(self, ports: Ports, settings: HttpSettings, *, ready: Callable[[], bool]) -> None:
         api = JmapApi(ports, settings.limits, settings.public_url, settings.bodies_octets_max)
-        blobs = BlobResources(ports, settings.limits, settings.uploads_octets_max)
+        uploads = Uploads(
+            ports,
+            settings.limits,
+            memory_octets_max=settings.uploads_octets_max,
+            spooled_octets_max=settings.spooled_octets_max,
+        )
         self._followers = Followers(
             ports, each_max=settings.followers_max, most=settings.followers_of_node_max
         )
@@ -81,8 +90,8 @@ class HttpApp:
             "/readyz": {"GET": self._readyz},
         }
         self._under: tuple[tuple[str, Methods], ...] = (
-            ("/jmap/upload/", {"POST": blobs.upload}),
-            ("/jmap/download/", {"GET": blobs.download}),
+            ("/jmap/upload/", {"POST": uploads.upload}),
+            ("/jmap/download/", {"GET": Downloads(ports).download}),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,38 +1,26 @@
-"""RFC 8620 6: upload and download, streamed; both bounded in octets and in how many run.
+"""RFC 8620 6.2: download. A blob is read in pieces as the client takes them, ranges included.
 
-An upload is gathered in memory, for it travels in the log, but the door's uploads together hold
-no more than one bound. A download reads the blob in pieces as the client takes them. A blob is
-there for who holds it: others are told 404, as for one that is not.
+A blob is there for who holds it: others are told 404, as for one that is not.
 """
 
-import hashlib
 import re
 from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-import msgspec
 import trio
 
-from protocols.http.auth import authenticate, busy, unavailable
-from protocols.http.gates import Gate, GateFull, Room, Tenant
+from protocols.http.auth import authenticate, unavailable
 from protocols.http.requests import (
-    BodyTooLarge,
     Headers,
     Request,
     Response,
     problem,
-    problem_document,
 )
-from protocols.jmap.capabilities import Limits
-from protocols.jmap.errors import over_limit
 from protocols.jmap.sections import read_ref
 from protocols.ports import READ_BYTES_MAX, Blobs, Ports, Unavailable
-from storage.blob_links import plan_link
-from storage.ids import AccountId, BlobId, BlobRef, parse_account, parse_blob, render_blob
-from storage.keys import TypeCode
+from storage.ids import AccountId, BlobRef, parse_account, parse_blob, render_blob
 from storage.mail.messages import holds_blob
-from storage.plan import Plan
 
 TYPE_DEFAULT: Final = "application/octet-stream"
 NAME_OCTETS_MAX: Final = 1024
@@ -45,67 +33,11 @@ _UNSAFE: Final = re.compile(r'[^\x20-\x7e]|["\\%]')
 _CACHE: Final = (b"cache-control", b"private, immutable, max-age=31536000")
 
 
-class BlobResources:
-    """POST /jmap/upload/{accountId}/ and GET /jmap/download/{accountId}/{blobId}/{name}."""
+class Downloads:
+    """GET /jmap/download/{accountId}/{blobId}/{name}."""
 
-    def __init__(self, ports: Ports, limits: Limits, uploads_octets_max: int) -> None:
+    def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._limits = limits
-        self._uploading = Gate(limits.uploads_max)
-        self._room = Room(uploads_octets_max)
-
-    async def upload(self, request: Request) -> Response:
-        """RFC 8620 6.1."""
-        principal = await authenticate(request, self._ports.auth)
-        segments = request.path.split("/")
-        if len(segments) != 5 or segments[4] or parse_account(segments[3]) != principal.account:
-            return problem(404, "there is no such account")
-        try:
-            with self._uploading.enter(principal.account):
-                return await self._receive(request, principal.account)
-        except GateFull:
-            refusal = over_limit(
-                "maxConcurrentUpload",
-                f"more than {self._limits.uploads_max} uploads at once",
-                status=429,
-            )
-            return problem_document(refusal.document())
-        except BodyTooLarge:
-            refusal = over_limit(
-                "maxSizeUpload", f"over {self._limits.upload_bytes_max} octets", status=413
-            )
-            return problem_document(refusal.document())
-        except Unavailable:
-            return unavailable()
-
-    async def _receive(self, request: Request, account: AccountId) -> Response:
-        with self._room.tenant() as tenant:
-            try:
-                data, blob = await self._gather(request, tenant)
-            except GateFull:
-                return busy("too many uploads at once")
-
-            def command(plan: Plan) -> None:
-                # The holder's number is when the upload was: what clears old ones goes by it.
-                plan_link(plan, account, blob, TypeCode.UPLOAD, plan.now_ms)
-
-            await self._ports.writer.write(account, command, blobs=(data,))
-        told = {
-            "accountId": f"a{account}",
-            "blobId": render_blob(blob),
-            "type": _media_type(request.header(b"content-type")),
-            "size": len(data),
-        }
-        return Response(201, body=msgspec.json.encode(told))
-
-    async def _gather(self, request: Request, tenant: Tenant) -> tuple[bytes, BlobId]:
-        digest, pieces, octets = hashlib.sha256(), [], 0
-        async for piece in request.chunks(self._limits.upload_bytes_max):
-            octets += len(piece)
-            tenant.grow(octets)
-            digest.update(piece)
-            pieces.append(piece)
-        return b"".join(pieces), BlobId(digest.digest())
 
     async def download(self, request: Request) -> Response:
         """RFC 8620 6.2, with ranges and validators of RFC 9110."""
@@ -238,8 +170,3 @@ def disposition(name: str) -> bytes:
     if plain != name:
         value += f"; filename*=UTF-8''{quote(name, safe='')}"
     return value.encode()
-
-
-def _media_type(header: str) -> str:
-    """The type of an upload as the client gave it, never sniffed."""
-    return header.strip() if _PRINTABLE.match(header.strip()) else TYPE_DEFAULT

@@ -36,12 +36,16 @@ WEBSOCKET_PATH: Final = "/jmap/ws"
 EVENT_SOURCE_PATH: Final = "/jmap/eventsource/?types={types}&closeafter={closeafter}&ping={ping}"
 
 
+# An account's uploads that nothing refers to may weigh as much as so many of the largest.
+UPLOADS_KEPT: Final = 10
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The limits of RFC 8620 2, all inclusive. Octets and counts."""
 
     upload_bytes_max: int = 50_000_000
-    """maxSizeUpload: one upload is held in memory until it is proposed."""
+    """maxSizeUpload."""
     uploads_max: int = 4
     """maxConcurrentUpload, of one account on this node."""
     request_bytes_max: int = 10_000_000
@@ -56,6 +60,11 @@ class Limits:
     """maxObjectsInSet."""
     delayed_send_s_max: int = 30 * 24 * 3600
     """maxDelayedSend (RFC 8621 1.3.2): how long a submission may wait to be sent."""
+
+    @property
+    def uploads_kept_max(self) -> int:
+        """RFC 8620 6: octets of an account's uploads that nothing refers to yet, all together."""
+        return UPLOADS_KEPT * self.upload_bytes_max
 
 
 def _core(limits: Limits) -> dict[str, Any]:

@@ -13,6 +13,7 @@ PROBLEM: Final = "urn:ietf:params:jmap:error:"
 NOT_JSON: Final = PROBLEM + "notJSON"
 NOT_REQUEST: Final = PROBLEM + "notRequest"
 LIMIT: Final = PROBLEM + "limit"
+OVER_QUOTA: Final = PROBLEM + "overQuota"
 UNKNOWN_CAPABILITY: Final = PROBLEM + "unknownCapability"
 
 

@@ -10,11 +10,11 @@ import trio
 from trio.testing import MockClock
 
 from node import proposer as proposer_file
+from node.freight import STAGED_PARTS_MAX
 from node.proposer import (
     COMMANDS_MAX,
     CONFLICTS_MAX,
     INLINE_OCTETS_MAX,
-    STAGED_PARTS_MAX,
     WRITE_TIMEOUT_S,
     Proposer,
 )

@@ -8,7 +8,6 @@ import pytest
 import trio
 
 from protocols.http.blobs import NAME_OCTETS_MAX, disposition
-from protocols.jmap.capabilities import Limits
 from storage.ids import BlobId, blob_id
 from tests.protocols.http.doors import open_door
 from tests.protocols.jmap.desk import ALICE, BOB, PLAIN, SECRET, Answer, Desk
@@ -151,40 +150,6 @@ async def test_blobs_of_others_are_not_found() -> None:
     assert (await desk.http("POST", f"/jmap/upload/{desk.account}", b"x")).status == 404
     assert (await download(desk, blob, auth=None)).status == 401
     assert (await desk.http("POST", f"/jmap/upload/{desk.account}/", b"x", auth=None)).status == 401
-
-
-async def test_an_upload_may_be_so_large() -> None:
-    desk = Desk(limits=Limits(upload_bytes_max=10))
-    assert (await upload(desk, b"x" * 10)).status == 201
-    for body, headers in (
-        (b"x" * 11, {}),
-        ([b"x" * 6] * 2, {}),
-        (b"", {"content-length": "11"}),
-    ):
-        answer = await upload(desk, body, **headers)
-        assert (answer.status, answer.json["limit"]) == (413, "maxSizeUpload")
-
-
-async def test_uploads_share_a_room_and_a_gate() -> None:
-    desk = Desk(limits=Limits(uploads_max=2, upload_bytes_max=100), uploads_octets_max=100)
-    desk.house.stall()
-    answers: list[int] = []
-
-    async def send(octets: int) -> None:
-        answers.append((await upload(desk, b"x" * octets)).status)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(send, 60)
-        await trio.testing.wait_all_tasks_blocked()
-        answer = await upload(desk, b"y" * 41)  # the room is full
-        assert answer.status == 429 and "retry-after" in answer.headers
-        nursery.start_soon(send, 40)
-        await trio.testing.wait_all_tasks_blocked()
-        answer = await upload(desk, b"z")  # two are under way
-        assert (answer.status, answer.json["limit"]) == (429, "maxConcurrentUpload")
-        desk.house.release()
-    assert answers == [201, 201]
-    assert (await upload(desk, b"x" * 100)).status == 201
 
 
 async def test_without_a_leader() -> None:
