@@ -5,15 +5,13 @@ also when the cluster cannot answer: then each call says serverUnavailable.
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import msgspec
 import trio
 
 from protocols.http.auth import authenticate, busy, unavailable
-from protocols.http.gates import Gate, GateFull, Room, Tenant
+from protocols.http.gates import Admission, Gate, GateFull, Room, Tenant
 from protocols.http.requests import (
     BodyTooLarge,
     Headers,
@@ -48,23 +46,17 @@ class JmapApi:
         self._running = Gate(limits.requests_max)
         self._room = Room(bodies_octets_max)
 
-    @contextmanager
-    def admit(self, account: AccountId, octets: int = 0) -> Iterator[Tenant]:
-        """Be one of the account's concurrent requests; raises RequestError limit, and GateFull
-        when the node has no room for so many octets. WebSocket's count too (RFC 8887 4.3.2)."""
-        with ExitStack() as held:
-            try:
-                held.enter_context(self._running.enter(account))
-            except GateFull:
-                raise over_limit(
-                    "maxConcurrentRequests",
-                    f"more than {self._limits.requests_max} requests at once",
-                    status=429,
-                ) from None
-            # The body is held for as long as its calls run.
-            tenant = held.enter_context(self._room.tenant())
-            tenant.grow(octets)
-            yield tenant
+    def admit(self, account: AccountId) -> Admission:
+        """Be one of the account's concurrent requests; raises RequestError limit. WebSocket's
+        count too (RFC 8887 4.3.2). The body is held for as long as its calls run."""
+        try:
+            return Admission(self._running, account, self._room)
+        except GateFull:
+            raise over_limit(
+                "maxConcurrentRequests",
+                f"more than {self._limits.requests_max} requests at once",
+                status=429,
+            ) from None
 
     async def session(self, request: Request) -> Response:
         """RFC 8620 2: the session resource."""

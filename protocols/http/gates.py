@@ -23,18 +23,26 @@ class Gate:
     @contextmanager
     def enter(self, account: AccountId) -> Iterator[None]:
         """Be inside while the context is open; raises GateFull."""
+        self.go_in(account)
+        try:
+            yield
+        finally:
+            self.go_out(account)
+
+    def go_in(self, account: AccountId) -> None:
+        """Be inside until `go_out`; raises GateFull."""
         inside = self._inside.get(account, 0)
         if inside >= self._most:
             raise GateFull
         self._inside[account] = inside + 1
-        try:
-            yield
-        finally:
-            left = self._inside[account] - 1
-            if left:
-                self._inside[account] = left
-            else:
-                del self._inside[account]
+
+    def go_out(self, account: AccountId) -> None:
+        """Somebody of the account leaves."""
+        left = self._inside[account] - 1
+        if left:
+            self._inside[account] = left
+        else:
+            del self._inside[account]
 
 
 class Room:
@@ -92,3 +100,30 @@ class Tenant:
         if octets > self.held:
             self._room.take(octets - self.held)
             self.held = octets
+
+
+class Admission:
+    """One request's place: inside a gate, with a share of a room; given back when it closes.
+
+    A class and not a generator, since every request enters one.
+    """
+
+    __slots__ = ("_account", "_gate", "tenant")
+
+    def __init__(self, gate: Gate, account: AccountId, room: Room) -> None:
+        """Raises GateFull."""
+        gate.go_in(account)
+        self._gate = gate
+        self._account = account
+        self.tenant = room.tenancy()
+
+    def __enter__(self) -> Tenant:
+        return self.tenant
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave, with all that was held."""
+        self.tenant.leave()
+        self._gate.go_out(self._account)

@@ -18,7 +18,7 @@ from protocols.http.api import TOO_MUCH, JmapApi
 from protocols.http.auth import Refused, authenticate, busy
 from protocols.http.cors import Cors
 from protocols.http.followers import EVENT_PAUSE_S, Follower, Followers, credential_of
-from protocols.http.gates import GateFull
+from protocols.http.gates import Admission, GateFull
 from protocols.http.requests import (
     ClientGone,
     Receive,
@@ -163,18 +163,21 @@ class _Session:
                 self._disable()
 
     async def _begin(self, asked: Asked, octets: int) -> None:
-        held = ExitStack()
         try:
-            held.enter_context(self._api.admit(self._principal.account, octets))
+            held = self._api.admit(self._principal.account)
         except RequestError as error:
             await self._say(render_error(error, asked.id))
+            return
+        try:
+            held.tenant.grow(octets)
         except GateFull:
+            held.close()
             full = over_limit("maxConcurrentRequests", TOO_MUCH, status=429)
             await self._say(render_error(full, asked.id))
         else:
             self._nursery.start_soon(self._answer, asked, held)
 
-    async def _answer(self, asked: Asked, held: ExitStack) -> None:
+    async def _answer(self, asked: Asked, held: Admission) -> None:
         with held:
             try:
                 told = render_response(
