@@ -26,14 +26,13 @@ class Consensus:
 
     def propose(self, payloads: Sequence[bytes]) -> None:
         """Hand payloads to the leader in order; they may be lost silently."""
-        for payload in payloads:
-            try:
-                self._driver.propose(payload)
-            except (NoLeader, TooBusy):
-                return  # the proposer sends again what has no outcome
-            except EntryTooLarge as error:
-                # Batches are bounded well below raft's entries (storage.batch): a bug of ours.
-                raise AssertionError("a batch is larger than an entry may be") from error
+        try:
+            self._driver.propose(*payloads)
+        except (NoLeader, TooBusy):
+            return  # the proposer sends again what has no outcome
+        except EntryTooLarge as error:
+            # Batches are bounded well below raft's entries (storage.batch): a bug of ours.
+            raise AssertionError("a batch is larger than an entry may be") from error
 
     @property
     def known_index(self) -> int | None:

@@ -93,13 +93,16 @@ class Machine:
 
     def _apply(self, entries: Sequence[Entry]) -> None:
         results = self.current.state.applier.apply(
-            [(e.index, e.term, state_payload(e)) for e in entries]
+            [
+                (index, term, payload if kind is EntryKind.NORMAL else b"")  # as state_payload
+                for index, term, kind, payload in entries
+            ]
         )
         for listener in self._listeners:
             listener(results)
         self._wake()
-        for result in results:
-            if result.announces:
+        if self._bells.watched:
+            for result in results:
                 self._bells.ring(result.announces)
         if self.current.state.checkpointer.octets_waiting >= CHECKPOINT_OCTETS:
             self._pressed.set()

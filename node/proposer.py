@@ -33,6 +33,7 @@ from storage.blobs import cut_blob
 from storage.ids import AccountId, BlobId
 from storage.keys import blob_key
 from storage.plan import Plan
+from storage.view import View
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -98,7 +99,7 @@ class Proposer:
         self, account: AccountId, command: Command[R], *, blobs: Sequence[bytes] = ()
     ) -> R:
         """See ports.Writer. A command over BATCH_BYTES_MAX raises BatchError: cut it up."""
-        octets = sum(map(len, blobs))
+        octets = sum(map(len, blobs)) if blobs else 0
         if self._lacks_room():
             raise Unavailable("the disk of this node is nearly full")
         if len(self._open) >= COMMANDS_MAX or self._octets + octets > COMMAND_OCTETS_MAX:
@@ -110,11 +111,15 @@ class Proposer:
         try:
             if blobs:
                 await self._bring(waiting, blobs)
-            await self._answer(waiting)
+            if not waiting.gone:  # its deadline may have passed meanwhile
+                self._enqueue(waiting)
+            await waiting.wait()
             if waiting.unwritten:
                 waiting.begin_again()
                 await self._barrier()
-                await self._answer(waiting)
+                if not waiting.gone:
+                    self._enqueue(waiting)
+                await waiting.wait()
         finally:
             waiting.gone = True
             self._open.pop(waiting, None)
@@ -125,11 +130,6 @@ class Proposer:
             raise waiting.error
         result: R = waiting.result
         return result
-
-    async def _answer(self, waiting: Waiting) -> None:
-        if not waiting.gone:  # its deadline may have passed meanwhile
-            self._enqueue(waiting)
-        await waiting.done.wait()
 
     def leader_changed(self) -> None:
         """Consensus has a new leader: what was given to the old one is sent again."""
@@ -200,12 +200,14 @@ class Proposer:
         """Plan a round for each queue whose turn it is, and propose them together."""
         rounds: list[Round] = []
         octets = 0
+        # Nothing is applied meanwhile: one view serves all, and is planned on at one time.
+        view, now_ms = self._machine.view(), self._clock.now_ms()
         while self._ready and not self._rounds.closed:
             account = self._ready.popleft()
             if not self._turns.is_ours(account):
                 self._held.add(account)
                 continue
-            planned = self._plan_round(account)
+            planned = self._plan_round(account, view, now_ms)
             if planned is not None:
                 rounds.append(planned)
                 octets += len(planned.payload)
@@ -213,10 +215,9 @@ class Proposer:
                 break
         self._rounds.send(rounds)
 
-    def _plan_round(self, account: AccountId) -> Round | None:
+    def _plan_round(self, account: AccountId, view: View, now_ms: int) -> Round | None:
         queue = self._queues[account]
-        view = self._machine.view()
-        plan = Plan(view, now_ms=self._clock.now_ms(), chance=self._chance)
+        plan = Plan(view, now_ms=now_ms, chance=self._chance)
         commands, parts = fill_plan(queue, plan)
         if plan.empty and not parts:
             for waiting in commands:

@@ -41,24 +41,39 @@ class Waiting:
     conflicts: int = 0
     result: Any = None
     error: Exception | None = None
-    done: trio.Event = field(default_factory=trio.Event)
     gone: bool = False
     """Nobody waits any more: not to be planned if it has not been."""
     queued: bool = False
     """It stands in its account's queue."""
     unwritten: bool = False
     """It was refused or had nothing to write: no apply has checked what it read."""
+    task: trio.lowlevel.Task | None = None
+    """Who sleeps in `wait`."""
+
+    async def wait(self) -> None:
+        """Block until `finish`. As an Event of its own, for one task and at half the cost."""
+        if self.gone:
+            await trio.lowlevel.checkpoint()
+            return
+        self.task = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
+
+    def _stop_waiting(self, _: object) -> trio.lowlevel.Abort:
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def finish(self, error: Exception | None = None) -> None:
         """Wake whoever waits; a second end changes nothing."""
         if not self.gone:
             self.error = error
             self.gone = True
-            self.done.set()
+            if self.task is not None:
+                trio.lowlevel.reschedule(self.task)
+                self.task = None
 
     def begin_again(self) -> None:
         """Forget the answer; the deadline stays."""
-        self.result, self.error, self.done = None, None, trio.Event()
+        self.result = self.error = None
         self.gone = self.unwritten = False
 
     @property
@@ -113,7 +128,8 @@ def fill_plan(queue: Queue, plan: Plan) -> tuple[list[Waiting], list[BlobPart]]:
     while queue.commands and len(taken) < ROUND_COMMANDS_MAX:
         waiting = queue.commands[0]
         if not waiting.gone:
-            room = None if not taken else ROUND_OCTETS_MAX - octets - waiting.octets
+            brought = waiting.octets if waiting.parts else 0
+            room = None if not taken else ROUND_OCTETS_MAX - octets - brought
             try:
                 _plan_one(waiting, plan, room)
             except _Full:
@@ -123,8 +139,9 @@ def fill_plan(queue: Queue, plan: Plan) -> tuple[list[Waiting], list[BlobPart]]:
                 waiting.finish(error)
             else:
                 taken.append(waiting)
-                octets += waiting.octets
-                parts.update({(part.blob, part.offset): part for part in waiting.parts})
+                octets += brought
+                for part in waiting.parts:
+                    parts[part.blob, part.offset] = part
         queue.take()
     return taken, list(parts.values())
 

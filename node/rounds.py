@@ -9,6 +9,7 @@ an earlier process of this replica left on the way is fenced; and if somebody el
 us, there are two processes of one identity, and this one must stop.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class Round:
     payload: bytes
     tell: Callable[[Outcome], None]
     pause_s: float
-    resend_at_s: float
+    resend_at_s: float = math.inf
+    """When it is sent again; not before it was sent once."""
 
 
 class Rounds:
@@ -106,9 +108,12 @@ class Rounds:
     @property
     def closed(self) -> bool:
         """No proposal can be opened now: not registered yet, or too many are under way."""
-        window = self._sequence - self._ack_below
-        full = len(self._rounds) >= ROUNDS_MAX or self._octets >= ROUNDS_OCTETS_MAX
-        return self.epoch == 0 or full or window >= WINDOW_MAX
+        return (
+            self.epoch == 0
+            or len(self._rounds) >= ROUNDS_MAX
+            or self._octets >= ROUNDS_OCTETS_MAX
+            or self._sequence - self._ack_below >= WINDOW_MAX
+        )
 
     @property
     def _ack_below(self) -> int:
@@ -125,22 +130,25 @@ class Rounds:
     ) -> Round:
         """A new proposal: `encode` makes its payload from its id and the acknowledged sequence.
 
-        It is not sent yet (`send`). Whatever `encode` raises leaves no proposal behind.
+        `send` it before the next await. Whatever `encode` raises leaves no proposal behind.
         """
-        assert not self.closed
+        assert self.epoch > 0 and len(self._rounds) < ROUNDS_MAX  # cheaper than `closed`
         sequence = self._sequence
         pid = ProposalId(self._origin.replica, self.epoch, sequence)
         payload = encode(pid, self._ack_below)
         self._sequence += 1
-        pause_s = RESEND_S * self._chance.uniform(0.75, 1.25)
-        opened = Round(sequence, payload, tell, pause_s, self._clock.monotonic_s() + pause_s)
-        self._rounds[sequence] = opened
+        pause_s = RESEND_S * (0.75 + 0.5 * self._chance.random())
+        opened = self._rounds[sequence] = Round(sequence, payload, tell, pause_s)
         self._octets += len(payload)
         return opened
 
     def send(self, rounds: Iterable[Round]) -> None:
         """Hand proposals to consensus."""
-        payloads = [round_.payload for round_ in rounds]
+        payloads = []
+        now_s = self._clock.monotonic_s()
+        for round_ in rounds:
+            round_.resend_at_s = now_s + round_.pause_s
+            payloads.append(round_.payload)
         if payloads:
             self._log.propose(payloads)
 
@@ -156,7 +164,6 @@ class Rounds:
                 due.append(round_)
                 longer_s = round_.pause_s * RESEND_GROWTH * self._chance.uniform(0.8, 1.2)
                 round_.pause_s = min(longer_s, RESEND_S_MAX)
-                round_.resend_at_s = now_s + round_.pause_s
         self.send(due)
 
     def leader_changed(self) -> None:
@@ -193,6 +200,8 @@ class Rounds:
                 self._on_registered()
             elif pid.epoch == self.epoch:
                 self._resolve(pid.sequence, applied.outcome)
+        if self._changed:  # somebody waits for room
+            self._changed.unpark_all()
 
     def _on_adopted(self) -> None:
         """A snapshot brought us on: what was applied on the way is told by the state itself."""
@@ -202,6 +211,7 @@ class Rounds:
             outcome = self._machine.outcome(pid)
             if outcome is not None:
                 self._resolve(sequence, outcome)
+        self._changed.unpark_all()
 
     def _on_registered(self) -> None:
         self._changed.unpark_all()
@@ -219,4 +229,3 @@ class Rounds:
         resolved = self._rounds.pop(sequence)
         self._octets -= len(resolved.payload)
         resolved.tell(outcome)
-        self._changed.unpark_all()

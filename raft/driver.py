@@ -285,23 +285,25 @@ class Driver:
             self._lost_peers.append(replica)
             self._wake.set()
 
-    def propose(self, payload: bytes) -> None:
-        """Send a payload towards the log; raises NoLeader, TooBusy, EntryTooLarge.
+    def propose(self, *payloads: bytes) -> None:
+        """Send payloads towards the log, up to one that raises NoLeader, TooBusy, EntryTooLarge.
 
         No answer says that it was committed: it is, when it is applied. It can get lost, and
         whoever proposes sends it again then; so payloads carry ids that make this harmless.
         """
-        state = self._core.state
-        if not entry_fits(self._config, payload):
-            raise EntryTooLarge(f"{len(payload)} bytes; limit {self._config.entry_bytes_max}")
-        if state.leader == NOBODY:
-            raise NoLeader
-        under_way = self._proposals_bytes + state.uncommitted_bytes
-        if state.handover is not None or under_way >= self._config.uncommitted_bytes_max:
-            raise TooBusy
-        self._proposals.append(payload)
-        self._proposals_bytes += len(payload)
-        self._wake.set()
+        config, state = self._config, self._core.state
+        uncommitted = state.uncommitted_bytes
+        for payload in payloads:
+            if not entry_fits(config, payload):
+                raise EntryTooLarge(f"{len(payload)} bytes; limit {config.entry_bytes_max}")
+            if state.leader == NOBODY:
+                raise NoLeader
+            under_way = self._proposals_bytes + uncommitted
+            if state.handover is not None or under_way >= config.uncommitted_bytes_max:
+                raise TooBusy
+            self._proposals.append(payload)
+            self._proposals_bytes += len(payload)
+            self._wake.set()
 
     @property
     def known_index(self) -> Index | None:

@@ -7,6 +7,7 @@ assignment, so that a reader never sees an array with another's beginning.
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final
 
 from raft.model import Index
@@ -46,6 +47,13 @@ class Positions:
             places[at] = place
         else:
             places.append(place)
+
+    def extend(self, first: Index, sequence: int, offsets: Sequence[int]) -> None:
+        """Entries from `first` on, the next one, stand at these offsets."""
+        start, places = self._held
+        assert first == start + len(places) + 1, (first, start, len(places))
+        base = sequence << _OFFSET_BITS
+        places.extend([base | offset for offset in offsets])
 
     def replace(self, index: Index, sequence: int, offset: int) -> None:
         """Entry `index` stands here from now on: it was brought back."""

@@ -287,7 +287,7 @@ class Wal:
     ) -> None:
         """The flush is durable: remember where its entries stand, and what it said."""
         start = self._offset + FLUSH_HEADER_BYTES
-        places = iter(entries_at)
+        first = 0
         for step in steps:
             if step.hard_state is not None:
                 self.hard_state = step.hard_state
@@ -296,9 +296,11 @@ class Wal:
             if step.snapshot is not None:
                 self.snapshot = step.snapshot
                 self._positions.forget(step.snapshot.index)
-            for _ in step.entries:
-                index, place = next(places)
-                self._positions.put(index, self._sequence, start + place)
+            if step.entries:
+                count = len(step.entries)
+                places = [start + place for _, place in entries_at[first : first + count]]
+                self._positions.extend(step.entries[0].index, self._sequence, places)
+                first += count
         self._end_flush(start, body)
 
     def _end_flush(self, start: int, body: bytes) -> None:
@@ -404,15 +406,13 @@ class Wal:
 
 def _fitting(entries: Sequence[Entry], room: int) -> tuple[int, int]:
     """How many entries fit in `room` bytes, and how many bytes they (or the first) take."""
+    size = sum([RECORD_HEADER_BYTES + (len(entry.payload) + 7 & ~7) for entry in entries])
+    if size <= room:
+        return len(entries), size
     size = 0
     for count, entry in enumerate(entries):
-        taken = _record_size(len(entry.payload))
+        taken = RECORD_HEADER_BYTES + (len(entry.payload) + 7 & ~7)
         if size + taken > room:
             return count, size or taken
         size += taken
-    return len(entries), size
-
-
-def _record_size(payload: int) -> int:
-    """What a record with a payload of this length takes in a segment."""
-    return RECORD_HEADER_BYTES + (payload + 7) // 8 * 8
+    raise AssertionError("all of them fit")

@@ -21,6 +21,8 @@ from enum import IntEnum
 from hashlib import blake2b
 from typing import Final
 
+from msgspec import Struct
+
 from storage import keys
 from storage.batch import (
     BLOB_PART_BYTES_MAX,
@@ -61,8 +63,7 @@ class Outcome(IntEnum):
     """Its origin has acknowledged the outcome: a late copy, which changes nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True, gc=False):
     """One entry's fate. `announces` are of this entry's own changes; a copy has none.
 
     `contended` names the accounts that a batch in conflict wanted to change.
@@ -211,14 +212,19 @@ class Applier:
     def _remember(self, origin: _Origin, batch: Batch, index: int, outcome: Outcome) -> None:
         pid = batch.pid
         low = min(batch.ack_below, pid.sequence)
+        outcomes, overlay = origin.outcomes, self._overlay
         if low > origin.low:
-            for sequence in [known for known in origin.outcomes if known < low]:
-                del origin.outcomes[sequence]
-                self._overlay[keys.outcome_key(pid.replica, pid.epoch, sequence)] = None
+            # The newly acknowledged are mostly fewer than those that are remembered.
+            settled: Iterable[int] = range(origin.low, low)
+            if low - origin.low > len(outcomes):
+                settled = [known for known in outcomes if known < low]
+            for sequence in settled:
+                if outcomes.pop(sequence, None) is not None:
+                    overlay[keys.outcome_key(pid.replica, pid.epoch, sequence)] = None
             origin.low = low
-        origin.outcomes[pid.sequence] = outcome
+        outcomes[pid.sequence] = outcome
         row = _OUTCOME.pack(outcome, index, origin.low)
-        self._overlay[keys.outcome_key(pid.replica, pid.epoch, pid.sequence)] = row
+        overlay[keys.outcome_key(pid.replica, pid.epoch, pid.sequence)] = row
 
     def _register(self, asked: Registration) -> Outcome:
         """A higher epoch fences the ones before and drops their outcomes: nobody waits there."""

@@ -92,6 +92,7 @@ class Registration(msgspec.Struct, array_like=True, frozen=True, gc=False):
     nonce: bytes
 
 
+_BATCH_START: Final = bytes((FORMAT_BATCH,))
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _BATCH: Final = msgspec.msgpack.Decoder(Batch)
 _REGISTRATION: Final = msgspec.msgpack.Decoder(Registration)
@@ -109,8 +110,8 @@ def well_cut(part: BlobPart) -> bool:
 
 def encode_batch(batch: Batch) -> bytes:
     """The entry payload of `batch`; raises BatchError when it is over BATCH_BYTES_MAX."""
-    assert all(map(well_cut, batch.blobs)), batch.pid
-    payload = bytes((FORMAT_BATCH,)) + _ENCODER.encode(batch)
+    assert not batch.blobs or all(map(well_cut, batch.blobs)), batch.pid
+    payload = _BATCH_START + _ENCODER.encode(batch)
     if len(payload) > BATCH_BYTES_MAX:
         raise BatchError(f"a batch of {len(payload)} bytes is over {BATCH_BYTES_MAX}")
     return payload
@@ -133,17 +134,17 @@ def decode_payload(payload: bytes) -> Batch | Registration:
     """What an entry's payload asks for; raises BatchError for anything unknown."""
     body = memoryview(payload)[1:]
     try:
-        match payload[:1]:
-            case b"\x01":
-                return _checked(_BATCH.decode(body))
-            case b"\x02":
-                return _REGISTRATION.decode(body)
+        if payload.startswith(_BATCH_START):
+            batch = _BATCH.decode(body)
+            return _checked(batch) if batch.blobs else batch
+        if payload[:1] == b"\x02":
+            return _REGISTRATION.decode(body)
     except _MALFORMED as error:
         raise BatchError(f"a damaged batch: {error}") from error
     raise BatchError(f"unknown batch format {payload[:1]!r}: this node is older than the log")
 
 
 def _checked(batch: Batch) -> Batch:
-    if batch.blobs and not all(map(well_cut, batch.blobs)):
+    if not all(map(well_cut, batch.blobs)):
         raise BatchError(f"{batch.pid}: a blob is not cut at multiples of the part size")
     return batch

@@ -71,8 +71,10 @@ class LevelEngine:
 
     def get(self, key: bytes) -> bytes | None:
         """The value at `key`, or None."""
-        with self._reading():
+        try:  # not `_reading`: a context costs more than the read
             value: bytes | None = self._db.get(key, verify_checksums=True)
+        except (plyvel.CorruptionError, plyvel.IOError) as error:
+            raise self._read_failed(error) from error
         return value
 
     def scan(
@@ -128,13 +130,15 @@ class LevelEngine:
         """A read that finds damage leaves the mark and tells before it fails."""
         try:
             yield
-        except plyvel.CorruptionError as error:
-            raise self._damaged(_text(error)) from error
-        except plyvel.IOError as error:
-            text = _text(error)
-            if any(sign in text for sign in UNREADABLE):
-                raise self._damaged(text) from error
-            raise StorageFailed(f"{self._directory}: {text}") from error
+        except (plyvel.CorruptionError, plyvel.IOError) as error:
+            raise self._read_failed(error) from error
+
+    def _read_failed(self, error: Exception) -> Exception:
+        """Damage is told; what else the system says is not damage."""
+        text = _text(error)
+        if isinstance(error, plyvel.CorruptionError) or any(sign in text for sign in UNREADABLE):
+            return self._damaged(text)
+        return StorageFailed(f"{self._directory}: {text}")
 
     def _damaged(self, error: str) -> EngineRefused:
         self.condemn(error)

@@ -46,6 +46,8 @@ class Plan:
         """The value at `key` as this plan leaves it."""
         if key in self._writes:
             return self._writes[key]
+        if key in self._expects:
+            return self._expects[key]  # nothing is applied while a plan is made
         return self._rows.get(key)
 
     def scan(
@@ -77,19 +79,23 @@ class Plan:
         self._write(key, None)
 
     def _write(self, key: bytes, value: bytes | None) -> None:
-        known, before = key in self._writes, self._writes.get(key)
-        self._undo.append((key, known, before))
-        if not known:
+        writes = self._writes
+        length = 0 if value is None else len(value)
+        if key in writes:
+            before = writes[key]
+            self._undo.append((key, True, before))
+            self.octets += length - len(before or b"")
+        else:
+            self._undo.append((key, False, None))
             insort(self._order, key)
-            self.octets += len(key)
-        self._writes[key] = value
-        self.octets += len(value or b"") - len(before or b"")
+            self.octets += len(key) + length
+        writes[key] = value
 
     def expect(self, key: bytes) -> bytes | None:
         """Read `key` and make the batch depend on what the view holds there."""
         if key not in self._expects:
             self._expects[key] = self._rows.get(key)
-        return self.get(key)
+        return self._writes[key] if key in self._writes else self._expects[key]
 
     def version(self, account: AccountId) -> Version:
         """The account's version as this plan leaves it."""
@@ -103,13 +109,17 @@ class Plan:
 
         Returns the version that the command's changes carry; the first call of a command moves it.
         """
-        if account not in self._touched:
-            self.expect(version_key(account))
-            self._versions[account] = Version(self.version(account) + 1)
-            self.put(version_key(account), pack_u64(self._versions[account]))
-            self._touched[account] = 0
-        self._touched[account] |= types
-        return self._versions[account]
+        touched = self._touched
+        if account in touched:
+            touched[account] |= types
+            return self._versions[account]
+        key = version_key(account)
+        held = self.expect(key)
+        version = Version(1 if held is None else unpack_u64(held) + 1)
+        self._versions[account] = version
+        self._write(key, pack_u64(version))
+        touched[account] = types
+        return version
 
     def command(self) -> "_Command":
         """Run one command; if it raises, the plan is as it was before."""
@@ -148,13 +158,14 @@ class Plan:
 
     def batch(self, pid: ProposalId, ack_below: int, blobs: Sequence[BlobPart] = ()) -> Batch:
         """The batch of all commands that ran to their end."""
-        writes = self._writes
+        writes, order = self._writes, self._order
+        puts = tuple([(key, value) for key in order if (value := writes[key]) is not None])
         return Batch(
             pid,
             ack_below,
             tuple([Expect(key, value) for key, value in self._expects.items()]),
-            tuple([(key, value) for key in self._order if (value := writes[key]) is not None]),
-            tuple([key for key in self._order if writes[key] is None]),
+            puts,
+            tuple([key for key in order if writes[key] is None]) if len(puts) < len(order) else (),
             tuple(blobs),
             tuple(
                 [
@@ -182,8 +193,9 @@ class _Command:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         plan = self._plan
         if kind is None:
+            announced = plan._announced
             for account, types in plan._touched.items():
-                plan._announced[account] = plan._announced.get(account, 0) | types
+                announced[account] = announced.get(account, 0) | types
             del plan._undo[self._mark :]  # it stays
         else:
             plan._take_back(self._mark)

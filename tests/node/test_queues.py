@@ -94,7 +94,7 @@ def test_an_end_is_final() -> None:
     waiting = put(b"a")
     waiting.finish(Unavailable("late"))
     waiting.finish()
-    assert waiting.done.is_set() and isinstance(waiting.error, Unavailable)
+    assert waiting.gone and isinstance(waiting.error, Unavailable)
 
 
 def test_conflicting_commands_come_first_again_in_order() -> None:

@@ -125,6 +125,7 @@ async def test_sending_again_is_bounded_in_octets(autojump_clock: MockClock) -> 
     story = await registered()
     story.losing = True
     opened = [story.open(900_000) for _ in range(10)]
+    story.rounds.send(opened)
     await trio.sleep(RESEND_S * 1.5)
     sizes = []
     for _ in range(4):

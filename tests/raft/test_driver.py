@@ -146,6 +146,17 @@ async def test_proposals_are_refused_at_their_bounds(
             leader.propose(bytes(900))
 
 
+async def test_of_many_proposals_those_before_the_refused_one_go_through(
+    house: House, autojump_clock: MockClock
+) -> None:
+    leader = await house.leader()
+    with pytest.raises(EntryTooLarge):
+        leader.propose(b"first", b"second", bytes(1000), b"never")
+    await trio.sleep(0.5)
+    for machine in house.machines.values():
+        assert machine.payloads == [b"first", b"second"]
+
+
 async def test_without_a_majority_writes_pile_up_to_a_bound_and_then_are_refused(
     house: House, autojump_clock: MockClock
 ) -> None:

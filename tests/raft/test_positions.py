@@ -18,6 +18,16 @@ def test_entries_have_places() -> None:
     assert positions.place(1) == (1, 8) and positions.place(25) == (3, 200)
 
 
+def test_entries_of_one_flush_are_noted_together() -> None:
+    positions, one_by_one = filled(10), filled(10)
+    positions.extend(11, 2, [88, 96])
+    one_by_one.put(11, 2, 88)
+    one_by_one.put(12, 2, 96)
+    assert [positions.place(i) for i in range(1, 13)] == [one_by_one.place(i) for i in range(1, 13)]
+    with pytest.raises(AssertionError):
+        positions.extend(14, 2, [112])  # 13 is missing
+
+
 def test_the_front_is_forgotten_and_the_rest_keeps_its_place() -> None:
     positions = filled(25)
     positions.forget(12)
