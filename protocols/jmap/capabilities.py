@@ -23,9 +23,10 @@ MAIL: Final = "urn:ietf:params:jmap:mail"
 SUBMISSION: Final = "urn:ietf:params:jmap:submission"
 VACATION: Final = "urn:ietf:params:jmap:vacationresponse"
 QUOTA: Final = "urn:ietf:params:jmap:quota"
+BLOB: Final = "urn:ietf:params:jmap:blob"
 WEBSOCKET: Final = "urn:ietf:params:jmap:websocket"
 VAPID: Final = "urn:ietf:params:jmap:webpush-vapid"
-OF_ACCOUNTS: Final = (CORE, MAIL, SUBMISSION, VACATION, QUOTA)
+OF_ACCOUNTS: Final = (CORE, MAIL, SUBMISSION, VACATION, QUOTA, BLOB)
 """What an account may be used with, by methods that name it."""
 CAPABILITIES: Final = frozenset((*OF_ACCOUNTS, WEBSOCKET, VAPID))
 
@@ -36,6 +37,9 @@ WEBSOCKET_PATH: Final = "/jmap/ws"
 EVENT_SOURCE_PATH: Final = "/jmap/eventsource/?types={types}&closeafter={closeafter}&ping={ping}"
 
 
+# RFC 9404 3.1: types that Blob/lookup finds, and digests of Blob/get with hashlib's names.
+LOOKUP_TYPES: Final = ("Mailbox", "Thread", "Email")
+DIGESTS: Final = {"sha-256": "sha256", "sha-512": "sha512", "sha": "sha1", "md5": "md5"}
 # An account's uploads that nothing refers to may weigh as much as so many of the largest.
 UPLOADS_KEPT: Final = 10
 
@@ -58,6 +62,8 @@ class Limits:
     """maxObjectsInGet."""
     set_objects_max: int = 500
     """maxObjectsInSet."""
+    blob_sources_max: int = 256
+    """maxDataSources (RFC 9404 3.1): what one blob of Blob/upload is put together from."""
     delayed_send_s_max: int = 30 * 24 * 3600
     """maxDelayedSend (RFC 8621 1.3.2): how long a submission may wait to be sent."""
 
@@ -101,10 +107,20 @@ def _submission(limits: Limits) -> dict[str, Any]:
     }
 
 
+def _blob(limits: Limits) -> dict[str, Any]:
+    """RFC 9404 3.1."""
+    return {
+        "maxSizeBlobSet": limits.upload_bytes_max,
+        "maxDataSources": limits.blob_sources_max,
+        "supportedTypeNames": list(LOOKUP_TYPES),
+        "supportedDigestAlgorithms": list(DIGESTS),
+    }
+
+
 def _of_account(limits: Limits) -> dict[str, dict[str, Any]]:
     """What accountCapabilities tells of each."""
     told: dict[str, dict[str, Any]] = {each: {} for each in OF_ACCOUNTS}
-    return told | {MAIL: _mail(limits), SUBMISSION: _submission(limits)}
+    return told | {MAIL: _mail(limits), SUBMISSION: _submission(limits), BLOB: _blob(limits)}
 
 
 def server_key(rows: Rows) -> str | None:

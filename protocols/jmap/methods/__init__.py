@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from protocols.jmap.capabilities import CORE, MAIL, QUOTA, SUBMISSION, VACATION
+from protocols.jmap.capabilities import BLOB, CORE, MAIL, QUOTA, SUBMISSION, VACATION
 from protocols.jmap.context import Context
+from protocols.jmap.methods.blob import blob_copy, blob_get, blob_lookup
+from protocols.jmap.methods.blob_upload import blob_upload
 from protocols.jmap.methods.core import echo
 from protocols.jmap.methods.email_get import email_changes, email_get
 from protocols.jmap.methods.email_import import email_import
@@ -40,6 +42,10 @@ METHODS: Final[Mapping[str, Method]] = {
     "Core/echo": Method(CORE, echo),
     "PushSubscription/get": Method(CORE, push_subscription_get),
     "PushSubscription/set": Method(CORE, push_subscription_set),
+    "Blob/copy": Method(CORE, blob_copy),
+    "Blob/get": Method(BLOB, blob_get),
+    "Blob/lookup": Method(BLOB, blob_lookup),
+    "Blob/upload": Method(BLOB, blob_upload),
     "Mailbox/get": Method(MAIL, mailbox_get),
     "Mailbox/changes": Method(MAIL, mailbox_changes),
     "Mailbox/query": Method(MAIL, mailbox_query),
