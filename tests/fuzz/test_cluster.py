@@ -113,7 +113,7 @@ def test_a_short_run_and_its_replay_are_clean(tmp_path: Path) -> None:
         {"after_s": 5.0, "do": "kill", "for_s": 0.3, **base},
         {"after_s": 3.0, "do": "kill all", "for_s": 0.2, **base},
     ]
-    write(tmp_path / "run.json", Record(5, "unknown", 3, 30.0, None, []), actions)
+    write(tmp_path / "run.json", Record(5, "unknown", 3, 16.0, None, []), actions)
     ended = subprocess.run(
         [sys.executable, "-m", "fuzz", "cluster", "--replay", str(tmp_path / "run.json")],
         cwd=ROOT,
