@@ -36,7 +36,8 @@ class ChangeRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """RFC 8620 5.2: ids ascending; `counts_only`: all of `updated` changed in counts alone.
+    """RFC 8620 5.2: ids ascending; `counted` are those of `updated` that changed in counts alone,
+    and `counts_only` says that all of them did.
 
     Asking again from (`new_version`, `new_skip`) goes on where this ends.
     """
@@ -48,6 +49,7 @@ class Changes(msgspec.Struct, frozen=True):
     has_more: bool
     counts_only: bool
     new_skip: int = 0
+    counted: tuple[int, ...] = ()
 
 
 class TooOld(Exception):
@@ -185,6 +187,7 @@ def _answer(fold: _Fold, version: int, *, has_more: bool, skip: int = 0) -> Chan
         has_more=has_more,
         counts_only=bool(row.counted) and not row.updated,
         new_skip=skip,
+        counted=row.counted,
     )
 
 

@@ -26,7 +26,11 @@ from protocols.jmap.errors import RequestError, not_json, over_limit
 from protocols.jmap.request import decode_ijson, read_request
 from protocols.ports import Ports, Principal, Unavailable
 from storage.ids import SYSTEM_ACCOUNT, AccountId
+from storage.mail.columns import ColumnCache
 from storage.subscriptions import plan_push_key
+
+# What queries keep of accounts' emails: some 60 octets for each of a million emails.
+COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024
 
 TOO_MUCH: Final = "too much is being asked at once"
 
@@ -45,6 +49,7 @@ class JmapApi:
         self._public_url = public_url
         self._running = Gate(limits.requests_max)
         self._room = Room(bodies_octets_max)
+        self._columns = ColumnCache(COLUMNS_BYTES_MAX)
 
     def admit(self, account: AccountId) -> Admission:
         """Be one of the account's concurrent requests; raises RequestError limit. WebSocket's
@@ -100,7 +105,9 @@ class JmapApi:
     async def answer(self, document: Any, principal: Principal) -> bytes:
         """The encoded Response to a Request in a JSON value; raises RequestError."""
         parsed = read_request(document, calls_max=self._limits.calls_max, capabilities=CAPABILITIES)
-        caller = Caller(principal, self._ports, self._limits, trio.lowlevel.checkpoint)
+        caller = Caller(
+            principal, self._ports, self._limits, trio.lowlevel.checkpoint, self._columns
+        )
         return await answer(parsed, caller)
 
     async def _read(self, request: Request, tenant: Tenant) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from protocols.jmap.collation import COLLATIONS
 from protocols.ports import Principal
 from protocols.webpush.vapid import application_server_key
 from storage.engine import Rows
@@ -34,6 +35,11 @@ API_PATH: Final = "/jmap/api"
 UPLOAD_PATH: Final = "/jmap/upload/{accountId}/"
 DOWNLOAD_PATH: Final = "/jmap/download/{accountId}/{blobId}/{name}?type={type}"
 WEBSOCKET_PATH: Final = "/jmap/ws"
+# RFC 8621 4.4.2: what Email/query sorts by.
+EMAIL_SORTS: Final = (
+    *("receivedAt", "size", "from", "to", "subject", "sentAt"),
+    *("hasKeyword", "allInThreadHaveKeyword", "someInThreadHaveKeyword"),
+)
 EVENT_SOURCE_PATH: Final = "/jmap/eventsource/?types={types}&closeafter={closeafter}&ping={ping}"
 
 
@@ -82,7 +88,7 @@ def _core(limits: Limits) -> dict[str, Any]:
         "maxCallsInRequest": limits.calls_max,
         "maxObjectsInGet": limits.get_objects_max,
         "maxObjectsInSet": limits.set_objects_max,
-        "collationAlgorithms": [],
+        "collationAlgorithms": sorted(COLLATIONS),
     }
 
 
@@ -93,7 +99,7 @@ def _mail(limits: Limits) -> dict[str, Any]:
         "maxMailboxDepth": MAILBOX_DEPTH_MAX,
         "maxSizeMailboxName": MAILBOX_NAME_OCTETS_MAX,
         "maxSizeAttachmentsPerEmail": limits.upload_bytes_max,
-        "emailQuerySortOptions": ["receivedAt"],
+        "emailQuerySortOptions": list(EMAIL_SORTS),
         "mayCreateTopLevelMailbox": True,
     }
 

@@ -9,6 +9,7 @@ from protocols.jmap.errors import MethodError
 from protocols.jmap.values import Arguments
 from protocols.ports import Ports, Principal
 from storage.ids import AccountId
+from storage.mail.columns import ColumnCache
 from storage.plan import Plan
 from storage.view import View
 
@@ -17,12 +18,14 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One request's asker and what the house lends. `pause` lets other tasks run."""
+    """One request's asker and what the house lends. `pause` lets other tasks run; `columns` are
+    kept from one request to the next."""
 
     principal: Principal
     ports: Ports
     limits: Limits
     pause: Callable[[], Awaitable[None]]
+    columns: ColumnCache
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from protocols.jmap.collation import COLLATIONS
 from protocols.jmap.context import Context
 from protocols.jmap.errors import MethodError, invalid_arguments
 from protocols.jmap.standard import Answer, Kind
@@ -17,14 +18,16 @@ from protocols.jmap.standard_query import (
     cut_window,
     query_answer,
     read_order,
+    read_since,
     read_window,
 )
-from protocols.jmap.values import Arguments, parse_state, render_state
+from protocols.jmap.values import Arguments, render_state
 from storage.changes import TooOld, since
 from storage.ids import AccountId
 from storage.mail.state import version
 
 T = TypeVar("T")
+N = TypeVar("N", bound=int)
 Test = Callable[[T], bool]
 
 _OPERATORS: Final = frozenset(("AND", "OR", "NOT"))
@@ -41,6 +44,25 @@ class Listing(Generic[T]):
 
     condition: Callable[[str, Any], Test[T] | None]
     sorts: Mapping[str, Callable[[T], Any]]
+    by_counts: bool = True
+    """Whether what the change log calls counts is filtered or sorted by."""
+    arrangement: "Callable[[Arguments], Arrangement[T]]" = lambda _: Arrangement()
+
+
+class Arrangement(Generic[T]):
+    """How objects stand among the results beyond filter and sort: here, as these say.
+
+    A type with arguments of its own (Mailbox's trees) makes another.
+    """
+
+    def results(self, ordered: Sequence[tuple[int, T]], test: Test[T]) -> list[int]:
+        """The numbers of those that are results; all objects come in order."""
+        return [number for number, one in ordered if test(one)]
+
+    def beside(self, every: Iterable[tuple[int, T]], moved: set[int]) -> set[int]:
+        """Those whose places may be others because these changed."""
+        del every
+        return moved
 
 
 def is_filtered(wanted: Mapping[str, Any] | None, listing: Listing[T]) -> Test[T]:
@@ -73,23 +95,30 @@ def _condition(name: str, value: Any, listing: Listing[T]) -> Test[T]:
     return test
 
 
-def _results(
-    every: Iterable[tuple[int, T]],
-    test: Test[T],
-    order: Sequence[Comparator],
-    listing: Listing[T],
-) -> list[int]:
-    """Numbers in order, the first comparator the strongest; numbers break ties."""
-    found = sorted((pair for pair in every if test(pair[1])), key=lambda pair: pair[0])
+def _ordered(
+    every: Iterable[tuple[int, T]], order: Sequence[Comparator], listing: Listing[T]
+) -> list[tuple[int, T]]:
+    """In order, the first comparator the strongest; numbers break ties."""
+    found = sorted(every, key=lambda pair: pair[0])
     for comparator in reversed(order):
         key = listing.sorts[comparator.property]
-        found.sort(key=lambda pair: key(pair[1]), reverse=not comparator.ascending)
-    return [number for number, _ in found]
+        collate = COLLATIONS[comparator.collation]
+
+        def place(
+            pair: tuple[int, T],
+            key: Callable[[T], Any] = key,
+            collate: Callable[[str], Any] = collate,
+        ) -> Any:
+            value = key(pair[1])
+            return collate(value) if isinstance(value, str) else value
+
+        found.sort(key=place, reverse=not comparator.ascending)
+    return found
 
 
 async def listed_query(
     context: Context,
-    kind: Kind[int],
+    kind: Kind[N],
     raw: Mapping[str, Any],
     listing: Listing[T],
     every: Callable[[AccountId], Iterable[tuple[int, T]]],
@@ -100,17 +129,19 @@ async def listed_query(
     test = is_filtered(arguments.object("filter"), listing)
     order = read_order(arguments, listing.sorts.__contains__)
     window = read_window(context, arguments)
+    arrangement = listing.arrangement(arguments)
     arguments.done()
     state = render_state(version(context.rows, account))
-    ids = [kind.render(number) for number in _results(every(account), test, order, listing)]
-    page, position = cut_window(ids, window)
-    total = len(ids) if window.calculate_total else None
-    return query_answer(account, state, window, page, position, total, changes=True)
+    numbers = arrangement.results(_ordered(every(account), order, listing), test)
+    page, position = cut_window(numbers, window, kind.parse_id)
+    total = len(numbers) if window.calculate_total else None
+    ids = [kind.render(number) for number in page]
+    return query_answer(account, state, window, ids, position, total, changes=True)
 
 
 async def listed_query_changes(
     context: Context,
-    kind: Kind[int],
+    kind: Kind[N],
     raw: Mapping[str, Any],
     listing: Listing[T],
     every: Callable[[AccountId], Iterable[tuple[int, T]]],
@@ -120,39 +151,34 @@ async def listed_query_changes(
     account = context.account(arguments)
     test = is_filtered(arguments.object("filter"), listing)
     order = read_order(arguments, listing.sorts.__contains__)
-    since_state = arguments.string("sinceQueryState")
-    most = arguments.unsigned("maxChanges")
-    arguments.identifier("upToId")
-    with_total = arguments.boolean("calculateTotal")
+    asked = read_since(context, arguments)
+    arrangement = listing.arrangement(arguments)
     arguments.done()
-    if since_state is None:
-        raise invalid_arguments("sinceQueryState is missing")
-    place = parse_state(since_state)
-    if place is None or place[1]:
-        raise MethodError("cannotCalculateChanges", "sinceQueryState is none of ours")
     try:
-        found = since(context.rows, account, kind.code, place[0])
+        found = since(context.rows, account, kind.code, asked.version())
     except TooOld:
         raise MethodError("cannotCalculateChanges", "sinceQueryState is too old") from None
-    results = _results(every(account), test, order, listing)
+    ordered = _ordered(every(account), order, listing)
+    results = arrangement.results(ordered, test)
     # RFC 8620 5.6: what may have moved is removed, and added again where it is now.
-    moved = {*found.created, *found.updated}
-    removed = [kind.render(number) for number in (*found.updated, *found.destroyed)]
+    updated = set(found.updated).difference(() if listing.by_counts else found.counted)
+    moved = arrangement.beside(ordered, updated.union(found.created))
+    gone = moved.difference(found.created).union(found.destroyed)
+    removed = [kind.render(number) for number in sorted(gone)]
     added = [
         {"id": kind.render(number), "index": index}
         for index, number in enumerate(results)
         if number in moved
     ]
-    if most is not None and len(removed) + len(added) > most:
-        raise MethodError("tooManyChanges", "more has changed than maxChanges")
+    asked.check(len(removed) + len(added))
     told: Answer = {
         "accountId": f"a{account}",
-        "oldQueryState": since_state,
+        "oldQueryState": asked.state,
         "newQueryState": render_state(found.new_version),
         "removed": removed,
         "added": added,
     }
-    return told | {"total": len(results)} if with_total else told
+    return told | {"total": len(results)} if asked.calculate_total else told
 
 
 def text(value: Any) -> str:

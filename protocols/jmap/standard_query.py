@@ -1,20 +1,24 @@
 """RFC 8620 5.5 and 5.6, what every /query shares: the window, the order, filter operators."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from protocols.jmap.collation import COLLATIONS, DEFAULT_COLLATION
 from protocols.jmap.context import Context
 from protocols.jmap.errors import MethodError, invalid_arguments
 from protocols.jmap.standard import Answer
-from protocols.jmap.values import Arguments
-from storage.ids import AccountId
+from protocols.jmap.values import Arguments, parse_state
+from storage.ids import AccountId, Version
+
+T = TypeVar("T")
 
 # Ids in one answer; `limit` is told when it is this and not the client's.
 QUERY_IDS_MAX: Final = 10_000
 COMPARATORS_MAX: Final = 8
 
 _COMPARATOR: Final = frozenset(("property", "isAscending", "collation"))
+_KEYWORDED: Final = _COMPARATOR | {"keyword"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,9 @@ class Comparator:
 
     property: str
     ascending: bool
+    collation: str = DEFAULT_COLLATION
+    keyword: str = ""
+    """RFC 8621 4.4.2: of the properties that need one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +59,35 @@ def read_window(context: Context, arguments: Arguments) -> Window:
     )
 
 
-def read_order(arguments: Arguments, supported: Callable[[str], bool]) -> list[Comparator]:
-    """RFC 8620 5.5 sort; raises unsupportedSort for what is not supported."""
+def read_order(
+    arguments: Arguments,
+    supported: Callable[[str], bool],
+    *,
+    keyworded: Collection[str] = (),
+) -> list[Comparator]:
+    """RFC 8620 5.5 sort; raises unsupportedSort for what is not supported.
+
+    Comparators of the properties in `keyworded` must name a keyword, others must not.
+    """
     order: list[Comparator] = []
     for wanted in arguments.array("sort"):
         if not isinstance(wanted, dict) or not isinstance(wanted.get("property"), str):
             raise invalid_arguments("a comparator is no object with a property")
-        ascending = wanted.get("isAscending", True)
+        name = wanted["property"]
+        ascending, collation = wanted.get("isAscending", True), wanted.get("collation")
         if not isinstance(ascending, bool):
             raise invalid_arguments("isAscending is not a Boolean")
-        if not supported(wanted["property"]) or wanted.keys() - _COMPARATOR:
-            raise MethodError("unsupportedSort", f"by {wanted['property'][:100]!r}")
-        if wanted.get("collation") is not None:
-            raise MethodError("unsupportedSort", "no collation can be chosen")
-        order.append(Comparator(wanted["property"], ascending))
+        known = _KEYWORDED if name in keyworded else _COMPARATOR
+        if not supported(name) or wanted.keys() - known:
+            raise MethodError("unsupportedSort", f"by {name[:100]!r}")
+        if name in keyworded and not isinstance(wanted.get("keyword"), str):
+            raise invalid_arguments(f"a sort by {name} needs a keyword")
+        if collation is not None and not isinstance(collation, str):
+            raise invalid_arguments("collation is not a String")
+        if collation is not None and collation not in COLLATIONS:
+            raise MethodError("unsupportedSort", f"no collation {collation[:100]!r}")
+        keyword = wanted.get("keyword", "").lower()
+        order.append(Comparator(name, ascending, collation or DEFAULT_COLLATION, keyword))
     if len(order) > COMPARATORS_MAX:
         raise MethodError("unsupportedSort", f"more than {COMPARATORS_MAX} comparators")
     return order
@@ -96,27 +118,53 @@ def query_answer(
     return told
 
 
-def cut_window(ids: Sequence[str], window: Window) -> tuple[list[str], int]:
-    """A window of results that are all at hand, and where it begins."""
+def cut_window(
+    results: Sequence[T], window: Window, read: Callable[[str], T | None]
+) -> tuple[list[T], int]:
+    """A window of results that are all at hand, and where it begins; `read` reads an id."""
     if window.anchor is not None:
-        if window.anchor not in ids:
+        anchor = read(window.anchor)
+        if anchor is None or anchor not in results:
             raise MethodError("anchorNotFound")
-        start = max(0, ids.index(window.anchor) + window.anchor_offset)
+        start = max(0, results.index(anchor) + window.anchor_offset)
     elif window.position < 0:
-        start = max(0, len(ids) + window.position)
+        start = max(0, len(results) + window.position)
     else:
         start = window.position
-    return list(ids[start : start + window.limit]), min(start, len(ids))
+    return list(results[start : start + window.limit]), min(start, len(results))
 
 
-def refuse_query_changes(context: Context, arguments: Arguments) -> MethodError:
-    """RFC 8620 5.6: for a query whose changes are not kept, after its arguments are checked."""
-    context.account(arguments)
-    arguments.object("filter")
-    arguments.array("sort")
-    if arguments.string("sinceQueryState") is None:
+@dataclass(frozen=True, slots=True)
+class Since:
+    """RFC 8620 5.6: the arguments of a /queryChanges beside filter and sort."""
+
+    state: str
+    changes_max: int | None
+    up_to_id: str | None
+    calculate_total: bool
+
+    def version(self) -> Version:
+        """The version asked about; raises cannotCalculateChanges for a state we never gave."""
+        place = parse_state(self.state)
+        if place is None or place[1]:
+            raise MethodError("cannotCalculateChanges", "sinceQueryState is none of ours")
+        return place[0]
+
+    def check(self, changes: int) -> None:
+        """Raise tooManyChanges if there are more than were asked for."""
+        if self.changes_max is not None and changes > self.changes_max:
+            raise MethodError("tooManyChanges", "more has changed than maxChanges")
+
+
+def read_since(context: Context, arguments: Arguments) -> Since:
+    """The arguments, checked."""
+    state = arguments.string("sinceQueryState")
+    if state is None:
         raise invalid_arguments("sinceQueryState is missing")
-    arguments.unsigned("maxChanges")
-    arguments.identifier("upToId")
-    arguments.boolean("calculateTotal")
-    return MethodError("cannotCalculateChanges", "ask the query again")
+    up_to_id = arguments.identifier("upToId")
+    return Since(
+        state,
+        arguments.unsigned("maxChanges"),
+        None if up_to_id is None else context.resolve(up_to_id),
+        arguments.boolean("calculateTotal"),
+    )

@@ -96,12 +96,28 @@ async def test_totals_agree_with_the_mailbox() -> None:
 @pytest.mark.parametrize(
     ("arguments", "type_"),
     [
-        ({"filter": {"text": "x"}}, "unsupportedFilter"),
-        ({"filter": {"operator": "AND", "conditions": []}}, "unsupportedFilter"),
-        ({"filter": {"inMailbox": "m1", "hasKeyword": "a"}}, "unsupportedFilter"),
+        ({"filter": {"colour": "x"}}, "unsupportedFilter"),
+        ({"filter": {"inMailbox": "m1", "taste": "a"}}, "unsupportedFilter"),
+        ({"filter": {"text": "a b c " * 64}}, None),
+        ({"filter": {"text": " ".join(map(str, range(65)))}}, "unsupportedFilter"),
+        ({"filter": {"operator": "OR", "conditions": [{}] * 256}}, "unsupportedFilter"),
+        ({"filter": {"operator": "XOR", "conditions": []}}, "invalidArguments"),
+        ({"filter": {"operator": "OR"}}, "invalidArguments"),
+        ({"filter": {"operator": "OR", "conditions": [1]}}, "invalidArguments"),
+        ({"filter": {"operator": "OR", "conditions": [], "text": "x"}}, "invalidArguments"),
+        ({"filter": {"inMailboxOtherThan": "m1"}}, "invalidArguments"),
+        ({"filter": {"hasKeyword": True}}, "invalidArguments"),
+        ({"filter": {"hasAttachment": "true"}}, "invalidArguments"),
+        ({"filter": {"before": "yesterday"}}, "invalidArguments"),
+        ({"filter": {"minSize": -1}}, "invalidArguments"),
+        ({"filter": {"text": 7}}, "invalidArguments"),
+        ({"filter": {"header": []}}, "invalidArguments"),
+        ({"filter": {"header": ["a", "b", "c"]}}, "invalidArguments"),
         ({"filter": {"inMailbox": 1}}, "invalidArguments"),
         ({"filter": []}, "invalidArguments"),
-        ({"sort": [{"property": "subject"}]}, "unsupportedSort"),
+        ({"sort": [{"property": "colour"}]}, "unsupportedSort"),
+        ({"sort": [{"property": "hasKeyword"}]}, "invalidArguments"),
+        ({"sort": [{"property": "subject", "collation": 1}]}, "invalidArguments"),
         ({"sort": [{"property": "receivedAt", "collation": "i;octet"}]}, "unsupportedSort"),
         ({"sort": [{"property": "receivedAt", "keyword": "a"}]}, "unsupportedSort"),
         ({"sort": [{"property": "receivedAt"}] * 9}, "unsupportedSort"),
@@ -112,18 +128,61 @@ async def test_totals_agree_with_the_mailbox() -> None:
         ({"anchor": 1}, "invalidArguments"),
     ],
 )
-async def test_what_is_not_supported_is_said(arguments: dict[str, Any], type_: str) -> None:
-    assert await Desk().refusal("Email/query", **arguments) == type_
+async def test_what_is_not_supported_is_said(arguments: dict[str, Any], type_: str | None) -> None:
+    if type_ is None:
+        await Desk().call("Email/query", **arguments)
+    else:
+        assert await Desk().refusal("Email/query", **arguments) == type_
 
 
-async def test_query_changes_cannot_be_calculated_and_that_is_told_before() -> None:
-    desk, _ = filled()
+async def test_new_mail_is_added_where_it_is() -> None:
+    desk, emails = filled()
     told = await desk.call("Email/query")
-    assert told["canCalculateChanges"] is False
+    assert told["canCalculateChanges"] is True
     state = told["queryState"]
-    refused = await desk.refusal("Email/queryChanges", sinceQueryState=state)
-    assert refused == "cannotCalculateChanges"
+    new = desk.deliver(message(number=9), received_ms=2_500)
+    await desk.call("Email/set", destroy=[emails[0]])
+    told = await desk.call("Email/queryChanges", sinceQueryState=state, calculateTotal=True)
+    assert (told["removed"], told["total"]) == ([emails[0]], 5)
+    assert told["added"] == [{"id": new, "index": 2}]
+    assert told["oldQueryState"] == state != told["newQueryState"]
+    same = await desk.call("Email/queryChanges", sinceQueryState=told["newQueryState"])
+    assert (same["removed"], same["added"]) == ([], []) and "total" not in same
+
+
+async def test_changes_that_a_query_cannot_see_are_not_told() -> None:
+    desk, emails = filled()
+    state = (await desk.call("Email/query"))["queryState"]
+    await desk.call("Email/set", update={emails[1]: {"keywords/$seen": True}})
+    told = await desk.call("Email/queryChanges", sinceQueryState=state)
+    assert (told["removed"], told["added"]) == ([], [])
+    unseen = {"notKeyword": "$seen"}
+    told = await desk.call("Email/queryChanges", sinceQueryState=state, filter=unseen)
+    assert (told["removed"], told["added"]) == ([emails[1]], [])
+
+
+async def test_query_changes_end_where_the_client_stops_looking() -> None:
+    desk, emails = filled()
+    state = (await desk.call("Email/query"))["queryState"]
+    desk.deliver(message(number=8), received_ms=1)
+    new = desk.deliver(message(number=9), received_ms=9_000)
+    since = {"sinceQueryState": state}
+    told = await desk.call("Email/queryChanges", **since, upToId=emails[2])
+    assert told["added"] == [{"id": new, "index": 0}]
+    told = await desk.call("Email/queryChanges", **since, upToId="e99")
+    assert len(told["added"]) == 2
+    assert await desk.refusal("Email/queryChanges", **since, maxChanges=1) == "tooManyChanges"
+    assert len((await desk.call("Email/queryChanges", **since, maxChanges=2))["added"]) == 2
+
+
+async def test_query_changes_that_cannot_be_told() -> None:
+    desk, _ = filled()
+    for state in ("nonsense", "99999", "3-1"):
+        refused = await desk.refusal("Email/queryChanges", sinceQueryState=state)
+        assert refused == "cannotCalculateChanges"
     assert await desk.refusal("Email/queryChanges") == "invalidArguments"
+    refused = await desk.refusal("Email/queryChanges", sinceQueryState="1", limit=1)
+    assert refused == "invalidArguments"
 
 
 async def test_a_limit_of_the_servers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,6 +206,3 @@ async def test_query_windows_and_refusals() -> None:
         ({"sort": [{"property": "parentId"}]}, "unsupportedSort"),
     ):
         assert await desk.refusal("Mailbox/query", **arguments) == type_
-    state = told["queryState"]
-    refused = await desk.refusal("Mailbox/queryChanges", sinceQueryState=state)
-    assert refused == "cannotCalculateChanges"
