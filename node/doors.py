@@ -23,6 +23,7 @@ from protocols.jmap.capabilities import Limits
 from protocols.lmtp.events import Offer
 from protocols.lmtp.session import LmtpDoor
 from protocols.ports import Blobs, News, Ports, Reader, Writer
+from protocols.submitting import LocalSubmitter
 
 # A hostname for greetings when the file gives none: the node's own name is at least true.
 _ANONYMOUS: Final = "localhost"
@@ -78,6 +79,7 @@ def build_ports(
         chance=env.chance,
         hostname=foundation.config.cluster.hostname or _ANONYMOUS,
         node=foundation.own.name,
+        submitter=LocalSubmitter(),
         spool=env.state_home.spool,
     )
 
@@ -109,7 +111,7 @@ def build_doors(
         tls = _context(foundation)
     message_bytes_max = config.limits.message_bytes
     public_url = f"https://{config.cluster.hostname}" if tls and config.cluster.hostname else None
-    limits = Limits(upload_bytes_max=message_bytes_max)
+    limits = Limits(upload_bytes_max=message_bytes_max, submission_bytes_max=message_bytes_max)
     app = HttpApp(
         ports,
         HttpSettings(

@@ -13,6 +13,7 @@ from node import logs
 from protocols.ports import Ports, Unavailable
 from storage.due import Due, list_due
 from storage.keys import TypeCode
+from storage.submissions import number_due
 from storage.uploads import plan_expire
 
 # How often we look: so much later than its time may a thing be done.
@@ -30,7 +31,10 @@ class Jobs:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._do: Final[Mapping[TypeCode, Do]] = {TypeCode.UPLOAD: self._expire_upload}
+        self._do: Final[Mapping[TypeCode, Do]] = {
+            TypeCode.UPLOAD: self._expire_upload,
+            TypeCode.SUBMISSION: self._send,
+        }
 
     async def run(self, leads: Callable[[], bool]) -> None:
         """Until cancelled."""
@@ -52,3 +56,6 @@ class Jobs:
 
     async def _expire_upload(self, due: Due) -> None:
         await self._ports.writer.write(due.account, lambda plan: plan_expire(plan, due))
+
+    async def _send(self, due: Due) -> None:
+        await self._ports.submitter.send(self._ports, due.account, number_due(due))

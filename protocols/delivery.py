@@ -60,12 +60,19 @@ async def deliver(
     """
 
     def command(plan: Plan) -> IngestedEmail:
-        inbox = by_role(plan, account, "inbox")
-        if inbox is None:
-            raise NoInbox(f"account {account} has no inbox")
-        return plan_ingest(plan, account, email, mailboxes=[inbox.id], keywords=keywords)
+        return plan_delivery(plan, account, email, keywords=keywords)
 
     return await ports.writer.write(account, command, blobs=[message])
+
+
+def plan_delivery(
+    plan: Plan, account: AccountId, email: NewEmail, *, keywords: Collection[str] = ()
+) -> IngestedEmail:
+    """Plan a prepared message into the account's inbox; raises NoInbox and MailErrors."""
+    inbox = by_role(plan, account, "inbox")
+    if inbox is None:
+        raise NoInbox(f"account {account} has no inbox")
+    return plan_ingest(plan, account, email, mailboxes=[inbox.id], keywords=keywords)
 
 
 def _thread_ids(summary: Summary) -> tuple[str, ...]:

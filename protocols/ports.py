@@ -6,7 +6,7 @@ one `Ports` and gives it to every door; tests build one over an in-memory engine
 """
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeVar
@@ -117,6 +117,35 @@ class Directory(Protocol):
         """Whose mail is addressed so (case folded, subaddress and aliases resolved), or None."""
 
 
+Answers = Mapping[str, tuple[str, str]]
+"""What became of recipients: (delivered, SMTP reply) by address (RFC 8621 7 DeliveryStatus)."""
+
+
+class Submitter(Protocol):
+    """How mail that the users write leaves: the one way out, as delivery is the one way in."""
+
+    async def send(self, ports: "Ports", account: AccountId, number: int) -> Sequence[Version]:
+        """Send a submission of the account to whoever has no answer yet.
+
+        Returns the versions by which the account was told what became of it. May be called again,
+        also at once on two nodes: nobody gets it twice. Raises Unavailable: what was not sent
+        stays due (storage/submissions.py).
+        """
+
+    async def hand_over(
+        self,
+        ports: "Ports",
+        account: AccountId,
+        mail_from: str,
+        recipients: Sequence[str],
+        message: bytes,
+    ) -> Answers:
+        """Send a message that is no submission of the account, a receipt say.
+
+        Raises Unavailable.
+        """
+
+
 class Watch(Protocol):
     """One listener's news, coalesced: however much happens between waits, it is told once."""
 
@@ -162,5 +191,6 @@ class Ports:
     chance: random.Random
     hostname: str
     node: str
+    submitter: Submitter
     spool: Callable[[], BinaryIO]
     """A file for what is too large for memory while it comes in; gone when it is closed."""

@@ -28,6 +28,7 @@ from protocols.ports import (
     ReadOctets,
     Unavailable,
 )
+from protocols.submitting import LocalSubmitter
 from storage import accounts, keys
 from storage.apply import Applied, Applier, Outcome
 from storage.batch import (
@@ -203,6 +204,7 @@ class FakeHouse:
             chance=self.chance,
             hostname=hostname,
             node=node,
+            submitter=LocalSubmitter(),
             spool=self._spool,
         )
         self.spooled = 0

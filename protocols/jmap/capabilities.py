@@ -70,6 +70,10 @@ class Limits:
     """maxObjectsInSet."""
     blob_sources_max: int = 256
     """maxDataSources (RFC 9404 3.1): what one blob of Blob/upload is put together from."""
+    submission_bytes_max: int = 50_000_000
+    """RFC 8621 7.5: the largest email that is sent."""
+    recipients_max: int = 100
+    """RFC 8621 7.5: of one submission."""
     delayed_send_s_max: int = 30 * 24 * 3600
     """maxDelayedSend (RFC 8621 1.3.2): how long a submission may wait to be sent."""
 
@@ -109,7 +113,12 @@ def _submission(limits: Limits) -> dict[str, Any]:
     return {
         "maxDelayedSend": limits.delayed_send_s_max,
         # RFC 4865 4: the longest interval; a date may be given as long as it is no further.
-        "submissionExtensions": {"FUTURERELEASE": [str(limits.delayed_send_s_max)]},
+        "submissionExtensions": {
+            "FUTURERELEASE": [str(limits.delayed_send_s_max)],
+            "SIZE": [str(limits.submission_bytes_max)],
+            "8BITMIME": [],
+            "SMTPUTF8": [],
+        },
     }
 
 

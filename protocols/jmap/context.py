@@ -74,10 +74,14 @@ class Context:
         """An id, or the id that a `#creation` reference stands for; itself when unknown."""
         return self.created_ids.get(text[1:], text) if text.startswith("#") else text
 
+    def refresh(self) -> None:
+        """The calls after this see what others did for this one."""
+        self.rows = self.ports.reader.local()
+
     async def write(
         self, account: AccountId, command: Callable[[Plan], R], *, blobs: Sequence[bytes] = ()
     ) -> R:
         """Run a command; the calls after this one see what it did."""
         result = await self.ports.writer.write(account, command, blobs=blobs)
-        self.rows = self.ports.reader.local()
+        self.refresh()
         return result

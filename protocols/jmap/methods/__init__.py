@@ -23,6 +23,13 @@ from protocols.jmap.methods.quota import (
     quota_query,
     quota_query_changes,
 )
+from protocols.jmap.methods.submission import (
+    submission_changes,
+    submission_get,
+    submission_query,
+    submission_query_changes,
+    submission_set,
+)
 from protocols.jmap.methods.thread import thread_changes, thread_get
 from protocols.jmap.methods.vacation import vacation_get, vacation_set
 from protocols.jmap.standard import Answer
@@ -62,6 +69,11 @@ METHODS: Final[Mapping[str, Method]] = {
     "Identity/get": Method(SUBMISSION, identity_get),
     "Identity/changes": Method(SUBMISSION, identity_changes),
     "Identity/set": Method(SUBMISSION, identity_set),
+    "EmailSubmission/get": Method(SUBMISSION, submission_get),
+    "EmailSubmission/changes": Method(SUBMISSION, submission_changes),
+    "EmailSubmission/query": Method(SUBMISSION, submission_query),
+    "EmailSubmission/queryChanges": Method(SUBMISSION, submission_query_changes),
+    "EmailSubmission/set": Method(SUBMISSION, submission_set),
     "Quota/get": Method(QUOTA, quota_get),
     "Quota/changes": Method(QUOTA, quota_changes),
     "Quota/query": Method(QUOTA, quota_query),
