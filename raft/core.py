@@ -39,7 +39,7 @@ from raft.model import (
     SnapshotMeta,
     Term,
 )
-from raft.ready import Ready
+from raft.ready import NOTHING, Ready
 from raft.state import (
     Reads,
     Role,
@@ -267,6 +267,8 @@ class Core:
         if state.appends_due:
             replication.send_due_appends(state)
         persist = take_persist(state)
+        if persist is None and not state.outbox and state.reads.confirmed is None:
+            return NOTHING
         send_now, state.outbox = tuple(state.outbox), []
         confirmed, state.reads.confirmed = state.reads.confirmed, None
         return Ready(persist, send_now, confirmed)

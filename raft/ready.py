@@ -7,6 +7,8 @@ next Ready. So no driver can send such an answer too early. Committed entries ar
 from this, in batches, by `Core.take_committed`.
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from raft.messages import Message
@@ -19,3 +21,7 @@ class Ready(Struct, frozen=True, gc=False):
     persist: Persist | None
     send: tuple[Message, ...]
     reads: ReadsConfirmed | None
+
+
+# Many turns have no work.
+NOTHING: Final = Ready(None, (), None)

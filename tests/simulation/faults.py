@@ -39,7 +39,7 @@ ACTS: Final = {
     "fsync fails": "ab",
     "slow disk": "ab",
     "hung disk": "ab",
-    "pause": "a",
+    "pause": "ab",
     "drift": "ab",
     "clock jump": "b",
     "handover": "ab",

@@ -36,6 +36,7 @@ from storage.segments import MemoryFiles
 from storage.snapshot import SnapshotHead, installed
 from tests.simulation.disk import Crashed, SimDisk
 from tests.simulation.trace import Trace
+from tests.simulation.whole import scheduling
 from tests.simulation.whole.clock import SimClock
 from tests.simulation.whole.network import Process, SimNetwork
 from tests.simulation.whole.watch import Watch
@@ -238,6 +239,7 @@ class Machine:
         self.is_hung = False
         self.trace("boot", self.name, self.boots)
         structlog.contextvars.bind_contextvars(node=self.name)
+        scheduling.OWNER.set(self.name)
         env = self._env(process)
         try:
             with trio.CancelScope() as self.scope:
@@ -339,6 +341,7 @@ class Machine:
         self.scope.cancel()
 
     def _bury(self, process: Process, *, power: bool = False) -> None:
+        scheduling.thaw(self.name)  # even a stopped process can be killed
         self.watch.ended(self.replica)
         self.network.end(process)
         self.disk.crash_next_sync = self.disk.fail_next_sync = False

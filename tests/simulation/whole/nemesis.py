@@ -14,6 +14,7 @@ from node.admin import AdminRefused
 from tests.simulation.disk import Crashed
 from tests.simulation.faults import WEATHER, Swarm
 from tests.simulation.trace import Trace
+from tests.simulation.whole import scheduling
 from tests.simulation.whole.machine import SYNC_S_MAX, Machine
 from tests.simulation.whole.network import SimNetwork, Weather
 
@@ -91,6 +92,7 @@ class Nemesis:
         network.deaf.clear()
         network.slow.clear()
         for machine in self._machines:
+            scheduling.thaw(machine.name)
             machine.disk.fail_next_sync = machine.is_hung = False
             machine.sync_s_max = SYNC_S_MAX
         self._trace("healed")
@@ -206,6 +208,17 @@ class Nemesis:
 
         self._later(mend)
 
+    def _pause(self) -> None:
+        """Frozen, as by SIGSTOP: its sockets fill, its deadlines pass, and it knows nothing."""
+        leader, up = self._leader(), self._up()
+        if leader is not None and self._chance.random() < 0.5:
+            up = [leader]
+        if up:
+            machine = self._chance.choice(up)
+            scheduling.freeze(machine.name)
+            self._trace.fault("pause", machine.name)
+            self._later(lambda: scheduling.thaw(machine.name))
+
     def _drift(self) -> None:
         machine = self._chance.choice(self._machines)
         machine.wall.drift(self._chance.choice([0.7, 0.95, 1.0, 1.05, 1.5]))
@@ -240,7 +253,11 @@ class Nemesis:
 
     def _order(self, fault: str, call: str, **args: object) -> None:
         """At whichever node; what it says is only noted."""
-        up = [machine for machine in self._up() if machine.house is not None]
+        up = [
+            machine
+            for machine in self._up()
+            if machine.house is not None and not scheduling.is_frozen(machine.name)
+        ]
         if up:
             self._trace.fault(fault, *args.values())
             self._orders.start_soon(self._ask, self._chance.choice(up), call, args)

@@ -49,6 +49,8 @@ START_S: Final = 30.0
 GOSSIP_S: Final = 10.0
 SEGMENT_BYTES: Final = 64 * 1024  # small, so that logs rotate and are cut
 TRAILING_BYTES: Final = 64 * 1024  # little, so that who was away needs a snapshot
+# How many clusters of three voters are founded with a fourth node, which only follows.
+WITH_REPLICA: Final = 0.3
 CLIENT_HOST: Final = "10.1.0.1"
 # Events of the house's log that are bugs of ours wherever they come from.
 BUGS: Final = frozenset({"connection failed"})
@@ -135,14 +137,15 @@ class Village:
             await machine.wait_ready()
 
 
-def _config(directory: Path, size: int) -> config.Config:
+def _config(directory: Path, size: int, replicas: int) -> config.Config:
     lines = [
         '[cluster]\nname = "simulated"\nsecret-file = "cluster.key"\n',
         f"[raft]\ntrailing-bytes = {TRAILING_BYTES}\n",
     ]
-    for number in range(1, size + 1):
+    for number in range(1, size + replicas + 1):
+        role = "voter" if number <= size else "replica"
         lines.append(
-            f'[[node]]\nname = "n{number}"\nhost = "10.0.0.{number}"\n'
+            f'[[node]]\nname = "n{number}"\nhost = "10.0.0.{number}"\nrole = "{role}"\n'
             "peer = 1000\nhttp = 80\nimap = 143\nlmtp = 24\n"
         )
     for address, password in [*ACCOUNTS.items(), REGISTERS]:
@@ -155,7 +158,9 @@ def _config(directory: Path, size: int) -> config.Config:
 
 def _founding(parsed: config.Config) -> Membership:
     cluster = cluster_id(parsed.cluster.name, read_secret(parsed))
-    return Membership(frozenset(replica_id(cluster, node.name) for node in parsed.node))
+    voters = frozenset(replica_id(cluster, name) for name in parsed.voters)
+    everyone = frozenset(replica_id(cluster, node.name) for node in parsed.node)
+    return Membership(voters, learners=everyone - voters)
 
 
 class Run:
@@ -169,10 +174,14 @@ class Run:
         self.history = History()
         self.bugs: list[str] = []
         shape = random.Random(f"{seed}/shape")
-        self.size = shape.choice([3, 3, 3, 5])
+        voters = shape.choice([3, 3, 3, 5])
         self._clients, self._pause_s = shape.choice([2, 3, 5]), shape.choice([0.4, 1.2, 4.0])
         self.network = SimNetwork(self.clock, random.Random(f"{seed}/network"), self.trace)
-        parsed = _config(directory, self.size)
+        has_replica = voters == 3 and random.Random(f"{seed}/roles").random() < WITH_REPLICA
+        if has_replica:
+            self.trace.faults["founded with a replica that does not vote"] += 1
+        self.size = voters + has_replica
+        parsed = _config(directory, voters, int(has_replica))
         self.watch = Watch(_founding(parsed))
         self.machines = [
             Machine(node.name, parsed, self.network, self.clock, self.trace, seed, self.watch)

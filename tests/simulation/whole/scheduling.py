@@ -11,6 +11,7 @@ import gc
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 import trio
@@ -71,12 +72,51 @@ class _NoFiles:
             self._inner.process_events(events)
 
 
+# Whose task this is; whoever a task starts belongs to the same.
+OWNER: Final[ContextVar[str]] = ContextVar("owner", default="")
+
+
 class _Shuffler(random.Random):
-    """Most batches have one task: nothing to draw."""
+    """Draws the order of a batch of tasks, and keeps those out whose owner is frozen."""
+
+    def __init__(self, seed: str) -> None:
+        super().__init__(seed)
+        self.frozen: dict[str, list[trio.lowlevel.Task]] = {}
 
     def shuffle(self, x: Any) -> None:
-        if len(x) > 1:
+        if self.frozen:
+            self._hold(x)
+        if len(x) > 1:  # most batches have one task: nothing to draw
             super().shuffle(x)
+
+    def _hold(self, batch: list[trio.lowlevel.Task]) -> None:
+        going = []
+        for task in batch:
+            held = self.frozen.get(task.context.get(OWNER, ""))
+            (going if held is None else held).append(task)
+        batch[:] = going
+
+
+def freeze(owner: str) -> None:
+    """No task of this owner runs from here on, as of a process after SIGSTOP; time goes on."""
+    _shuffler().frozen.setdefault(owner, [])
+
+
+def thaw(owner: str) -> None:
+    """They go on, with all that has come and all deadlines that have passed meanwhile."""
+    runner = _run.GLOBAL_RUN_CONTEXT.runner
+    for task in _shuffler().frozen.pop(owner, []):
+        runner.runq.append(task)
+
+
+def is_frozen(owner: str) -> bool:
+    """Whether its tasks are kept from running."""
+    return owner in _shuffler().frozen
+
+
+def _shuffler() -> _Shuffler:
+    assert isinstance(_run._r, _Shuffler), "tasks are frozen in a simulation only"
+    return _run._r
 
 
 @contextmanager

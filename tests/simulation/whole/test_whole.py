@@ -42,6 +42,39 @@ def test_nodes_are_replaced_and_states_fetched_under_faults(fault: str) -> None:
     assert report.counts["delivery ok"] > 3
 
 
+def test_a_frozen_node_stands_still_and_goes_on_where_it_stood() -> None:
+    done: list[tuple[str, float]] = []
+
+    async def work(owner: str) -> None:
+        scheduling.OWNER.set(owner)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(steps, owner)
+
+    async def steps(owner: str) -> None:
+        for _ in range(3):
+            await trio.sleep(1)
+            done.append((owner, trio.current_time()))
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(work, "frozen")
+            nursery.start_soon(work, "free")
+            clock.call_at(1.5, lambda: scheduling.freeze("frozen"))
+            clock.call_at(9.0, lambda: scheduling.thaw("frozen"))
+
+    clock = SimClock()
+    scheduling.run(main, seed="frozen", clock=clock)
+    assert [at for owner, at in done if owner == "free"] == [1, 2, 3]
+    assert [at for owner, at in done if owner == "frozen"] == [1, 9, 10]
+
+
+def test_a_cluster_of_which_one_member_does_not_vote_lives_through_pauses() -> None:
+    report = run_seed("with a replica 7", 12, always=["pause"])
+    assert report.faults["founded with a replica that does not vote"] == 1
+    assert report.faults["pause"] > 0
+    assert report.counts["delivery ok"] > 3
+
+
 def test_a_seed_is_the_same_run_in_two_processes() -> None:
     def digest(hash_seed: str) -> str:
         ended = subprocess.run(
