@@ -78,7 +78,10 @@ class TlsSection(_Section, frozen=True, kw_only=True):
 
 
 class HttpSection(_Section, frozen=True, kw_only=True):
-    """[http]: pages of which origins may use the server from a browser; "*" is all of them."""
+    """[http]: what is told to clients, and which pages may use the server from a browser."""
+
+    public_url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$")] = ""
+    """What URLs begin with, behind a proxy that does not say so itself (Forwarded)."""
 
     allow_origins: tuple[
         Annotated[str, msgspec.Meta(pattern=r"^(\*|https?://[A-Za-z0-9.:\[\]-]+)$")], ...

@@ -110,13 +110,13 @@ def build_doors(
     if config.tls.certificate:
         tls = _context(foundation)
     message_bytes_max = config.limits.message_bytes
-    public_url = f"https://{config.cluster.hostname}" if tls and config.cluster.hostname else None
+    named = f"https://{config.cluster.hostname}" if tls and config.cluster.hostname else None
     limits = Limits(upload_bytes_max=message_bytes_max, submission_bytes_max=message_bytes_max)
     app = HttpApp(
         ports,
         HttpSettings(
             limits=limits,
-            public_url=public_url,
+            public_url=config.http.public_url or named,
             allow_origins=config.http.allow_origins,
         ),
         ready=ready,

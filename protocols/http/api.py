@@ -4,7 +4,6 @@ A request that is refused whole is a problem document (RFC 8620 3.6.1); everythi
 also when the cluster cannot answer: then each call says serverUnavailable.
 """
 
-import re
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +11,7 @@ import trio
 
 from protocols.http.auth import authenticate, busy, unavailable
 from protocols.http.gates import Admission, Gate, GateFull, Room, Tenant
+from protocols.http.origin import base_url
 from protocols.http.requests import (
     BodyTooLarge,
     Headers,
@@ -35,7 +35,6 @@ COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024
 TOO_MUCH: Final = "too much is being asked at once"
 
 _NO_STORE: Final[Headers] = [(b"cache-control", b"no-cache, no-store, must-revalidate")]
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
 
 
 class JmapApi:
@@ -75,19 +74,11 @@ class JmapApi:
                 key = server_key(self._ports.reader.local())
         except Unavailable:
             return unavailable()
-        base_url = self._base_url(request)
-        if base_url is None:
-            return problem(400, "the Host header is no host")
-        body = msgspec.json.encode(session(principal, self._limits, base_url, key))
+        begins = base_url(request, self._public_url)
+        if begins is None:
+            return problem(400, "the host or scheme of the request is none")
+        body = msgspec.json.encode(session(principal, self._limits, begins, key))
         return Response(200, body=body, headers=_NO_STORE)
-
-    def _base_url(self, request: Request) -> str | None:
-        if self._public_url is not None:
-            return self._public_url
-        host = request.header(b"host")
-        if not _HOST.match(host):
-            return None
-        return f"{'https' if request.secure else 'http'}://{host}"
 
     async def call(self, request: Request) -> Response:
         """RFC 8620 3.1: one API request."""

@@ -25,9 +25,10 @@ SUBMISSION: Final = "urn:ietf:params:jmap:submission"
 VACATION: Final = "urn:ietf:params:jmap:vacationresponse"
 QUOTA: Final = "urn:ietf:params:jmap:quota"
 BLOB: Final = "urn:ietf:params:jmap:blob"
+MDN: Final = "urn:ietf:params:jmap:mdn"
 WEBSOCKET: Final = "urn:ietf:params:jmap:websocket"
 VAPID: Final = "urn:ietf:params:jmap:webpush-vapid"
-OF_ACCOUNTS: Final = (CORE, MAIL, SUBMISSION, VACATION, QUOTA, BLOB)
+OF_ACCOUNTS: Final = (CORE, MAIL, SUBMISSION, VACATION, QUOTA, BLOB, MDN)
 """What an account may be used with, by methods that name it."""
 CAPABILITIES: Final = frozenset((*OF_ACCOUNTS, WEBSOCKET, VAPID))
 

@@ -143,3 +143,10 @@ def test_what_push_is_told_is_checked(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("x")
     text = TEXT + '\n[push]\ncertificates = "ca.pem"\ncontact = "mailto:a@b.example"\n'
     assert config.parse(text, tmp_path / "cluster.toml").push.certificates == "ca.pem"
+
+
+def test_a_public_url_is_scheme_and_host() -> None:
+    good = config.parse(TEXT + '\n[http]\npublic-url = "https://mail.example.org:8443"\n', DEMO)
+    assert good.http.public_url == "https://mail.example.org:8443"
+    for wrong in ("mail.example.org", "ftp://x", "https://x/", "https://x y"):
+        assert "http.public-url" in refusal(TEXT + f'\n[http]\npublic-url = "{wrong}"\n')

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from protocols.jmap.capabilities import BLOB, CORE, MAIL, QUOTA, SUBMISSION, VACATION
+from protocols.jmap.capabilities import BLOB, CORE, MAIL, MDN, QUOTA, SUBMISSION, VACATION
 from protocols.jmap.context import Context
 from protocols.jmap.methods.blob import blob_copy, blob_get, blob_lookup
 from protocols.jmap.methods.blob_upload import blob_upload
@@ -16,6 +16,7 @@ from protocols.jmap.methods.email_set import email_set
 from protocols.jmap.methods.identity import identity_changes, identity_get, identity_set
 from protocols.jmap.methods.mailbox import mailbox_changes, mailbox_get, mailbox_set
 from protocols.jmap.methods.mailbox_query import mailbox_query, mailbox_query_changes
+from protocols.jmap.methods.mdn import mdn_parse, mdn_send
 from protocols.jmap.methods.push_subscription import push_subscription_get, push_subscription_set
 from protocols.jmap.methods.quota import (
     quota_changes,
@@ -74,6 +75,8 @@ METHODS: Final[Mapping[str, Method]] = {
     "EmailSubmission/query": Method(SUBMISSION, submission_query),
     "EmailSubmission/queryChanges": Method(SUBMISSION, submission_query_changes),
     "EmailSubmission/set": Method(SUBMISSION, submission_set),
+    "MDN/parse": Method(MDN, mdn_parse),
+    "MDN/send": Method(MDN, mdn_send),
     "Quota/get": Method(QUOTA, quota_get),
     "Quota/changes": Method(QUOTA, quota_changes),
     "Quota/query": Method(QUOTA, quota_query),
