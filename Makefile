@@ -11,7 +11,7 @@ AGAIN ?= 20
 JOBS ?= 0
 CHAOS_SECONDS ?= 120
 
-.PHONY: run test check bench sim damage fuzz chaos growth mutants lock clean
+.PHONY: run test check bench sim damage fuzz chaos growth mutants browser lock clean
 run: $(VENV)/.ready
 	@$(BIN)/trireme up -c cluster.toml
 
@@ -47,6 +47,9 @@ growth: $(VENV)/.ready-dev
 
 mutants: $(VENV)/.ready-dev
 	$(BIN)/python -m fuzz.mutants --report fuzz/MUTANTS.md
+
+browser: $(VENV)/.ready-dev
+	BROWSER=1 $(BIN)/python -m pytest -rs tests/e2e/test_browser.py
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
