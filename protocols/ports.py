@@ -90,6 +90,8 @@ class Principal:
 
     account: AccountId
     address: str
+    lent: tuple[AccountId, ...] = ()
+    """Other accounts that he may use as his own."""
 
 
 class AuthFailed(Exception):

@@ -63,11 +63,14 @@ class Context:
         """The bounds the session resource tells."""
         return self.caller.limits
 
-    def account(self, arguments: Arguments) -> AccountId:
-        """The call's accountId; raises MethodError accountNotFound for what is not the asker's."""
-        account = arguments.text_account()
-        if account != self.caller.principal.account:
-            raise MethodError("accountNotFound")
+    def account(
+        self, arguments: Arguments, name: str = "accountId", *, missing: str = "accountNotFound"
+    ) -> AccountId:
+        """An account the call names; raises MethodError `missing` for what is not the asker's."""
+        account = arguments.text_account(name)
+        principal = self.caller.principal
+        if account is None or (account != principal.account and account not in principal.lent):
+            raise MethodError(missing)
         return account
 
     def resolve(self, text: str) -> str:

@@ -5,7 +5,7 @@ Works on a stored email and on a message that is only parsed (Email/parse) alike
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from protocols.jmap.header_forms import HeaderProperty, all_fields, parse_header_property
@@ -16,7 +16,7 @@ from protocols.mime.body_lists import BodyLists, body_lists
 from protocols.mime.headers import Header
 from protocols.mime.parts import Part, walk
 from protocols.ports import READ_BYTES_MAX, Blobs
-from storage.ids import BlobId, render_blob
+from storage.ids import BlobId, BlobRef, render_blob
 
 # RFC 8621 4.2: bodyProperties when none are named.
 BODY_PROPERTIES: Final = (
@@ -95,10 +95,28 @@ class Message:
             return part.size
         return len(self.body(part))
 
-    @property
-    def blob(self) -> BlobId:
-        """Where the message is."""
-        return self._blob
+    def part_blob(self, part: Part) -> str | None:
+        """The id of a part's decoded body; a multipart has none."""
+        return None if part.is_multipart else render_blob(section_of(self._blob, part))
+
+
+class ParsedMessage(Message):
+    """A message at hand, which is a blob or lies in one (Email/parse)."""
+
+    def __init__(self, data: bytes, ref: BlobRef, root: Part) -> None:
+        self._whole = data
+        self._ref = ref
+        self._blob = ref.blob
+        self._lists = None
+        self.root = root
+
+    def part_blob(self, part: Part) -> str | None:
+        """The id of a part's decoded body; None also where a message was sent encoded as a whole
+        (RFC 2046 5.2.1 forbids it): a section of what must be decoded first has no id."""
+        if part.is_multipart or self._ref.encoding:
+            return None
+        section = section_of(self._blob, part)
+        return render_blob(replace(section, start=self._ref.start + section.start))
 
 
 class BodyReader:
@@ -177,9 +195,7 @@ def _header_reader(wanted: HeaderProperty) -> Callable[[Message], Any]:
 
 _PART_READERS: Final[dict[str, Callable[[Message, Part], Any]]] = {
     "partId": lambda _, part: part.jmap_id,
-    "blobId": lambda message, part: (
-        None if part.is_multipart else render_blob(section_of(message.blob, part))
-    ),
+    "blobId": lambda message, part: message.part_blob(part),
     "size": lambda message, part: message.decoded_size(part),
     "headers": lambda message, part: all_fields(message.fields(part)),
     "name": lambda _, part: part.filename,
@@ -228,6 +244,7 @@ __all__ = [
     "BodyOptions",
     "BodyReader",
     "Message",
+    "ParsedMessage",
     "body_value",
     "is_part_property",
     "truncate",

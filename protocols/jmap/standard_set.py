@@ -107,7 +107,11 @@ def read_set(context: Context, arguments: Arguments) -> SetCall:
 
 def expect_state(plan: Plan, account: AccountId, if_in_state: str | None) -> Version:
     """The account's version; raises MethodError stateMismatch unless it is `if_in_state`."""
-    now = plan.version(account)
+    return check_state(plan.version(account), if_in_state)
+
+
+def check_state(now: Version, if_in_state: str | None) -> Version:
+    """The version; raises MethodError stateMismatch unless it is `if_in_state`."""
     if if_in_state is not None and parse_state(if_in_state) != (now, 0):
         raise MethodError("stateMismatch")
     return now

@@ -128,11 +128,11 @@ class Arguments:
             raise invalid_arguments(f"{name} is not {what}")
         return value
 
-    def text_account(self) -> AccountId | None:
-        """accountId, which has no default; None for an id we never gave."""
-        value = self.raw("accountId")
+    def text_account(self, name: str = "accountId") -> AccountId | None:
+        """An account, which has no default; None for an id we never gave."""
+        value = self.raw(name)
         if not is_id(value):
-            raise invalid_arguments("accountId is not an Id")
+            raise invalid_arguments(f"{name} is not an Id")
         return parse_account(value)
 
     def boolean(self, name: str, *, default: bool = False) -> bool:

@@ -9,8 +9,10 @@ from protocols.jmap.context import Context
 from protocols.jmap.methods.blob import blob_copy, blob_get, blob_lookup
 from protocols.jmap.methods.blob_upload import blob_upload
 from protocols.jmap.methods.core import echo
+from protocols.jmap.methods.email_copy import email_copy
 from protocols.jmap.methods.email_get import email_changes, email_get
 from protocols.jmap.methods.email_import import email_import
+from protocols.jmap.methods.email_parse import email_parse
 from protocols.jmap.methods.email_query import email_query, email_query_changes
 from protocols.jmap.methods.email_set import email_set
 from protocols.jmap.methods.identity import identity_changes, identity_get, identity_set
@@ -24,6 +26,7 @@ from protocols.jmap.methods.quota import (
     quota_query,
     quota_query_changes,
 )
+from protocols.jmap.methods.search_snippet import search_snippet_get
 from protocols.jmap.methods.submission import (
     submission_changes,
     submission_get,
@@ -66,7 +69,10 @@ METHODS: Final[Mapping[str, Method]] = {
     "Email/query": Method(MAIL, email_query),
     "Email/queryChanges": Method(MAIL, email_query_changes),
     "Email/set": Method(MAIL, email_set),
+    "Email/copy": Method(MAIL, email_copy),
     "Email/import": Method(MAIL, email_import),
+    "Email/parse": Method(MAIL, email_parse),
+    "SearchSnippet/get": Method(MAIL, search_snippet_get),
     "Identity/get": Method(SUBMISSION, identity_get),
     "Identity/changes": Method(SUBMISSION, identity_changes),
     "Identity/set": Method(SUBMISSION, identity_set),

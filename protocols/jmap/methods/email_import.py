@@ -4,7 +4,7 @@ Reading and rendering come before the command. Broken mail is taken as best it c
 has no header field at all is no message (invalidEmail).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,12 +23,15 @@ from storage.mail.errors import MailError
 from storage.mail.records import NewEmail
 from storage.plan import Plan
 
+# Messages of one call, which are in memory together; one alone may be as large as an upload.
+ARRIVING_OCTETS_MAX: Final = 100_000_000
+
 _PROPERTIES: Final = frozenset(("blobId", "mailboxIds", "keywords", "receivedAt"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Import:
-    """One EmailImport, read and rendered."""
+class Arrival:
+    """One email to be taken in, read and rendered."""
 
     email: NewEmail
     mailboxes: list[MailboxId]
@@ -47,13 +50,32 @@ async def email_import(context: Context, raw: Mapping[str, Any]) -> Answer:
     arguments.done()
     if len(wanted) > context.limits.set_objects_max:
         raise MethodError("requestTooLarge", f"{len(wanted)} emails are too many")
-    ready: dict[str, _Import] = {}
+    return await arrive(
+        context, account, if_in_state, wanted, lambda values: _read(context, account, values)
+    )
+
+
+async def arrive(
+    context: Context,
+    account: AccountId,
+    if_in_state: str | None,
+    wanted: Mapping[str, dict[str, Any]],
+    read: Callable[[Mapping[str, Any]], Arrival],
+) -> Answer:
+    """Take in what `read` makes of each object; the answer of Email/import, and of Email/copy."""
+    ready: dict[str, Arrival] = {}
     refused: dict[str, dict[str, Any]] = {}
+    room = ARRIVING_OCTETS_MAX
     for creation, values in wanted.items():
         try:
-            ready[creation] = _read(context, account, values)
+            arrival = read(values)
+            if room < len(arrival.message) and ready:
+                raise SetError("tooLarge", "the messages of one call are too large together")
         except SetError as error:
             refused[creation] = error.document()
+        else:
+            ready[creation] = arrival
+            room -= len(arrival.message)
         await context.caller.pause()
 
     def command(plan: Plan) -> Answer:
@@ -70,7 +92,7 @@ def _run(
     plan: Plan,
     account: AccountId,
     if_in_state: str | None,
-    ready: Mapping[str, _Import],
+    ready: Mapping[str, Arrival],
     refused: dict[str, dict[str, Any]],
 ) -> Answer:
     old = expect_state(plan, account, if_in_state)
@@ -92,7 +114,7 @@ def _run(
     }
 
 
-def _read(context: Context, account: AccountId, values: Mapping[str, Any]) -> _Import:
+def _read(context: Context, account: AccountId, values: Mapping[str, Any]) -> Arrival:
     unknown = values.keys() - _PROPERTIES
     if unknown:
         raise invalid_properties("unknown properties", *sorted(unknown))
@@ -100,11 +122,16 @@ def _read(context: Context, account: AccountId, values: Mapping[str, Any]) -> _I
     message = read_blob(context, account, values.get("blobId"))
     if message is None:
         raise invalid_properties("there is no such blob", "blobId")
-    if not headers.split(message, *headers.block_end(message, 0, len(message))):
+    if not is_message(message):
         raise SetError("invalidEmail", "the blob is no message: it has no header")
-    return _Import(
+    return Arrival(
         prepare(message, received_ms=places.received_ms),
         places.mailboxes(context.resolve),
         places.keywords,
         message,
     )
+
+
+def is_message(data: bytes) -> bool:
+    """Whether octets are a message, however broken: it has a header field."""
+    return bool(headers.split(data, *headers.block_end(data, 0, len(data))))

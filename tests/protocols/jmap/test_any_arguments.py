@@ -47,6 +47,9 @@ NAMES: Final = st.sampled_from(
             "type",
         ),
         *("subParts", "cid", "disposition", "inMailbox", "operator", "conditions", "property"),
+        *("inMailboxOtherThan", "before", "after", "minSize", "maxSize", "hasKeyword"),
+        *("allInThreadHaveKeyword", "notKeyword", "hasAttachment", "text", "from", "body"),
+        *("header", "isAscending", "collation", "keyword", "hasAnyRole", "id"),
     ]
 )
 PATHS: Final = st.sampled_from(["/list/*/id", "/ids", "", "/*/*", "/created/k/id", "/list/0"])
@@ -79,6 +82,7 @@ ARGUMENTS: Final = st.sampled_from(
             "destroy",
         ),
         *("filter", "sort", "position", "anchor", "anchorOffset", "limit", "calculateTotal"),
+        *("emailIds", "blobIds", "fromAccountId", "onSuccessDestroyOriginal", "upToId"),
         *("collapseThreads", "emails", "onDestroyRemoveEmails", "sortAsTree", "filterAsTree"),
         *("#ids", "#create", "#destroy", "accountId", "surprise"),
     ]
