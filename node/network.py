@@ -5,8 +5,10 @@ virtual time. Failures are `OSError`, as the operating system says them; a strea
 raises Trio's `BrokenResourceError`.
 """
 
+import socket
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, Protocol, cast
 
 import trio
@@ -16,6 +18,10 @@ Listener = trio.abc.Listener[trio.abc.Stream]
 
 # Connections the kernel holds for us between two accepts; enough for a burst of reconnections.
 BACKLOG: Final = 512
+
+# Names looked up at once: each holds a thread for as long as a name server is silent, and these
+# must not be the threads that the log and passwords are waiting for.
+RESOLVING_MAX: Final = 8
 
 DATAGRAM_BYTES_MAX: Final = 65_535
 
@@ -76,9 +82,16 @@ class TrioNetwork:
     and SO_REUSEADDR on listeners, so that a restart need not wait for old connections to expire.
     """
 
+    def __init__(self) -> None:
+        self._resolving = trio.CapacityLimiter(RESOLVING_MAX)
+
     async def resolve(self, host: str) -> Sequence[str]:
         """See `Network`."""
-        found = await trio.socket.getaddrinfo(host, None, type=trio.socket.SOCK_STREAM)
+        found = await trio.to_thread.run_sync(
+            partial(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM),
+            limiter=self._resolving,
+            abandon_on_cancel=True,
+        )
         return [str(address[0]) for *_, address in found]
 
     async def dial_tcp(

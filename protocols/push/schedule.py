@@ -224,14 +224,9 @@ class Schedule:
         """When to look again, if nothing comes before."""
         return min((job.next_s for job in self._pending.values()), default=None)
 
-    def expired(self, now_ms: int) -> list[Key]:
-        """Those whose time is over."""
-        return [
-            (job.account, job.number)
-            for jobs in self._jobs.values()
-            for job in jobs.values()
-            if job.subscription.expires_ms <= now_ms
-        ]
+    def jobs(self) -> list[Job]:
+        """All of them."""
+        return [job for jobs in self._jobs.values() for job in jobs.values()]
 
     def forget_old_verifications(self, now_s: float) -> None:
         """Accounts that asked for none lately are not remembered."""

@@ -44,8 +44,8 @@ NEWS_PAUSE_S: Final = 0.02
 # What was delivered is written down so often, and so many at a time.
 RECORD_PAUSE_S: Final = 0.2
 RECORDED_MAX: Final = 500
-# Expired subscriptions are looked for so often; they are not used meanwhile either.
-EXPIRED_LOOK_S: Final = 60.0
+# Subscriptions that are over are looked for so often; they are not used meanwhile either.
+OVER_LOOK_S: Final = 60.0
 # After the cluster could not answer.
 UNAVAILABLE_PAUSE_S: Final = 1.0
 # Accounts read between two places where others may run.
@@ -188,15 +188,11 @@ class _Term:
         self._ring()
 
     async def _post(self, job: Job) -> Posted:
-        rows, held = self._ports.reader.local(), job.subscription
-        owner = get_account(rows, job.account)
-        if owner is None or credential_mark(owner.password) != held.credential:
-            return Posted(Outcome.GONE, "the credentials it was made with are no more")
-        now_ms = self._ports.clock.now_ms()
-        if held.expires_ms <= now_ms:
-            return Posted(Outcome.GONE, "it has expired")
-        target = read_target(held.url)
-        assert target is not None, held.url
+        rows, now_ms = self._ports.reader.local(), self._ports.clock.now_ms()
+        if _is_over(rows, job, now_ms):
+            return Posted(Outcome.GONE, "it has expired, or its credentials have")
+        target = read_target(job.subscription.url)
+        assert target is not None, job.subscription.url
         sign = push_key(rows)
         if sign is None:
             try:
@@ -233,10 +229,13 @@ class _Term:
 
     async def _expire(self) -> None:
         while True:
-            for key in self._schedule.expired(self._ports.clock.now_ms()):
-                await self._forget(key)
+            for count, job in enumerate(self._schedule.jobs()):
+                if count % LOAD_ACCOUNTS == LOAD_ACCOUNTS - 1:
+                    await trio.lowlevel.checkpoint()
+                if _is_over(self._ports.reader.local(), job, self._ports.clock.now_ms()):
+                    await self._forget((job.account, job.number))
             self._schedule.forget_old_verifications(trio.current_time())
-            await trio.sleep(EXPIRED_LOOK_S)
+            await trio.sleep(OVER_LOOK_S)
 
     async def _forget(self, key: Key) -> None:
         """It is no more; when the cluster cannot say so now, the next look does it."""
@@ -250,6 +249,13 @@ class _Term:
             await self._ports.writer.write(account, command)
         except Unavailable as error:
             _LOG.info("push p%d of a%d is over, and not forgotten yet: %s", number, account, error)
+
+
+def _is_over(rows: Rows, job: Job, now_ms: int) -> bool:
+    """It has expired, or the credentials it was made with are no more (RFC 8620 7.2)."""
+    owner, held = get_account(rows, job.account), job.subscription
+    revoked = owner is None or credential_mark(owner.password) != held.credential
+    return revoked or held.expires_ms <= now_ms
 
 
 def _tell(batch: Sequence[tuple[AccountId, int, Told]], plan: Plan) -> None:

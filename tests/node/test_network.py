@@ -1,12 +1,13 @@
 """The real network, as far as loopback reaches."""
 
 import ssl
+import threading
 
 import pytest
 import trio
 import trustme
 
-from node.network import TrioNetwork
+from node.network import RESOLVING_MAX, TrioNetwork
 
 
 async def shout(stream: trio.abc.Stream) -> None:
@@ -75,3 +76,31 @@ async def test_datagrams_come_with_their_sender() -> None:
     again = await network.open_udp(*there)
     await again.aclose()
     await one.aclose()
+
+
+async def test_names_are_looked_up_and_addresses_stay_what_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = TrioNetwork()
+    assert "127.0.0.1" in await network.resolve("localhost")
+    assert list(await network.resolve("192.0.2.7")) == ["192.0.2.7"]
+    asked = 0
+    release = threading.Event()
+
+    def silent(*_: object, **__: object) -> list[object]:
+        nonlocal asked
+        asked += 1
+        release.wait(10)
+        return []
+
+    monkeypatch.setattr("node.network.socket.getaddrinfo", silent)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3 * RESOLVING_MAX):
+            nursery.start_soon(network.resolve, "push.example")
+        with trio.fail_after(10):
+            while asked < RESOLVING_MAX:
+                await trio.sleep(0.01)
+            await trio.to_thread.run_sync(lambda: None)  # other threads are not kept waiting
+        assert asked == RESOLVING_MAX
+        nursery.cancel_scope.cancel()
+        release.set()

@@ -235,9 +235,3 @@ def test_one_that_is_gone_is_sent_nothing_more(story: Story) -> None:
     story.load(OPEN, missed=(6, EMAIL))
     story.load()
     assert story.due() == []
-
-
-def test_those_whose_time_is_over(story: Story) -> None:
-    story.load(OPEN, msgspec.structs.replace(OPEN, expires_ms=1000))
-    assert story.schedule.expired(999) == []
-    assert story.schedule.expired(1000) == [(ANN, 2)]

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from protocols.jmap.values import render_utc_date
 from protocols.push.post import Posted
 from protocols.push.schedule import PAUSE_S, RETRY_S_MAX, Outcome
-from protocols.push.sender import EXPIRED_LOOK_S, NEWS_PAUSE_S, PushSender
+from protocols.push.sender import NEWS_PAUSE_S, OVER_LOOK_S, PushSender
 from protocols.webpush.targets import Target
 from storage import accounts
 from storage.ids import Version
@@ -217,13 +217,24 @@ async def test_a_new_password_or_the_end_of_its_time_ends_it(autojump_clock: Moc
         await verified(desk, expires=render_utc_date(desk.house.clock.now_ms() + DAY_MS))
         desk.house.clock.pass_s(2 * 24 * 3600)
         desk.deliver()
-        await trio.sleep(PAUSE_S + EXPIRED_LOOK_S)
+        await trio.sleep(PAUSE_S + OVER_LOOK_S)
         assert [n for n, _ in SUBSCRIPTIONS.list(desk.house.view(), desk.number)] == [1]
         sent = len(service.posts)
+        await verified(desk)
         desk.house.run(lambda plan: accounts.plan_set_password(plan, desk.number, "new"))
         desk.deliver(message(number=2))
         await trio.sleep(5)
-        assert len(service.posts) == sent
+        assert len(service.posts) == sent + 1  # the second's verification
+        assert SUBSCRIPTIONS.list(desk.house.view(), desk.number) == []
+
+
+async def test_a_new_password_ends_what_nothing_is_pushed_to(autojump_clock: MockClock) -> None:
+    desk, service = PushDesk(), Service()
+    async with sending(desk, service):
+        await desk.make()
+        await settle()
+        desk.house.run(lambda plan: accounts.plan_set_password(plan, desk.number, "new"))
+        await trio.sleep(OVER_LOOK_S + 1)
         assert SUBSCRIPTIONS.list(desk.house.view(), desk.number) == []
 
 
