@@ -100,8 +100,7 @@ class Proposer:
     ) -> R:
         """See ports.Writer. A command over BATCH_BYTES_MAX raises BatchError: cut it up."""
         octets = sum(map(len, blobs)) if blobs else 0
-        if self._lacks_room():
-            raise Unavailable("the disk of this node is nearly full")
+        self._check_room()
         if len(self._open) >= COMMANDS_MAX or self._octets + octets > COMMAND_OCTETS_MAX:
             raise Unavailable("too much is waiting to be written")
         waiting = Waiting(account, command, self._clock.monotonic_s() + self._timeout_s)
@@ -327,6 +326,5 @@ class Proposer:
 
     async def carry(self, blob: BlobId, octets: int, read: ReadOctets) -> None:
         """See ports.Writer."""
-        if self._lacks_room():
-            raise Unavailable("the disk of this node is nearly full")
+        self._check_room()
         await self._freight.carry(blob, octets, read, patience_s=self._timeout_s)
