@@ -8,7 +8,7 @@ the command, which must be short and may run twice.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from protocols.jmap.context import Context
 from protocols.jmap.errors import MethodError, SetError
@@ -48,6 +48,18 @@ class Rules(Generic[N, P]):
     update: Callable[[Plan, AccountId, N, dict[str, Any], Resolve], dict[str, Any] | None]
     destroy: Callable[[Plan, AccountId, N], None]
     order: Callable[[Mapping[str, P]], list[str]] = list
+    may_pass_later: Callable[[Mapping[str, Any]], bool] = lambda _: False
+    """Whether what refused an object, a SetError, may be gone once its neighbours are done.
+
+    RFC 8620 5.3: the state need only be valid when the whole /set is finished.
+    """
+    loosen: Callable[[Plan, AccountId, N, dict[str, Any]], None] | None = None
+    """Take from an object what the update of another waits for: objects that stand in each
+    other's way are loosened together, then updated together."""
+
+
+# Rounds in which refused objects are tried again: more than any tree of mailboxes has levels.
+ROUNDS_MAX: Final = 16
 
 
 @dataclass(slots=True)
@@ -177,6 +189,55 @@ class _Run(Generic[N, P]):
                 self._update(text, patch)
         for text in dict.fromkeys(self._call.destroy):
             self._destroy(text)
+        for _ in range(ROUNDS_MAX):
+            if not self._again(prepared):
+                break
+        self._together()
+
+    def _waiting(self, refused: dict[str, dict[str, Any]]) -> list[str]:
+        return [text for text, told in refused.items() if self._rules.may_pass_later(told)]
+
+    def _again(self, prepared: Mapping[str, P]) -> bool:
+        """Try those again that others may have been in the way of; whether that helped any."""
+        outcome = self._outcome
+        tables = (outcome.not_created, outcome.not_updated, outcome.not_destroyed)
+        before = sum(map(len, tables))
+        created, updated, destroyed = (self._waiting(refused) for refused in tables)
+        for text in destroyed:
+            del outcome.not_destroyed[text]
+            self._destroy(text)
+        for text in updated:
+            del outcome.not_updated[text]
+            self._update(text, self._call.update[text])
+        for creation in created:
+            if creation in prepared:
+                del outcome.not_created[creation]
+                self._create(creation, prepared[creation])
+        return sum(map(len, tables)) < before
+
+    def _together(self) -> None:
+        """Update those that stand in each other's way (A becomes B, B becomes A), all or none."""
+        waiting = self._waiting(self._outcome.not_updated)
+        if self._rules.loosen is None or len(waiting) < 2:
+            return
+        told: dict[str, dict[str, Any] | None] = {}
+        updates = [
+            (self._resolve(text), self._number(self._resolve(text)), self._call.update[text])
+            for text in waiting
+        ]
+        try:
+            with self._plan.attempt():
+                for _, number, patch in updates:
+                    self._rules.loosen(self._plan, self._call.account, number, patch)
+                for text, number, patch in updates:
+                    told[text] = self._rules.update(
+                        self._plan, self._call.account, number, patch, self._resolve
+                    )
+        except (SetError, MailError):
+            return  # each was told why it cannot be
+        for text in waiting:
+            del self._outcome.not_updated[text]
+        self._outcome.updated.update(told)
 
     def _resolve(self, text: str) -> str:
         return self._created_ids.get(text[1:], text) if text.startswith("#") else text

@@ -189,6 +189,9 @@ def _update(
     old = mailboxes.get_mailbox(plan, account, number)
     if old is None:
         raise SetError("notFound")
+    deep = [name for name in patch if "/" in name]
+    if deep:
+        raise SetError("invalidPatch", f"nothing can be patched at {deep[0][:200]!r}")
     foreign = {name: value for name, value in patch.items() if name not in _SETTABLE}
     if foreign:
         # RFC 8620 5.3: what the server sets may be sent, if it is sent as it is.
@@ -222,6 +225,26 @@ _FIELDS: Final = {
 }
 
 
+def _may_pass_later(refusal: Mapping[str, Any]) -> bool:
+    """Names, roles and places may be free, and children gone, when the rest is done."""
+    if refusal["type"] in ("alreadyExists", "mailboxHasChild"):
+        return True
+    return refusal.get("properties") in (["role"], ["parentId"])
+
+
+def _loosen(plan: Plan, account: AccountId, number: MailboxId, patch: dict[str, Any]) -> None:
+    """Give up the name and the role that an update changes, for others to take."""
+    changed: dict[str, Any] = {}
+    if "name" in patch or "parentId" in patch:
+        # A name that nobody has: with the mailbox's number, at most for this one command.
+        changed["name"] = f"mailbox {number} on its way {plan.chance.getrandbits(64):x}"
+    if "role" in patch:
+        changed["role"] = None
+    if "parentId" in patch:
+        changed["parent"] = TOP
+    mailboxes.plan_update(plan, account, number, **changed)
+
+
 async def mailbox_set(context: Context, raw: Mapping[str, Any]) -> Answer:
     """RFC 8621 2.5."""
     arguments = Arguments(raw)
@@ -232,6 +255,14 @@ async def mailbox_set(context: Context, raw: Mapping[str, Any]) -> Answer:
     def destroy(plan: Plan, account: AccountId, number: MailboxId) -> None:
         mailboxes.plan_destroy_mailbox(plan, account, number, remove_emails=remove_emails)
 
-    rules = Rules(prepare=_prepare, create=_create, update=_update, destroy=destroy, order=_order)
+    rules = Rules(
+        prepare=_prepare,
+        create=_create,
+        update=_update,
+        destroy=destroy,
+        order=_order,
+        may_pass_later=_may_pass_later,
+        loosen=_loosen,
+    )
     outcome = await set_objects(context, MAILBOX, rules, call)
     return outcome.answer(call.account)

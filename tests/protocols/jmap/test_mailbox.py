@@ -206,3 +206,42 @@ async def test_query_windows_and_refusals() -> None:
         ({"sort": [{"property": "parentId"}]}, "unsupportedSort"),
     ):
         assert await desk.refusal("Mailbox/query", **arguments) == type_
+
+
+async def made(desk: Desk, *names: str, parent: str | None = None) -> list[str]:
+    """New mailboxes of these names."""
+    create = {f"k{n}": {"name": name, "parentId": parent} for n, name in enumerate(names)}
+    told = (await desk.call("Mailbox/set", create=create))["created"]
+    return [told[key]["id"] for key in create]
+
+
+async def test_a_set_need_only_be_right_when_it_is_finished() -> None:
+    desk = Desk()
+    above, other = await made(desk, "Above", "Other")
+    (below,) = await made(desk, "Below", parent=above)
+    swap = {above: {"name": "Other"}, other: {"name": "Above"}}
+    told = await desk.call("Mailbox/set", update=swap)
+    assert told["updated"] == {above: None, other: None} and told["notUpdated"] is None
+    told = await desk.call(
+        "Mailbox/set", create={"k": {"name": "Other"}}, destroy=[above, below], update={}
+    )
+    assert set(told["destroyed"]) == {above, below} and told["notDestroyed"] is None
+    assert told["created"]["k"]["id"]
+    sent, junk = desk.mailbox("sent"), desk.mailbox("junk")
+    told = await desk.call("Mailbox/set", update={sent: {"role": "junk"}, junk: {"role": "sent"}})
+    assert (desk.mailbox("junk"), desk.mailbox("sent")) == (sent, junk), told
+
+
+async def test_what_cannot_be_together_is_left_alone() -> None:
+    desk = Desk()
+    one, two = await made(desk, "One", "Two")
+    told = await desk.call("Mailbox/set", update={one: {"name": "Two"}, two: {"name": "Inbox"}})
+    assert told["updated"] is None and set(told["notUpdated"]) == {one, two}
+    assert {told["notUpdated"][box]["type"] for box in (one, two)} == {"alreadyExists"}
+    told = await desk.call("Mailbox/get", ids=[one, two], properties=["name"])
+    assert [box["name"] for box in told["list"]] == ["One", "Two"]
+    circle = {one: {"parentId": two}, two: {"parentId": one}}
+    told = await desk.call("Mailbox/set", update=circle)
+    assert len(told["updated"]) == len(told["notUpdated"]) == 1
+    told = await desk.call("Mailbox/set", update={one: {"myRights/mayDelete": False}})
+    assert told["notUpdated"][one]["type"] == "invalidPatch"
