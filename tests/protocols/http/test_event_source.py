@@ -1,5 +1,8 @@
 """RFC 8620 7.3 told as stories: who listens hears, who was away is told, who left is forgotten."""
 
+import socket
+import struct
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -209,3 +212,22 @@ async def test_over_a_socket_pieces_come_as_they_happen() -> None:
         with trio.fail_after(5):
             while desk.house.news.watched:
                 await trio.sleep(0.01)
+
+
+async def test_a_client_that_resets_its_connection_is_no_bug(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    ask = (
+        b"GET /jmap/eventsource/?types=*&closeafter=no&ping=0 HTTP/1.1\r\nHost: x\r\n"
+        b"Authorization: %b\r\n\r\n" % basic()
+    )
+    async with open_door(desk.app) as door, await door.dial() as stream:
+        await stream.send_all(ask)
+        await read_until(stream, b"\n\n\r\n")
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await stream.aclose()
+        with trio.fail_after(5):
+            while desk.house.news.watched:
+                await trio.sleep(0.01)
+    assert caplog.records == []

@@ -146,9 +146,10 @@ async def test_a_successor_sends_what_was_not_delivered(autojump_clock: MockCloc
         await trio.sleep(2 * PAUSE_S)
         assert len(service.posts) == 2  # under way when the leader dies
     desk.deliver(message(number=2))
-    successor = Service()
+    successor, barriers = Service(), desk.house.reader.barriers
     async with sending(desk, successor):
         await settle()
+        assert desk.house.reader.barriers == barriers + 1  # it knows all that was acknowledged
         (change,) = successor.plain()
         assert change["@type"] == "StateChange"
         assert "Email" in change["changed"][desk.account]
