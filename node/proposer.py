@@ -324,6 +324,10 @@ class Proposer:
         waiting.parts = tuple(parts)
         waiting.needs = tuple(name for name in named if name not in missing)
 
+    def _check_room(self) -> None:
+        if self._lacks_room():
+            raise Unavailable("the disk of this node is nearly full")
+
     async def carry(self, blob: BlobId, octets: int, read: ReadOctets) -> None:
         """See ports.Writer."""
         self._check_room()
