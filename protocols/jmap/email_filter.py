@@ -11,7 +11,7 @@ from typing import Any, Final
 from protocols.jmap.email_text import ADDRESSED, EmailText
 from protocols.jmap.errors import MethodError, invalid_arguments
 from protocols.jmap.text_match import NEEDLES_MAX, Needle, missing, read_needles
-from protocols.jmap.values import INT_MAX, is_id, is_reference, is_unsigned, parse_utc_date
+from protocols.jmap.values import is_id, is_reference, is_unsigned, parse_utc_date
 from storage.ids import MailboxId, parse_mailbox
 from storage.mail.columns import Columns, Flags
 from storage.mail.records import DELETED
@@ -71,7 +71,9 @@ def _read(wanted: Any, resolve: Callable[[str], str], room: list[int]) -> Node:
         raise invalid_arguments("a filter is not an object")
     if "operator" not in wanted:
         room[0] -= len(wanted)
-        return _operator("AND", [_condition(*each, resolve) for each in wanted.items()])
+        rest = {name: value for name, value in wanted.items() if name not in _RANGES}
+        each = [_condition(name, value, resolve) for name, value in rest.items()]
+        return _operator("AND", [*_ranges(wanted), *each])
     operator, conditions = wanted["operator"], wanted.get("conditions")
     if operator not in _OPERATORS or not isinstance(conditions, list) or len(wanted) > 2:
         raise invalid_arguments("a filter operator is AND, OR or NOT of conditions")
@@ -90,17 +92,6 @@ def _condition(name: str, value: Any, resolve: Callable[[str], str]) -> Node:
         if not isinstance(value, str):
             raise _wrong(name, "a String")
         return _KEYWORDED[name](value.lower())
-    if name in ("before", "after"):
-        moment = parse_utc_date(value)
-        if moment is None:
-            raise _wrong(name, "a UTCDate")
-        low, high = (-(2**62), moment) if name == "before" else (moment, 2**62)
-        return OfColumns(lambda columns: columns.where_between(columns.received, low, high))
-    if name in ("minSize", "maxSize"):
-        if not is_unsigned(value):
-            raise _wrong(name, "an UnsignedInt")
-        least, less = (value, INT_MAX) if name == "minSize" else (0, value)
-        return OfColumns(lambda columns: columns.where_between(columns.sizes, least, less))
     if name == "hasAttachment":
         if not isinstance(value, bool):
             raise _wrong(name, "a Boolean")
@@ -112,6 +103,36 @@ def _condition(name: str, value: Any, resolve: Callable[[str], str]) -> Node:
     if name not in _TEXTS:
         raise MethodError("unsupportedFilter", f"no condition {name[:100]!r}")
     return _text(name, value)
+
+
+_RANGES: Final = frozenset(("before", "after", "minSize", "maxSize"))
+
+
+def _ranges(wanted: Mapping[str, Any]) -> list[Node]:
+    """Both ends of a range are one look at the column."""
+    found: list[Node] = []
+    if "after" in wanted or "before" in wanted:
+        since, until = _moment(wanted, "after", -(2**62)), _moment(wanted, "before", 2**62)
+        found.append(OfColumns(lambda columns: columns.where_received(since, until)))
+    if "minSize" in wanted or "maxSize" in wanted:
+        least, less = _size(wanted, "minSize", 0), _size(wanted, "maxSize", 2**64)
+        found.append(OfColumns(lambda columns: columns.where_between(columns.sizes, least, less)))
+    return found
+
+
+def _moment(wanted: Mapping[str, Any], name: str, default: int) -> int:
+    moment = parse_utc_date(wanted[name]) if name in wanted else default
+    if moment is None:
+        raise _wrong(name, "a UTCDate")
+    return moment
+
+
+def _size(wanted: Mapping[str, Any], name: str, default: int) -> int:
+    value = wanted.get(name, default)
+    if name in wanted and not is_unsigned(value):
+        raise _wrong(name, "an UnsignedInt")
+    size: int = value
+    return size
 
 
 def _wrong(name: str, what: str) -> MethodError:

@@ -91,7 +91,18 @@ class FoundEmails:
     """Results in order, as of a version."""
 
     version: Version
-    emails: list[EmailId]
+    slots: list[int]
+    column: Sequence[int]
+    """The email of each slot."""
+
+    @property
+    def emails(self) -> list[EmailId]:
+        """All of them."""
+        return self.numbers(self.slots)
+
+    def numbers(self, slots: Iterable[int]) -> list[EmailId]:
+        """The emails of some slots."""
+        return [EmailId(self.column[slot]) for slot in slots]
 
 
 async def current_columns(context: Context, account: AccountId, *, views: bool) -> Columns:
@@ -145,7 +156,7 @@ class _Taken:
         self._query = query
         self._version = columns.version
         lasting = query.looks_into_texts or query.sorts_by_texts
-        self._emails: Sequence[int] = columns.emails[:] if lasting else columns.emails
+        self._emails: Sequence[int] = columns.emails[:]
         self._threads: Sequence[int] = columns.threads[:] if lasting else columns.threads
         self._known = (
             {leaf: columns.octets(flags) for leaf, flags in known.items()} if lasting else {}
@@ -153,9 +164,8 @@ class _Taken:
         self._surely = columns.octets(surely)
         self._keys = [_key(columns, comparator) for comparator in query.order]
 
-    def found(self, slots: Iterable[int]) -> FoundEmails:
-        emails = self._emails
-        return FoundEmails(self._version, [EmailId(emails[slot]) for slot in slots])
+    def found(self, slots: list[int]) -> FoundEmails:
+        return FoundEmails(self._version, slots, self._emails)
 
     def sort(self, slots: list[int], texts: Mapping[int, Mapping[int, Any]]) -> None:
         """By the comparators, the last first: sorting keeps the order of what is equal."""

@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
+from itertools import compress
 from sys import byteorder
 from typing import Final
 
@@ -71,6 +72,8 @@ class Columns:
         self._group_of: array[int] = array("I")
         self._alive = bytearray()
         self._dead = 0
+        self._ascending = True
+        """Emails came in order of receivedAt, as they mostly do: then slots are that order."""
         self._by_date: array[int] = array("I")
         """The slots that live, by receivedAt, then id."""
         self._groups: dict[Group, int] = {}
@@ -126,6 +129,8 @@ class Columns:
         return max(self._dead, len(self._groups)) > living + WASTE_MAX
 
     def _append(self, meta: EmailMeta) -> None:
+        if self.received and meta.received_ms < self.received[-1]:
+            self._ascending = False
         self.emails.append(meta.id)
         self.threads.append(meta.thread)
         self.received.append(meta.received_ms)
@@ -222,6 +227,14 @@ class Columns:
         """Emails of which low <= value < high."""
         return self._flags(bytes([low <= value < high for value in column]))
 
+    def where_received(self, low: int, high: int) -> Flags:
+        """Emails of which low <= receivedAt < high."""
+        if not self._ascending:
+            return self.where_between(self.received, low, high)
+        first = bisect_left(self.received, low)
+        last = max(first, bisect_left(self.received, high))
+        return self._flags(b"\x00" * first + b"\x01" * (last - first))
+
     def where_attached(self) -> Flags:
         """Emails with an attachment; `advance_views` must have ended."""
         return self._flags(self._attached)
@@ -250,6 +263,8 @@ class Columns:
     def newest_first(self, flags: Flags) -> list[int]:
         """The slots of these emails, by receivedAt from the newest, then by id from the last."""
         octets = self.octets(flags)
+        if self._ascending:
+            return list(compress(range(len(octets) - 1, -1, -1), octets[::-1]))
         return [slot for slot in reversed(self._by_date) if octets[slot]]
 
 

@@ -62,14 +62,18 @@ async def email_query(context: Context, raw: Mapping[str, Any]) -> Answer:
     found = await find_emails(
         context, account, wanted, enough=None if whole else window.position + window.limit
     )
-    page, position = cut_window(found.emails, window, parse_email)
+    if window.anchor is not None:
+        page, position = cut_window(found.emails, window, parse_email)
+    else:
+        slots, position = cut_window(found.slots, window, lambda _: None)
+        page = found.numbers(slots)
     return query_answer(
         account,
         render_state(found.version),
         window,
         [f"e{email}" for email in page],
         position,
-        len(found.emails) if window.calculate_total else None,
+        len(found.slots) if window.calculate_total else None,
         changes=True,
     )
 
@@ -135,12 +139,13 @@ async def email_query_changes(context: Context, raw: Mapping[str, Any]) -> Answe
         beside = await _beside(context, account, wanted, changed, since_version)
         gone |= beside.difference(changed.created)
         touched |= beside
-    last = len(found.emails)
+    emails = found.emails
+    last = len(emails)
     if asked.up_to_id is not None and wanted.immutable and not wanted.about_threads:
-        last = _end(found.emails, asked.up_to_id)
+        last = _end(emails, asked.up_to_id)
     added = [
         {"id": f"e{email}", "index": index}
-        for index, email in enumerate(found.emails[:last])
+        for index, email in enumerate(emails[:last])
         if email in touched
     ]
     removed = [f"e{email}" for email in sorted(gone)]
@@ -152,7 +157,7 @@ async def email_query_changes(context: Context, raw: Mapping[str, Any]) -> Answe
         "removed": removed,
         "added": added,
     }
-    return told | {"total": len(found.emails)} if asked.calculate_total else told
+    return told | {"total": len(emails)} if asked.calculate_total else told
 
 
 def _end(emails: list[EmailId], up_to_id: str) -> int:
