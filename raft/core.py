@@ -247,11 +247,17 @@ class Core:
 
     @property
     def is_idle(self) -> bool:
-        """Whether a turn would find nothing to do; a leader always looks."""
+        """Whether a turn would find nothing to do."""
         state, reads = self.state, self.state.reads
+        if state.role is Role.LEADER and (
+            state.appends_due
+            or reads.running is not None
+            or reads.waiting_remote
+            or membership.is_under_way(state)
+        ):
+            return False
         return not (
-            state.role is Role.LEADER
-            or state.outbox
+            state.outbox
             or state.applied < state.commit
             or reads.ticket != reads.answered
             or reads.confirmed

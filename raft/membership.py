@@ -183,6 +183,12 @@ def _append(state: State, membership: Membership) -> Index:
     return state.log.last
 
 
+def is_under_way(state: State) -> bool:
+    """Whether a leader has a change to go on with, or its own place to give up."""
+    members = state.membership
+    return bool(state.departing) or members.is_joint or not members.counts(state.replica)
+
+
 def advance(state: State) -> None:
     """What follows from a configuration that has committed; called once a turn."""
     if state.role is not Role.LEADER or state.configs.active_index > state.commit:

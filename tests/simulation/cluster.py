@@ -304,10 +304,8 @@ class Cluster:
             self.snapshots.look(node)
         self.checker.after_event(state)
         log = state.log
-        self.trace.line(
-            f"{self.now_us} {node.replica} {state.term} {state.vote} {state.leader} "
-            f"{state.commit} {log.last} {log.durable} {state.applied} {len(ready.send)}"
-        )
+        ids = (self.now_us, node.replica, state.term, state.vote, state.leader)
+        self.trace.line((*ids, state.commit, log.last, log.durable, state.applied, len(ready.send)))
 
     def _start_write(self, node: Node) -> None:
         if node.writing or not node.queue:
@@ -327,7 +325,8 @@ class Cluster:
         assert node.core is not None
         node.core.persisted(steps[-1].number, node.now_ms(self.now_us))
         self._start_write(node)
-        self.turn(node)
+        if not node.core.is_idle:
+            self.turn(node)
 
     def _write(self, node: Node) -> bool:
         """One write of the log; False when it ended the process."""

@@ -16,22 +16,23 @@ class Trace:
     def __init__(self, out: TextIO | None = None, now: Callable[[], float] = lambda: 0.0) -> None:
         self._now, self._out = now, out
         self._hash = hashlib.sha256()
-        self._waiting: list[str] = []
+        self._waiting: list[str | tuple[int, ...]] = []
         self._lines = 0
         self._tail: deque[str] = deque(maxlen=KEPT_LINES)
         self.faults: Counter[str] = Counter()
 
-    def line(self, text: str) -> None:
-        """One line as it is."""
-        self._waiting.append(text)
+    def line(self, line: str | tuple[int, ...]) -> None:
+        """One line as it is; numbers become text when it is hashed."""
+        self._waiting.append(line)
         if len(self._waiting) >= TOGETHER:
             self._take_in()
 
     def _take_in(self) -> None:
-        text = "".join([line + "\n" for line in self._waiting])
+        lines = [line if isinstance(line, str) else repr(line) for line in self._waiting]
+        text = "\n".join(lines) + "\n"
         self._hash.update(text.encode("utf-8", "backslashreplace"))
-        self._lines += len(self._waiting)
-        self._tail.extend(self._waiting)
+        self._lines += len(lines)
+        self._tail.extend(lines)
         self._waiting.clear()
         if self._out is not None:
             self._out.write(text)
