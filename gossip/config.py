@@ -15,10 +15,10 @@ PACKET_BYTES_MIN: Final = 1200
 class GossipConfig:
     """How eagerly members watch each other; the defaults suit a local network."""
 
-    probe_interval_ms: int = 300
+    probe_interval_ms: int = 250
     """One member is probed each interval. Less: faster detection, more packets."""
 
-    probe_timeout_ms: int = 150
+    probe_timeout_ms: int = 125
     """Wait for a direct answer before asking others; well above the slowest usual round trip."""
 
     indirect_probes: int = 3

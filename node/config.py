@@ -151,7 +151,7 @@ class RaftSection(_Section, frozen=True, kw_only=True):
 class GossipSection(_Section, frozen=True, kw_only=True):
     """[gossip]: how often a member is probed."""
 
-    probe_interval_ms: Milliseconds = 300
+    probe_interval_ms: Milliseconds = 250
 
 
 class LogSection(_Section, frozen=True, kw_only=True):

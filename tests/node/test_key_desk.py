@@ -13,6 +13,7 @@ from node.admin import AdminRefused
 from node.key_rotation import Phase
 from node.keyring import Key, install, use
 from node.rpc import Credentials, HandshakeFailed, Hello, HelloAnswer, Peers, Secrets
+from node.rpc.link import open_link
 from tests.e2e.chaos import numbered
 from tests.node.test_house import START_MS, Village, village
 from tests.node.test_joining import FOUNDER, ask, lend_a_machine, role
@@ -97,6 +98,22 @@ async def test_links_that_the_old_key_opened_are_gone_too(village: Village) -> N
         links += machine.house._server._links
         assert len(links) == 4
         assert all(link is not None and link.secret != old for link in links)
+
+
+async def test_a_link_kept_open_by_whoever_knew_the_old_key_is_ended(
+    village: Village, nursery: trio.Nursery
+) -> None:
+    """No member, so nobody else's removal of the key ends it."""
+    ((old,),) = secrets_held(village)
+    house, node = village.machines["n1"].house, village.config.member("n1")
+    assert house is not None
+    stream = await village.network.dial_tcp(node.host, node.peer)
+    credentials = Credentials(house._base.cluster, Secrets(old), 99, "stranger")
+    link = await open_link(stream, credentials, dialer=True, draw=random.Random(4).randbytes)
+    nursery.start_soon(link.run, lambda kind, payload: None)
+    await rotate(village)
+    await trio.sleep(2)
+    assert link.lost and all(link.secret != old for link in house._server._links)
 
 
 async def test_every_node_comes_back_with_the_new_key(village: Village) -> None:
