@@ -31,7 +31,11 @@ LEAVE_IT_TO_OTHERS: Final = 0.75
 
 def on_election_timeout(state: State) -> None:
     """No leader was heard for too long: ask around, unless we may not or could not lead."""
-    if not may_campaign(state) or state.is_disk_silent:
+    if not may_campaign(state):
+        # Who led is not known any more; a learner that was removed unheard must get to ask.
+        become_follower(state, state.term, NOBODY)
+        return
+    if state.is_disk_silent:
         draw_election_deadline(state)
         return
     if state.lacks_state and state.random.random() < LEAVE_IT_TO_OTHERS:

@@ -6,6 +6,14 @@ from fuzz.planted.mutant import Mutant
 
 MUTANTS: Final = (
     Mutant(
+        "a learner believes for ever in the leader it had",
+        "raft/election.py",
+        "    if not may_campaign(state):\n        # Who led",
+        "    if not may_campaign(state):\n        draw_election_deadline(state)\n"
+        "        return\n        # Who led",
+        ("tests/raft/test_election.py",),
+    ),
+    Mutant(
         "a vote leaves before its fsync",
         "raft/election.py",
         "    send_when_durable(state, _answer(state, request, state.term, granted))",

@@ -1,8 +1,14 @@
 """Elections: pre-vote, votes, leases, hand-over, and who must not lead."""
 
+from random import Random
+
+from raft.config import RaftConfig
+from raft.configs import Configs
 from raft.core import Core
+from raft.log import RaftLog
 from raft.messages import Append, Heartbeat, TimeoutNow, VoteReply, VoteRequest
 from raft.model import NOBODY, HardState, Membership
+from raft.stable import MemoryLog
 from raft.state import Role
 from tests.raft.story import Council, entry, step
 
@@ -280,3 +286,32 @@ def test_who_counts_in_a_configuration_that_we_do_not_have_yet_is_heard() -> Non
     core = Council().cores[1]
     core.step(ask(9, 1, 5), 0)
     assert core.state.term == 5
+
+
+def test_a_learner_that_hears_no_leader_for_long_knows_of_none() -> None:
+    """It never campaigns, but if it was removed unheard it must learn to ask."""
+    learner = Core(
+        config=RaftConfig(),
+        replica=5,
+        configs=Configs(Membership(frozenset({1, 2, 3}), learners=frozenset({5}))),
+        log=RaftLog(
+            MemoryLog(cluster=bytes(16), replica=5),
+            last=0,
+            term_runs=(),
+            start=0,
+            window_bytes_max=1,
+        ),
+        hard_state=HardState(1, NOBODY),
+        applied=0,
+        random=Random(1),
+        now_ms=0,
+    )
+    learner.step(Heartbeat(0, 1, 5, 1, 0, 0), 1)
+    assert learner.state.leader == 1
+    for _ in range(3):
+        now_ms = learner.due_ms
+        learner.tick(now_ms)
+    assert (learner.state.leader, learner.state.role) == (NOBODY, Role.FOLLOWER)
+    assert learner.ready(now_ms).send == ()
+    learner.step(Heartbeat(0, 2, 5, 1, 0, 0), now_ms)
+    assert learner.state.leader == 2
