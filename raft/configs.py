@@ -12,6 +12,7 @@ A context is what the house keeps of a member (name, address); this room does no
 """
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -146,6 +147,11 @@ class Configs:
         while place > 0 and self._indexes[place] > index:
             place -= 1
         return self._memberships[place]
+
+    def any_counts(self, replica: ReplicaId, since: Index) -> bool:
+        """Whether this replica votes by what counted at an index, or by anything later."""
+        first = max(bisect_right(self._indexes, since) - 1, 0)
+        return any(membership.counts(replica) for membership in self._memberships[first:])
 
     def install(self, index: Index, membership: Membership) -> None:
         """A snapshot takes the place of everything up to `index`, and of all that followed."""

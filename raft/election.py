@@ -52,10 +52,10 @@ def on_election_timeout(state: State) -> None:
 
 def may_campaign(state: State) -> bool:
     """Voters may; and who was one until a change that is not known to have committed: if only
-    we have the entry that removes us, nobody else can be elected (thesis 4.2.2). But nobody whose
-    log may be shorter than what it acknowledged."""
-    was_voter = state.configs.at(state.commit).counts(state.replica)
-    counts = state.membership.counts(state.replica) or was_voter
+    we have the entry that removes us, nobody else can be elected (thesis 4.2.2). After a start the
+    commit index may not reach back to when we were made one. But nobody whose log may be shorter
+    than what it acknowledged."""
+    counts = state.configs.any_counts(state.replica, since=state.commit)
     return counts and not state.is_installing and not state.log.head_in_doubt
 
 

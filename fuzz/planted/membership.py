@@ -84,7 +84,7 @@ MUTANTS: Final = (
     Mutant(
         "a removed leader may not finish its own removal",
         "raft/election.py",
-        "    counts = state.membership.counts(state.replica) or was_voter",
+        "    counts = state.configs.any_counts(state.replica, since=state.commit)",
         "    counts = state.membership.counts(state.replica)",
         ("tests/raft/test_membership.py",),
     ),

@@ -3,11 +3,11 @@
 from random import Random
 
 from raft.config import RaftConfig
-from raft.configs import Configs
+from raft.configs import Configs, encode_membership
 from raft.core import Core
 from raft.log import RaftLog
 from raft.messages import Append, Heartbeat, TimeoutNow, VoteReply, VoteRequest
-from raft.model import NOBODY, HardState, Membership
+from raft.model import NOBODY, Entry, EntryKind, HardState, Membership
 from raft.stable import MemoryLog
 from raft.state import Role
 from tests.raft.story import Council, entry, step
@@ -315,3 +315,31 @@ def test_a_learner_that_hears_no_leader_for_long_knows_of_none() -> None:
     assert learner.ready(now_ms).send == ()
     learner.step(Heartbeat(0, 2, 5, 1, 0, 0), now_ms)
     assert learner.state.leader == 2
+
+
+def test_a_replica_that_lost_its_rows_may_still_finish_its_own_removal() -> None:
+    """It knows of nothing that was committed, and what its cluster was formed with has no place for
+    it; but nobody else has the entry that it must commit to be gone."""
+    here = Membership(frozenset({3}), learners=frozenset({2}))
+    joint = Membership(frozenset({2}), outgoing=frozenset({3}))
+    gone = Membership(frozenset({2}), removed=frozenset({3}))
+    storage = MemoryLog(cluster=bytes(16), replica=3)
+    held = [
+        Entry(index, 1, EntryKind.CONFIG, encode_membership(membership))
+        for index, membership in enumerate((here, joint, gone), 1)
+    ]
+    storage.write([step(*held)])
+    core = Core(
+        config=RaftConfig(),
+        replica=3,
+        configs=Configs(Membership(frozenset()), entries=storage.configs),
+        log=RaftLog(storage, last=3, term_runs=((1, 1),), start=0, window_bytes_max=1),
+        hard_state=HardState(1, NOBODY),
+        applied=0,
+        random=Random(1),
+        now_ms=0,
+    )
+    core.tick(core.due_ms)
+    assert core.state.role is Role.PRE_CANDIDATE
+    asked = core.ready(core.state.now_ms).send
+    assert [message.to for message in asked if isinstance(message, VoteRequest)] == [2]
