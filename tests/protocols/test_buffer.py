@@ -97,7 +97,7 @@ def test_clear_forgets_what_came_before_tls() -> None:
 def test_searching_is_linear_however_the_octets_arrive() -> None:
     """A megabyte in 64-octet pieces, asked after each: quadratic search would take minutes."""
     held = ReceiveBuffer(2_000_000)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(16_000):
         held.feed(b"x" * 64)
         assert held.line(2_000_000) is None
@@ -107,4 +107,4 @@ def test_searching_is_linear_however_the_octets_arrive() -> None:
         held.feed(b"ab\n")
     for _ in range(16_000):
         assert held.line(10) == b"ab"
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -170,10 +170,10 @@ def test_anything_at_all_is_a_command_or_refused() -> None:
 @pytest.mark.parametrize("start", [b"MAIL FROM:<", b'RCPT TO:<"', b"MAIL FROM:<a@b> ", b"LHLO "])
 def test_the_longest_line_is_parsed_at_once(start: bytes, filling: bytes) -> None:
     line = (start + filling * LINE_BYTES_MAX)[:LINE_BYTES_MAX]
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         parse_command(line)
     except Refused:
         pass
-    assert time.perf_counter() - began < 0.05
+    assert time.process_time() - began < 0.05
     assert commands.LOCAL_PART_BYTES_MAX < LINE_BYTES_MAX

@@ -63,10 +63,10 @@ def test_content_without_end_stays_content() -> None:
 @pytest.mark.parametrize("line", [b"\r\n.", b"\r", b"\r\n", b".", b"\r\n..\r\n"])
 def test_unstuffing_is_linear(line: bytes) -> None:
     reader = DotReader()
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(50):
         reader.feed(line * 10_000)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_draft_holds_what_it_was_given() -> None:
