@@ -126,8 +126,8 @@ MUTANTS: Final = (
     Mutant(
         "a replica whose disk hangs campaigns",
         "raft/election.py",
-        "    if not may_campaign(state) or state.is_disk_silent:",
-        "    if not may_campaign(state):",
+        "    if state.is_disk_silent:\n        draw_election_deadline(state)\n        return\n",
+        "",
         ("tests/raft/test_election.py",),
     ),
     Mutant(

@@ -117,7 +117,12 @@ async def test_jmap_is_spoken_over_both() -> None:
             + asked
         )
     assert msgspec.json.decode(session)["apiUrl"] == "http://x/jmap/api"
-    assert status == 200 and one.endswith(two) and b'"subject":"Hello"' in two
+    by_one, by_two = (msgspec.json.decode(said.rpartition(b"\r\n\r\n")[2]) for said in (one, two))
+    assert status == 200 and by_one["methodResponses"] == by_two["methodResponses"]
+    assert b'"subject":"Hello"' in two
+    # The first session makes the key that signs pushes, and so is of another state than before it.
+    assert by_one["sessionState"] == msgspec.json.decode(session)["state"]
+    assert by_two["sessionState"] != by_one["sessionState"]
 
 
 async def test_a_body_over_http2_must_come_in_time_too(autojump_clock: MockClock) -> None:
