@@ -14,6 +14,7 @@ A context is what the house keeps of a member (name, address); this room does no
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from raft.model import Entry, EntryKind, Index, Membership, ReplicaId
@@ -50,6 +51,8 @@ def encode_membership(membership: Membership) -> bytes:
     return b"".join(parts)
 
 
+# The same few are read again and again: at every start, and from every log that holds them.
+@lru_cache(maxsize=64)
 def decode_membership(data: bytes) -> Membership:
     """Bytes as a membership; BadMembership unless `encode_membership` writes just these."""
     try:

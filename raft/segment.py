@@ -51,6 +51,7 @@ _COPY_OFFSETS: Final = (0, BLOCK_BYTES // 2)
 _HEADER: Final = struct.Struct(">8sHHQQ16sQQQIQQ")
 _CRC: Final = struct.Struct(">I")
 _FLUSH: Final = struct.Struct(">IIQQIII")
+_WHOLE_FLUSH: Final = struct.Struct(">IIQQIIII")  # with its checksum behind it
 FLUSH_HEADER_BYTES: Final = _FLUSH.size + _CRC.size
 _RECORD: Final = struct.Struct(">IBBHIQQ")
 RECORD_HEADER_BYTES: Final = _CRC.size + _RECORD.size
@@ -72,7 +73,10 @@ class RecordType(IntEnum):
 
 # Looked up for every record of a log that is opened; calling an enum takes ten times as long.
 _TYPES: Final = {int(one): one for one in RecordType}
+_ENTRIES: Final = (int(RecordType.ENTRY), int(RecordType.COPY))
+_SNAPSHOT: Final = int(RecordType.SNAPSHOT)
 _ENTRY_KINDS: Final = {int(kind): kind for kind in KINDS_KNOWN}
+_CONFIG: Final = int(EntryKind.CONFIG)
 
 
 class BadSegment(ValueError):
@@ -200,12 +204,12 @@ def unpack_flush_header(data: bytes, offset: int, salt: int) -> FlushHeader | No
     """The flush header at this place; None when there is no valid one of this segment."""
     if not data.startswith(_FLUSH_START, offset):
         return None
-    body = data[offset : offset + _FLUSH.size]
-    crc = data[offset + _FLUSH.size : offset + FLUSH_HEADER_BYTES]
-    if len(crc) < _CRC.size or _CRC.unpack(crc)[0] != crc32(body, _seed(salt)):
+    if offset + FLUSH_HEADER_BYTES > len(data):
         return None
-    _, _, number, synced_up_to, length, previous_crc, body_crc = _FLUSH.unpack(body)
-    return FlushHeader(number, synced_up_to, length, previous_crc, body_crc)
+    _, _, *told, crc = _WHOLE_FLUSH.unpack_from(data, offset)
+    if crc != crc32(data[offset : offset + _FLUSH.size], _seed(salt)):
+        return None
+    return FlushHeader(*told)
 
 
 def pack_steps(
@@ -235,7 +239,7 @@ def pack_steps(
             size += RECORD_HEADER_BYTES + len(payload) + len(pad)
         for index, term, kind, payload in step.entries:
             length = len(payload)
-            head = pack(length, RecordType.ENTRY, kind, 0, group, term, index)
+            head = pack(length, _PLAIN_RECORD, kind, 0, group, term, index)
             pad = padding[length & 7]
             parts += (pack_crc(crc32(payload, crc32(head, seed))), head, payload, pad)
             entries_at.append((index, size))
@@ -273,25 +277,23 @@ def unpack_record(data: bytes, offset: int, salt: int, *, at: int = 0) -> tuple[
 
     BadSegment when it is damaged, cut short, or of a kind this version does not know.
     """
-    start = offset + _CRC.size
     body = offset + RECORD_HEADER_BYTES
     if body > len(data):
         raise BadSegment(f"record at {at + offset} is cut short")
-    length, number, kind, _, group, term, index = _RECORD.unpack_from(data, start)
+    told, length, number, kind, _, group, term, index = _WHOLE_RECORD.unpack_from(data, offset)
     payload = data[body : body + length]
-    crc = crc32(payload, crc32(data[start:body], _seed(salt)))
-    if len(payload) != length or _CRC.unpack_from(data, offset)[0] != crc:
+    crc = crc32(payload, crc32(data[offset + _CRC.size : body], _seed(salt)))
+    if len(payload) != length or told != crc:
         raise BadSegment(f"record at {at + offset} is damaged")
     record_type, entry_kind = _TYPES.get(number), _ENTRY_KINDS.get(kind)
     if record_type is None or entry_kind is None:
         raise BadSegment(f"record at {at + offset}: type {number}, kind {kind} are not known")
-    entry = None
-    if record_type in (RecordType.ENTRY, RecordType.COPY):
-        if entry_kind is EntryKind.CONFIG:
+    entry = meta = None
+    if number in _ENTRIES:
+        if kind == _CONFIG:
             _membership(payload, at + offset)
         entry = Entry(index, term, entry_kind, payload)
-    meta = None
-    if record_type is RecordType.SNAPSHOT:
+    elif number == _SNAPSHOT:
         meta = SnapshotMeta(index, term, _membership(payload, at + offset))
     end = body + length + (-length % 8)
     return Record(record_type, group, term, index, entry, at + offset, meta), end

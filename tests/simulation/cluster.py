@@ -303,9 +303,20 @@ class Cluster:
         if core.snapshot_wanted:
             self.snapshots.look(node)
         self.checker.after_event(state)
-        log = state.log
-        ids = (self.now_us, node.replica, state.term, state.vote, state.leader)
-        self.trace.line((*ids, state.commit, log.last, log.durable, state.applied, len(ready.send)))
+        self.trace.line(
+            (
+                self.now_us,
+                node.replica,
+                state.term,
+                state.vote,
+                state.leader,
+                state.commit,
+                state.log.last,
+                state.log.durable,
+                state.applied,
+                len(ready.send),
+            )
+        )
 
     def _start_write(self, node: Node) -> None:
         if node.writing or not node.queue:

@@ -28,11 +28,15 @@ class SimFile:
         self.dirty: set[int] = set()
 
     def write_at(self, offset: int, parts: Sequence[bytes]) -> None:
-        data = b"".join(parts)
-        assert offset + len(data) <= len(self.cache), "a write beyond the preallocated size"
-        self.cache[offset : offset + len(data)] = data
-        last = (offset + max(len(data), 1) - 1) // SECTOR_BYTES
-        self.dirty.update(range(offset // SECTOR_BYTES, last + 1))
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        end = offset + len(data)
+        assert end <= len(self.cache), "a write beyond the preallocated size"
+        self.cache[offset:end] = data
+        first, last = offset // SECTOR_BYTES, (max(end, offset + 1) - 1) // SECTOR_BYTES
+        if first == last:
+            self.dirty.add(first)
+        else:
+            self.dirty.update(range(first, last + 1))
 
     def read_at(self, offset: int, length: int) -> bytes:
         return bytes(memoryview(self.cache)[offset : offset + length])
@@ -43,6 +47,10 @@ class SimFile:
         self.dirty.clear()
 
     def store(self, sectors: Sequence[int] | set[int]) -> None:
+        if sectors and len(sectors) == max(sectors) - min(sectors) + 1:  # one piece, as most are
+            at = slice(min(sectors) * SECTOR_BYTES, (max(sectors) + 1) * SECTOR_BYTES)
+            self.stored[at] = self.cache[at]
+            return
         for sector in sectors:
             at = slice(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES)
             self.stored[at] = self.cache[at]

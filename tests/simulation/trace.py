@@ -18,7 +18,7 @@ class Trace:
         self._hash = hashlib.sha256()
         self._waiting: list[str | tuple[int, ...]] = []
         self._lines = 0
-        self._tail: deque[str] = deque(maxlen=KEPT_LINES)
+        self._tail: deque[str | tuple[int, ...]] = deque(maxlen=KEPT_LINES)
         self.faults: Counter[str] = Counter()
 
     def line(self, line: str | tuple[int, ...]) -> None:
@@ -28,14 +28,12 @@ class Trace:
             self._take_in()
 
     def _take_in(self) -> None:
-        lines = [line if isinstance(line, str) else repr(line) for line in self._waiting]
-        text = "\n".join(lines) + "\n"
-        self._hash.update(text.encode("utf-8", "backslashreplace"))
-        self._lines += len(lines)
-        self._tail.extend(lines)
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        self._hash.update(repr(waiting).encode())
+        self._lines += len(waiting)
+        self._tail.extend(waiting)
         if self._out is not None:
-            self._out.write(text)
+            self._out.writelines(f"{_told(line)}\n" for line in waiting)
 
     def __call__(self, *words: object) -> None:
         """One line, with the time before it."""
@@ -54,10 +52,13 @@ class Trace:
     @property
     def tail(self) -> list[str]:
         """The last of them."""
-        self._take_in()
-        return list(self._tail)
+        return [_told(line) for line in [*self._tail, *self._waiting][-KEPT_LINES:]]
 
     def digest(self) -> str:
         """The hash of all lines so far."""
         self._take_in()
         return self._hash.hexdigest()
+
+
+def _told(line: str | tuple[int, ...]) -> str:
+    return line if isinstance(line, str) else repr(line)
