@@ -91,30 +91,15 @@ class History:
         if entry.kind is EntryKind.CONFIG:
             self.configs.append((index, decode_membership(entry.payload)))
 
-    def take_entries(
-        self, entries: Sequence[tuple[Index, Term, int]], sequence: int, at: int
-    ) -> None:
-        """The next entries, none of them a configuration: (index, term, place behind `at`)."""
-        done = 0
-        while done < len(entries):
-            if usual := self._usual(entries[done:]):
-                places = [at + place for _, _, place in entries[done : done + usual]]
-                self.positions.extend(entries[done][0], sequence, places)
-                done += usual
-                continue
-            index, term, place = entries[done]
-            self.take_entry(Entry(index, term, EntryKind.NORMAL, b""), sequence, at + place)
-            done += 1
-
-    def _usual(self, entries: Sequence[tuple[Index, Term, int]]) -> int:
-        """How many of these just go on where the log ends, in its last term."""
-        if self.lost is not None or self.is_front_open:
-            return 0
-        index, last_term = self.positions.last, self.last_term
-        for count, (following, term, _) in enumerate(entries, 1):
-            if following != index + count or term != last_term:
-                return count - 1
-        return len(entries)
+    def take_entries(self, first: Index, term: Term, sequence: int, places: Sequence[int]) -> None:
+        """The next entries, from `first` on, all of one term and none of them a configuration."""
+        for count, place in enumerate(places):
+            index = first + count
+            usual = index == self.positions.last + 1 and term == self.last_term
+            if usual and self.lost is None and not self.is_front_open:
+                self.positions.extend(index, sequence, places[count:])
+                break
+            self.take_entry(Entry(index, term, EntryKind.NORMAL, b""), sequence, place)
 
     def _find_gap(self, entry: Entry) -> bool:
         """Something was lost before this entry: what of the log before it is missing?"""

@@ -294,9 +294,10 @@ class _Segment:
         body, start = self._body, self._offset + FLUSH_HEADER_BYTES
         position = 0
         while position < len(body):
-            plain, position = skim_entries(body, position, salt)
-            found.take_entries(plain, sequence, start)
-            if position < len(body):
+            first, term, places, position = skim_entries(body, position, salt, at=start)
+            if places:
+                found.take_entries(first, term, sequence, places)
+            else:
                 record, position = self._record(body, position, start)
                 self._take(record)
         found.close_gaps()

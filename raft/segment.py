@@ -299,14 +299,18 @@ def unpack_record(data: bytes, offset: int, salt: int, *, at: int = 0) -> tuple[
     return Record(record_type, group, term, index, entry, at + offset, meta), end
 
 
-def skim_entries(data: bytes, offset: int, salt: int) -> tuple[list[tuple[Index, Term, int]], int]:
-    """The whole, plain entries that follow each other from this place on, as (index, term, place),
-    and where something else begins: another record, the end, or damage.
+def skim_entries(
+    data: bytes, offset: int, salt: int, *, at: int = 0
+) -> tuple[Index, Term, list[int], int]:
+    """Whole, plain entries of one term that follow each other from this place of `data` (which
+    starts at byte `at` of the segment): the first, their term, their places in the segment, and
+    where something else begins: another record, the end, or damage. No places: none is here.
 
     A start reads every entry of the log and needs no more of them than this; unpack_record tells
     what is wrong with what is left.
     """
-    found: list[tuple[Index, Term, int]] = []
+    first = of_term = 0
+    places: list[int] = []
     seed, view, size, unpack = _seed(salt), memoryview(data), len(data), _WHOLE_RECORD.unpack_from
     while offset + RECORD_HEADER_BYTES <= size:
         crc, length, number, kind, _, _, term, index = unpack(data, offset)
@@ -315,9 +319,13 @@ def skim_entries(data: bytes, offset: int, salt: int) -> tuple[list[tuple[Index,
             break
         if crc32(view[offset + _CRC.size : end], seed) != crc:
             break
-        found.append((index, term, offset))
+        if not places:
+            first, of_term = index, term
+        elif index != first + len(places) or term != of_term:
+            break
+        places.append(at + offset)
         offset = end + (-length & 7)
-    return found, offset
+    return first, of_term, places, offset
 
 
 def _membership(payload: bytes, at: int) -> Membership:

@@ -78,10 +78,10 @@ def truth_of(story: LogStory) -> Truth:
         take(self, entry, sequence, offset)
 
     def noting_many(
-        self: History, entries: Sequence[tuple[Index, Term, int]], sequence: int, at: int
+        self: History, first: Index, term: Term, sequence: int, places: Sequence[int]
     ) -> None:
-        ever.update((index, term) for index, term, _ in entries)
-        take_many(self, entries, sequence, at)
+        ever.update((first + count, term) for count in range(len(places)))
+        take_many(self, first, term, sequence, places)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(History, "take_entry", noting)

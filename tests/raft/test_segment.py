@@ -22,21 +22,28 @@ def test_plain_entries_are_skimmed_with_their_places() -> None:
     entries.append(entry(30, b"", EntryKind.NOOP))
     data, places = body(Persist(1, None, None, tuple(entries)))
 
-    found, end = skim_entries(data, 0, SALT)
+    first, term, found, end = skim_entries(data, 0, SALT, at=1000)
 
-    assert end == len(data)
-    assert found == [(index, 3, place) for index, place in places]
-    for (index, term, place), wrote in zip(found, entries, strict=True):
-        record, _ = unpack_record(data, place, SALT)
-        assert record.entry == wrote and (index, term) == (wrote.index, wrote.term)
+    assert (first, term, end) == (1, 3, len(data))
+    assert found == [1000 + place for _, place in places]
+    for place, wrote in zip(found, entries, strict=True):
+        record, _ = unpack_record(data, place - 1000, SALT)
+        assert record.entry == wrote
+
+
+def test_skimming_ends_where_another_term_or_another_place_of_the_log_begins() -> None:
+    follows, elsewhere = Entry(2, 4, EntryKind.NORMAL, b"b"), Entry(3, 3, EntryKind.NORMAL, b"c")
+    for other in (follows, elsewhere):
+        data, places = body(Persist(1, None, None, (entry(1, b"a"), other)))
+        assert skim_entries(data, 0, SALT) == (1, 3, [0], places[1][1])
 
 
 def test_skimming_ends_before_whatever_is_more_than_an_entry() -> None:
     change = entry(2, MEMBERS, EntryKind.CONFIG)
     data, places = body(Persist(1, None, None, (entry(1, b"a"), change, entry(3, b"b"))))
-    assert skim_entries(data, 0, SALT) == ([(1, 3, 0)], places[1][1])
+    assert skim_entries(data, 0, SALT) == (1, 3, [0], places[1][1])
     vote, _ = body(Persist(1, HardState(3, 1), None, (entry(1, b"a"),)))
-    assert skim_entries(vote, 0, SALT) == ([], 0)
+    assert skim_entries(vote, 0, SALT) == (0, 0, [], 0)
 
 
 def test_skimming_ends_before_damage() -> None:
@@ -46,7 +53,7 @@ def test_skimming_ends_before_damage() -> None:
         for bit in range(8):
             broken = bytearray(data)
             broken[at] ^= 1 << bit
-            assert skim_entries(bytes(broken), 0, SALT) == ([(1, 3, 0)], second), (at, bit)
+            assert skim_entries(bytes(broken), 0, SALT) == (1, 3, [0], second), (at, bit)
     for cut in range(second, len(data) - 2):
-        assert skim_entries(data[:cut], 0, SALT) == ([(1, 3, 0)], second)
-    assert skim_entries(data, 0, SALT + 1) == ([], 0)
+        assert skim_entries(data[:cut], 0, SALT) == (1, 3, [0], second)
+    assert skim_entries(data, 0, SALT + 1) == (0, 0, [], 0)

@@ -370,21 +370,26 @@ class Cluster:
         ]
         return max(leaders, key=lambda node: node.core.state.term if node.core else 0, default=None)
 
-    def propose(self, replica: ReplicaId, size: int) -> bytes | None:
-        """A client writes at this node; None when the node refused."""
+    def propose(self, replica: ReplicaId, *sizes: int) -> bytes | None:
+        """Clients write at this node, so many octets each, and it takes up all of it in one turn;
+        the last that it did not refuse, None when it refused all.
+        """
+        taken = None
         node = self.nodes[replica]
         if node.core is None or self.now_us < node.paused_until_us:
             return None
-        state = node.core.state
-        if state.leader == NOBODY or state.uncommitted_bytes > self.config.uncommitted_bytes_max:
-            return None
-        self._proposed += 1
-        payload = b"%d " % self._proposed + b"." * size
-        self._asked.add(payload)
-        node.core.propose([payload], node.now_ms(self.now_us))
-        self.counts["writes asked"] += 1
-        self.turn(node)
-        return payload
+        state, bytes_max = node.core.state, self.config.uncommitted_bytes_max
+        for size in sizes:
+            if state.leader == NOBODY or state.uncommitted_bytes > bytes_max:
+                break
+            self._proposed += 1
+            taken = b"%d " % self._proposed + b"." * size
+            self._asked.add(taken)
+            node.core.propose([taken], node.now_ms(self.now_us))
+            self.counts["writes asked"] += 1
+        if taken is not None:
+            self.turn(node)
+        return taken
 
     def read(self, replica: ReplicaId) -> None:
         """A client reads at this node: it must see whatever was applied anywhere before."""

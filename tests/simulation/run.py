@@ -72,8 +72,9 @@ class Clients:
         if chance() < 0.25:
             self._cluster.read(replica)
         else:
-            for _ in range(5 if chance() < 0.25 else 1):
-                self._cluster.propose(replica, self._random.choice((0, 10, 200, 1500)))
+            many = 5 if chance() < 0.25 else 1
+            sizes = self._random.choices((0, 10, 200, 1500), k=many)
+            self._cluster.propose(replica, *sizes)
         self._cluster.at(500 + int(chance() * self._pause_us_max), self._act)
 
 

@@ -1,6 +1,7 @@
 """All that happened in one run, as lines: hashed always, kept at the end for reports."""
 
 import hashlib
+import marshal
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final, TextIO
@@ -8,6 +9,8 @@ from typing import Final, TextIO
 KEPT_LINES: Final = 400
 # Lines are hashed so many at a time, which costs less.
 TOGETHER: Final = 256
+# This format of marshal writes equal lines as equal bytes, whoever else refers to their parts.
+WITHOUT_REFERENCES: Final = 2
 
 
 class Trace:
@@ -22,14 +25,14 @@ class Trace:
         self.faults: Counter[str] = Counter()
 
     def line(self, line: str | tuple[int, ...]) -> None:
-        """One line as it is; numbers become text when it is hashed."""
+        """One line as it is; numbers become text only where it is shown."""
         self._waiting.append(line)
         if len(self._waiting) >= TOGETHER:
             self._take_in()
 
     def _take_in(self) -> None:
         waiting, self._waiting = self._waiting, []
-        self._hash.update(repr(waiting).encode())
+        self._hash.update(marshal.dumps(waiting, WITHOUT_REFERENCES))
         self._lines += len(waiting)
         self._tail.extend(waiting)
         if self._out is not None:
