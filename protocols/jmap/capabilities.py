@@ -162,7 +162,8 @@ def _fixed(
                 "accountCapabilities": _of_account(limits),
             }
         },
-        "primaryAccounts": dict.fromkeys(OF_ACCOUNTS, name),
+        # RFC 8620 2: core belongs to no account in particular.
+        "primaryAccounts": dict.fromkeys((each for each in OF_ACCOUNTS if each != CORE), name),
         "username": address,
     }
     return content, hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]

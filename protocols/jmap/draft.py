@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from protocols.jmap.draft_headers import CONVENIENCE, fields_of, properties_of_headers
+from protocols.jmap.draft_headers import CONVENIENCE, field_of, fields_of
 from protocols.jmap.errors import SetError, invalid_properties
 from protocols.jmap.values import is_id
+from protocols.mime import parameters
 from protocols.mime.build import PartSpec
 from protocols.mime.structure import DEPTH_MAX
 
@@ -28,6 +29,16 @@ _PART: Final = frozenset(
         *("disposition", "cid", "language", "location", "subParts"),
     )
 )
+# Properties of a part -> the field each is written into (RFC 8621 4.1.4).
+_PART_FIELDS: Final[Mapping[str, str]] = {
+    "type": "content-type",
+    "charset": "content-type",
+    "disposition": "content-disposition",
+    "name": "content-disposition",
+    "cid": "content-id",
+    "language": "content-language",
+    "location": "content-location",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +60,13 @@ def read_draft(values: Mapping[str, Any], load: Load, *, octets_max: int) -> Dra
     if unknown:
         raise invalid_properties("unknown properties, or the server's to set", *unknown)
     fields = fields_of(values)
-    content = [name for name in properties_of_headers(values) if name.startswith("content-")]
+    content = [name for name in values if field_of(name).startswith("content-")]
     if content:
         raise invalid_properties("Content- fields belong to body parts", *content)
     bodies = _Bodies(values, load, octets_max)
     if values.get("bodyStructure") is not None:
-        clash = [name for name in ("textBody", "htmlBody", "attachments") if values.get(name)]
+        lists = ("textBody", "htmlBody", "attachments")
+        clash = [name for name in lists if values.get(name) is not None]
         if clash:
             raise invalid_properties("bodyStructure excludes the body lists", *clash)
         root = bodies.part(values["bodyStructure"], "bodyStructure", "text/plain", 1)
@@ -112,11 +124,11 @@ class _Bodies:
         return given or ()
 
     def _only(self, name: str, content_type: str) -> PartSpec | None:
-        given = self._list(name)
-        if not given:
+        if self._values.get(name) is None:
             return None
-        part = self.part(given[0], name, content_type, 1)
-        if len(given) > 1 or part.content_type != content_type:
+        given = self._list(name)
+        part = self.part(given[0], name, content_type, 1) if len(given) == 1 else None
+        if part is None or part.content_type != content_type:
             raise invalid_properties(f"{name} is one part of type {content_type}", name)
         return part
 
@@ -127,9 +139,10 @@ class _Bodies:
         unknown = [n for n in given if n not in _PART and not n.startswith("header:")]
         if unknown:
             raise invalid_properties(f"a body part has no property {unknown[0][:100]!r}", about)
-        if "content-transfer-encoding" in properties_of_headers(given):
-            raise invalid_properties("the server chooses the transfer encoding", about)
-        content_type = _checked(given, "type", _is_type, about) or default_type
+        _check_part_fields(given, about)
+        fields = fields_of(given, about=about)
+        written, params = _written_type(fields, about)
+        content_type = _checked(given, "type", _is_type, about) or written or default_type
         disposition = _checked(given, "disposition", _is_disposition, about)
         language = _checked(given, "language", _is_strings, about)
         shared = {
@@ -139,18 +152,18 @@ class _Bodies:
             "content_id": _checked(given, "cid", _is_text, about),
             "language": tuple(language or ()),
             "location": _checked(given, "location", _is_text, about),
-            "headers": tuple(fields_of(given, about=about)),
+            "headers": tuple(field for field in fields if field[0].lower() != "content-type"),
         }
         if shared["content_type"].startswith("multipart/"):
             parts = given.get("subParts")
             if not isinstance(parts, list) or not parts:
                 raise invalid_properties("a multipart has subParts", about)
             children = tuple(self.part(child, about, "text/plain", depth + 1) for child in parts)
-            return PartSpec(**shared, children=children)
+            return PartSpec(**shared, children=children, params=params)
         if given.get("subParts"):
             raise invalid_properties("only a multipart has subParts", about)
-        body, params = self._body(given, about)
-        return PartSpec(**shared, body=body, params=params)
+        body, charset = self._body(given, about)
+        return PartSpec(**shared, body=body, params=params | charset)
 
     def _body(self, given: Mapping[str, Any], about: str) -> tuple[bytes, dict[str, str]]:
         part_id, blob_id = given.get("partId"), given.get("blobId")
@@ -187,6 +200,29 @@ class _Bodies:
             self._missing.append(blob_id)
             return b""
         return body
+
+
+def _written_type(
+    fields: Sequence[tuple[str, str]], about: str
+) -> tuple[str | None, dict[str, str]]:
+    """The type and parameters of a part that gives Content-Type as a field."""
+    written = [value for name, value in fields if name.lower() == "content-type"]
+    if not written:
+        return None, {}
+    content_type, params = parameters.parse(written[0])
+    if len(written) > 1 or not _is_type(content_type):
+        raise invalid_properties("the part's Content-Type is none", about)
+    return content_type, {name: held for name, held in params.items() if name != "boundary"}
+
+
+def _check_part_fields(given: Mapping[str, Any], about: str) -> None:
+    """RFC 8621 4.6: no field of a part is given twice, and the server chooses how it is encoded."""
+    fields = {field_of(name) for name in given}
+    if "content-transfer-encoding" in fields:
+        raise invalid_properties("the server chooses the transfer encoding", about)
+    for name, field in _PART_FIELDS.items():
+        if field in fields and given.get(name) is not None:
+            raise invalid_properties(f"{name} and {field} are the same field", about)
 
 
 def _wrap(content_type: str, parts: Sequence[PartSpec]) -> PartSpec | None:

@@ -30,9 +30,9 @@ class _Unfit(Exception):
     """The value is not of the form's type."""
 
 
-def properties_of_headers(values: Mapping[str, Any]) -> set[str]:
-    """The lower-case names of the fields that `header:` properties of an object set."""
-    return {name.split(":")[1].lower() for name in values if name.startswith("header:")}
+def field_of(property_: str) -> str:
+    """The lower-case name of the field that a `header:` property sets; else nothing."""
+    return property_.split(":")[1].lower() if property_.startswith("header:") else ""
 
 
 def fields_of(values: Mapping[str, Any], *, about: str | None = None) -> list[tuple[str, str]]:
@@ -42,7 +42,7 @@ def fields_of(values: Mapping[str, Any], *, about: str | None = None) -> list[tu
     not of that form; `about` is the property errors name (None: the one at fault).
     """
     fields: list[tuple[str, str]] = []
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for name, value in values.items():
         if about is None and name in CONVENIENCE:
             field, form, every = *CONVENIENCE[name], False
@@ -53,16 +53,17 @@ def fields_of(values: Mapping[str, Any], *, about: str | None = None) -> list[tu
             field, form, every = name.split(":")[1], found.form, found.all
         else:
             continue
-        if field.lower() in seen:
-            raise invalid_properties(f"{field} is given twice", about or name)
-        seen.add(field.lower())
+        if (first := seen.setdefault(field.lower(), name)) != name:
+            both = (about,) if about else (first, name)
+            raise invalid_properties(f"{field} is given twice", *both)
         if value is None:
             continue
         try:
             rendered = [_WRITERS[form](one) for one in _instances(value, every)]
         except _Unfit:
             raise invalid_properties(f"{name[:100]!r} has a wrong value", about or name) from None
-        fields += [(field, one) for one in rendered]
+        # RFC 5322 3.6 has no field of addresses or message ids without one of them.
+        fields += [(field, one) for one in rendered if one or form not in _OF_LISTS]
     return fields
 
 
@@ -135,6 +136,8 @@ def _listed(value: Any) -> list[Any]:
         raise _Unfit
     return value
 
+
+_OF_LISTS: Final = ("Addresses", "GroupedAddresses", "MessageIds", "URLs")
 
 _WRITERS: Final[Mapping[str, Callable[[Any], str]]] = {
     "Raw": _text,

@@ -29,7 +29,8 @@ class Places:
 
 def read_places(values: Mapping[str, Any], now_ms: int) -> Places:
     """The three properties of an object, checked; raises SetError."""
-    keywords = boolean_set(values.get("keywords") or {}, "keywords")
+    given = values.get("keywords")
+    keywords = boolean_set({} if given is None else given, "keywords")
     refuse_hidden(keywords)
     received_ms: int | None = now_ms
     if values.get("receivedAt") is not None:

@@ -34,4 +34,7 @@ def set_error(error: SetError | MailError) -> SetError:
     if isinstance(error, SetError):
         return error
     type_, about = _TYPES[type(error)]
-    return SetError(type_, str(error) or None, properties=(about,) if about else ())
+    more: dict[str, str] = {}
+    if isinstance(error, errors.MailboxExists) and error.mailbox is not None:
+        more["existingId"] = f"m{error.mailbox}"  # RFC 8620 5.4
+    return SetError(type_, str(error) or None, properties=(about,) if about else (), **more)

@@ -108,7 +108,7 @@ def read_set(context: Context, arguments: Arguments) -> SetCall:
         account,
         arguments.string("ifInState"),
         arguments.objects("create"),
-        arguments.objects("update"),
+        arguments.patches("update"),
         arguments.ids("destroy") or [],
     )
     total = len(call.create) + len(call.update) + len(call.destroy)

@@ -130,9 +130,9 @@ class Arguments:
 
     def text_account(self, name: str = "accountId") -> AccountId | None:
         """An account, which has no default; None for an id we never gave."""
-        value = self.raw(name)
-        if not is_id(value):
-            raise invalid_arguments(f"{name} is not an Id")
+        value = self.string(name)
+        if value is None:
+            raise invalid_arguments(f"{name} is missing")
         return parse_account(value)
 
     def boolean(self, name: str, *, default: bool = False) -> bool:
@@ -161,21 +161,27 @@ class Arguments:
         return value
 
     def ids(self, name: str) -> list[str] | None:
-        """A list of Ids (or references to creations), or None."""
-        value: list[str] | None = self._typed(name, _all_ids, "an array of Ids")
-        return value
+        """A list of Ids (or references to creations), or None.
+
+        What cannot be an Id is nobody's: it is not found, like any that we never gave.
+        """
+        return self.strings(name)
 
     def identifier(self, name: str) -> str | None:
-        """An Id, or None."""
-        value: str | None = self._typed(
-            name, lambda held: is_id(held) or is_reference(held), "an Id"
-        )
-        return value
+        """An Id, or what is nobody's; or None."""
+        return self.string(name)
 
     def objects(self, name: str) -> dict[str, dict[str, Any]]:
-        """An `Id[Object]`; null and missing mean an empty one."""
+        """An `Id[Object]` of creation ids; null and missing mean an empty one."""
         value: dict[str, dict[str, Any]] | None = self._typed(
             name, _ids_of_objects, "a map of Ids to objects"
+        )
+        return {} if value is None else value
+
+    def patches(self, name: str) -> dict[str, dict[str, Any]]:
+        """An `Id[PatchObject]`, by ids of objects, those that are nobody's too."""
+        value: dict[str, dict[str, Any]] | None = self._typed(
+            name, _all_objects, "a map of Ids to objects"
         )
         return {} if value is None else value
 
@@ -196,11 +202,9 @@ def _all_strings(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _all_ids(value: object) -> bool:
-    return isinstance(value, list) and all(is_id(item) or is_reference(item) for item in value)
+def _all_objects(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(held, dict) for held in value.values())
 
 
 def _ids_of_objects(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        (is_id(key) or is_reference(key)) and isinstance(held, dict) for key, held in value.items()
-    )
+    return isinstance(value, dict) and all(map(is_id, value)) and _all_objects(value)

@@ -16,6 +16,11 @@ class MailboxNotFound(MailError):
 class MailboxExists(MailError):
     """A sibling has this name already (for INBOX at the top level: in any case)."""
 
+    def __init__(self, text: str, mailbox: int | None = None) -> None:
+        super().__init__(text)
+        self.mailbox = mailbox
+        """The one that has it, where the door did not look for itself."""
+
 
 class MailboxHasChild(MailError):
     """A mailbox with children cannot be destroyed (RFC 8621 2.5 mailboxHasChild)."""

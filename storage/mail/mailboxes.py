@@ -50,10 +50,10 @@ from storage.mail.tree import (
     check_place,
     is_inbox_name,
 )
+from storage.mail.tree import INBOX_ROLE as INBOX_ROLE
 from storage.mail.uids import draw_uidvalidity
 from storage.plan import Plan
 
-INBOX_ROLE: Final = "inbox"
 TRASH_ROLE: Final = "trash"
 # RFC 8621 2: sortOrder is in 0 <= n < 2^31.
 SORT_ORDER_MAX: Final = 2**31 - 1

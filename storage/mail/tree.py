@@ -15,7 +15,7 @@ from storage.mail.errors import (
     MailboxNameInvalid,
     MailboxNotFound,
 )
-from storage.mail.mailbox_rows import TOP, child_ids, id_at, name_key, read_mailbox
+from storage.mail.mailbox_rows import TOP, child_ids, id_at, name_key, read_mailbox, role_key
 from storage.mail.records import Mailbox
 
 MAILBOX_NAME_OCTETS_MAX: Final = 255
@@ -26,6 +26,7 @@ MAILBOXES_MAX: Final = 10_000
 
 SEPARATOR: Final = "/"
 INBOX: Final = "INBOX"
+INBOX_ROLE: Final = "inbox"
 
 # Net-Unicode (RFC 5198 2) has no controls and no line or paragraph separators; half a surrogate
 # pair is no character.
@@ -71,10 +72,10 @@ def check_place(
     if len(above) + levels > MAILBOX_DEPTH_MAX:
         raise MailboxDepth(f"over {MAILBOX_DEPTH_MAX} levels")
     if parent == TOP and is_inbox_name(name) and not inbox:
-        raise MailboxExists("INBOX is the inbox")
+        raise MailboxExists("INBOX is the inbox", id_at(rows, role_key(account, INBOX_ROLE)))
     holder = id_at(rows, name_key(account, parent, name))
     if holder is not None and holder != mailbox:
-        raise MailboxExists(f"mailbox {holder} has this name")
+        raise MailboxExists(f"mailbox {holder} has this name", holder)
 
 
 def ancestors(rows: Rows, account: AccountId, mailbox: MailboxId) -> list[Mailbox]:

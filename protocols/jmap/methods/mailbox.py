@@ -175,9 +175,9 @@ def _create(
         values["name"],
         parent=wish.parent(plan, account, resolve),
         role=values.get("role"),
-        # RFC 8621 2: the default of isSubscribed is false for Mailbox/set.
-        subscribed=values.get("isSubscribed", False),
-        sort_order=values.get("sortOrder", 0),
+        # RFC 8621 2: what a user makes he is subscribed to, unless he says otherwise.
+        subscribed=values.get("isSubscribed", _DEFAULTS["isSubscribed"]),
+        sort_order=values.get("sortOrder", _DEFAULTS["sortOrder"]),
     )
     told = properties_of(mailbox, mailboxes.counts(plan, account, mailbox.id))
     return mailbox.id, {name: value for name, value in told.items() if name not in values}
@@ -215,7 +215,7 @@ def _update(
     return {"name": new.name} if changed.get("name", new.name) != new.name else None
 
 
-_DEFAULTS: Final[Mapping[str, Any]] = {"sortOrder": 0, "isSubscribed": False}
+_DEFAULTS: Final[Mapping[str, Any]] = {"sortOrder": 0, "isSubscribed": True}
 _FIELDS: Final = {
     "name": "name",
     "parentId": "parent",

@@ -84,7 +84,7 @@ async def mdn_send(context: Context, raw: Mapping[str, Any]) -> Answer:
     account = _account(context, arguments)
     identity_text = arguments.identifier("identityId") or ""
     wanted = arguments.objects("send")
-    patches = arguments.objects("onSuccessUpdateEmail")
+    patches = arguments.patches("onSuccessUpdateEmail")
     arguments.done()
     number = parse_numbered("i", context.resolve(identity_text))
     identity = None if number is None else get_identity(context.rows, account, number)

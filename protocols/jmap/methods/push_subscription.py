@@ -117,7 +117,7 @@ async def push_subscription_set(context: Context, raw: Mapping[str, Any]) -> Ans
         context.caller.principal.account,
         None,
         arguments.objects("create"),
-        arguments.objects("update"),
+        arguments.patches("update"),
         arguments.ids("destroy") or [],
     )
     arguments.done()

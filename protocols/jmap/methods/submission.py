@@ -162,7 +162,7 @@ async def submission_set(context: Context, raw: Mapping[str, Any]) -> Answer:
     """RFC 8621 7.5: what is to be sent now is sent before the answer, which tells of it."""
     arguments = Arguments(raw)
     call = read_set(context, arguments)
-    update_email = arguments.objects("onSuccessUpdateEmail")
+    update_email = arguments.patches("onSuccessUpdateEmail")
     destroy_email = arguments.ids("onSuccessDestroyEmail") or []
     arguments.done()
     emails = _emails_of(context, call.account, [*call.update, *call.destroy])

@@ -47,8 +47,8 @@ async def test_methods_of_capabilities_not_used_are_unknown() -> None:
 async def test_the_account_is_named_and_ones_own() -> None:
     desk = Desk()
     cases: dict[str, list[Any]] = {
-        "accountNotFound": [desk.bob, "a99", "nobody", "A1"],
-        "invalidArguments": [None, 1, "", "a b"],
+        "accountNotFound": [desk.bob, "a99", "nobody", "A1", "", "a b"],
+        "invalidArguments": [None, 1, []],
     }
     for type_, accounts in cases.items():
         for account in accounts:

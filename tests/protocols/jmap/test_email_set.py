@@ -247,6 +247,41 @@ async def test_an_empty_draft_is_a_draft() -> None:
 
 
 @pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "text/plain", "header:Content-Type": "text/plain"},
+        {"name": "x", "header:content-disposition": "inline"},
+        {"disposition": "inline", "header:Content-Disposition:asText": "inline"},
+        {"cid": "a@x", "header:Content-ID": "<b@x>"},
+        {"language": ["de"], "header:Content-Language:asText": "de"},
+        {"location": "http://x/", "header:Content-Location": "http://x/"},
+        {"header:Content-Type": "nonsense"},
+        {"header:X-A": "1", "header:x-a:asText": "2"},
+    ],
+)
+async def test_a_part_has_no_field_twice(part: dict[str, Any]) -> None:
+    text = {"bodyValues": {"1": {"value": "x"}}}
+    error = await refused(Desk(), bodyStructure={"partId": "1", **part}, **text)
+    assert (error["type"], error["properties"]) == ("invalidProperties", ["bodyStructure"])
+
+
+async def test_a_part_may_give_its_fields_by_themselves() -> None:
+    desk = Desk()
+    part = {
+        "partId": "1",
+        "header:Content-Type": "text/plain; format=flowed; charset=x; boundary=y",
+        "header:Content-Disposition:asText": "inline",
+    }
+    told = await made(desk, bodyStructure=part, bodyValues={"1": {"value": "ä"}}, to=[])
+    wanted = ("bodyStructure", "header:Content-Type:all", "header:To:all")
+    found = await shown(desk, told["id"], *wanted)
+    assert found["bodyStructure"]["charset"] == "utf-8"
+    assert found["bodyStructure"]["disposition"] == "inline"
+    assert found["header:Content-Type:all"] == [" text/plain; format=flowed; charset=utf-8"]
+    assert found["header:To:all"] == []
+
+
+@pytest.mark.parametrize(
     ("values", "property_"),
     [
         ({"id": "e1"}, "id"),
@@ -262,8 +297,12 @@ async def test_an_empty_draft_is_a_draft() -> None:
         ({"keywords": {"a b": True}}, "keywords"),
         ({"keywords": {"a": False}}, "keywords"),
         ({"subject": "a", "header:Subject:asText": "b"}, "header:Subject:asText"),
+        ({"subject": "a", "header:Subject:asText": "b"}, "subject"),
+        ({"textBody": []}, "textBody"),
+        ({"htmlBody": []}, "htmlBody"),
         ({"header:From:asDate": "x"}, "header:From:asDate"),
-        ({"header:Content-Type": "x/y"}, "content-type"),
+        ({"header:Content-Type": "x/y"}, "header:Content-Type"),
+        ({"keywords": []}, "keywords"),
         ({"header:X:all": "x"}, "header:X:all"),
         ({"textBody": {}}, "textBody"),
         ({"textBody": [{}]}, "textBody"),
@@ -307,6 +346,7 @@ async def test_an_empty_draft_is_a_draft() -> None:
         ({"bodyStructure": {"type": "multipart/mixed"}}, "bodyStructure"),
         ({"bodyStructure": {"type": "no type", "partId": "1"}}, "bodyStructure"),
         ({"bodyStructure": {"partId": "1"}, "textBody": [{"partId": "1"}]}, "textBody"),
+        ({"bodyStructure": {"partId": "1"}, "attachments": []}, "attachments"),
         (
             {
                 "subject": "a",

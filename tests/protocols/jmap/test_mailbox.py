@@ -76,7 +76,7 @@ async def test_parents_made_in_the_same_call() -> None:
 async def test_what_the_server_set_is_told() -> None:
     told = await Desk().call("Mailbox/set", create={"k": {"name": "e\u0301", "role": None}})
     made = told["created"]["k"]
-    assert made["totalEmails"] == 0 and "role" not in made and made["isSubscribed"] is False
+    assert made["totalEmails"] == 0 and "role" not in made and made["isSubscribed"] is True
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,27 @@ async def test_creations_that_cannot_be(
     told = await Desk().call("Mailbox/set", create={"k": values})
     error = told["notCreated"]["k"]
     assert error["type"] == type_ and (about is None or error["properties"] == [about]), error
+
+
+async def test_a_name_that_is_taken_says_by_whom() -> None:
+    desk = Desk()
+    create = {"a": {"name": "Sent"}, "b": {"name": "INBOX"}}
+    told = (await desk.call("Mailbox/set", create=create))["notCreated"]
+    assert told["a"]["existingId"] == desk.mailbox("sent")
+    assert told["b"]["existingId"] == desk.mailbox("inbox")
+
+
+@pytest.mark.parametrize("nobodys", ["", "no id!", "x" * 256, "m99", "e1", "\u0661"])
+async def test_what_cannot_be_an_id_is_not_found(nobodys: str) -> None:
+    desk = Desk()
+    assert (await desk.call("Mailbox/get", ids=[nobodys]))["notFound"] == [nobodys]
+    told = await desk.call("Mailbox/set", update={nobodys: {"name": "X"}}, destroy=[nobodys])
+    assert told["notUpdated"][nobodys]["type"] == "willDestroy"
+    assert told["notDestroyed"][nobodys]["type"] == "notFound"
+    told = await desk.call("Mailbox/set", update={nobodys: {"name": "X"}})
+    assert told["notUpdated"][nobodys]["type"] == "notFound"
+    assert await desk.refusal("Mailbox/query", anchor=nobodys) == "anchorNotFound"
+    assert await desk.refusal("Mailbox/get", accountId=nobodys) == "accountNotFound"
 
 
 async def test_updates() -> None:
@@ -163,9 +184,9 @@ async def test_queries() -> None:
     desk = Desk()
     made = await make(
         desk,
-        z={"name": "Zoo", "sortOrder": 1},
-        a={"name": "ape", "parentId": "#z"},
-        b={"name": "Bee", "parentId": "#z", "isSubscribed": True},
+        z={"name": "Zoo", "sortOrder": 1, "isSubscribed": False},
+        a={"name": "ape", "parentId": "#z", "isSubscribed": False},
+        b={"name": "Bee", "parentId": "#z"},
     )
     by_name = [{"property": "name"}]
     everything = ["ape", "Archive", "Bee", "Drafts", "Inbox", "Junk", "Sent", "Trash", "Zoo"]
