@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 import trio
-import trio.testing
+from trio.testing import MockClock
 
 from node import config
 from node.env import Env
@@ -168,24 +168,37 @@ class Village:
 
 
 @pytest.fixture
-async def village(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
-) -> Village:
+async def village(tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock) -> Village:
+    # Pytest-trio takes a clock from what the test itself asks for, not from its fixtures.
+    assert trio.lowlevel.current_clock() is autojump_clock, "the test must ask for the clock"
     village = Village(tmp_path, nursery)
     for name in village.machines:
         await village.start(name)
     await village.wait_ready(*village.machines)
     while not (await village.deliver("n1", numbered(0))).startswith(b"250"):
         await trio.sleep(0.1)  # until the first accounts are made
+    await until_pinned(village)
     return village
 
 
-async def test_a_mail_in_by_one_door_is_out_by_another(village: Village) -> None:
+async def until_pinned(village: Village) -> None:
+    """The founding members are written down, so that they can be named."""
+    with trio.fail_after(30):
+        for machine in village.machines.values():
+            while machine.house and not machine.house._driver.steering.membership.contexts:
+                await trio.sleep(0.05)
+
+
+async def test_a_mail_in_by_one_door_is_out_by_another(
+    village: Village, autojump_clock: MockClock
+) -> None:
     assert (await village.deliver("n2", numbered(1))).startswith(b"250")
     assert b"* 2 EXISTS" in await village.exists("n3")
 
 
-async def test_a_leaders_power_cut_loses_nothing_and_writes_go_on(village: Village) -> None:
+async def test_a_leaders_power_cut_loses_nothing_and_writes_go_on(
+    village: Village, autojump_clock: MockClock
+) -> None:
     leader = village.leader()
     others = [name for name in village.machines if name != leader]
     assert (await village.deliver(leader, numbered(1))).startswith(b"250")
@@ -198,7 +211,9 @@ async def test_a_leaders_power_cut_loses_nothing_and_writes_go_on(village: Villa
     assert b"* 3 EXISTS" in await village.exists(leader)
 
 
-async def test_alone_a_node_says_that_it_cannot_answer_and_heals(village: Village) -> None:
+async def test_alone_a_node_says_that_it_cannot_answer_and_heals(
+    village: Village, autojump_clock: MockClock
+) -> None:
     for name in ("n2", "n3"):
         await village.pull_the_plug(name)
     before = trio.current_time()
@@ -214,7 +229,9 @@ async def test_alone_a_node_says_that_it_cannot_answer_and_heals(village: Villag
     assert (await village.deliver("n1", numbered(3))).startswith(b"250")
 
 
-async def test_an_orderly_stop_hands_over_and_ends(village: Village) -> None:
+async def test_an_orderly_stop_hands_over_and_ends(
+    village: Village, autojump_clock: MockClock
+) -> None:
     leader = village.leader()
     machine = village.machines[leader]
     machine.stopping.set()
@@ -224,7 +241,9 @@ async def test_an_orderly_stop_hands_over_and_ends(village: Village) -> None:
     assert village.leader() != leader
 
 
-async def test_a_voter_with_an_emptied_disk_is_refused(village: Village) -> None:
+async def test_a_voter_with_an_emptied_disk_is_refused(
+    village: Village, autojump_clock: MockClock
+) -> None:
     await village.pull_the_plug("n3")
     village.machines["n3"].disk = SimDisk(random.Random(99))
     with pytest.RaisesGroup(Exception, allow_unwrapped=True, flatten_subgroups=True) as raised:
@@ -233,7 +252,7 @@ async def test_a_voter_with_an_emptied_disk_is_refused(village: Village) -> None
 
 
 async def test_an_emptied_disk_does_not_vote_before_somebody_says_who_it_was(
-    village: Village,
+    village: Village, autojump_clock: MockClock
 ) -> None:
     for name in village.machines:
         await village.pull_the_plug(name)

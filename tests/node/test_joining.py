@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from node.admin import AdminRefused
 from node.belonging import FAREWELL_S
@@ -52,7 +53,9 @@ async def until_role(village: Village, name: str, wanted: str) -> None:
             await trio.sleep(0.05)
 
 
-async def test_a_fourth_node_joins_catches_up_and_serves(village: Village) -> None:
+async def test_a_fourth_node_joins_catches_up_and_serves(
+    village: Village, autojump_clock: MockClock
+) -> None:
     lend_a_machine(village, "n4", 20_000)
     await village.start("n4", (FOUNDER,))
     await village.wait_ready("n4")
@@ -64,7 +67,9 @@ async def test_a_fourth_node_joins_catches_up_and_serves(village: Village) -> No
     await until_role(village, "n4", "follower")
 
 
-async def test_a_learner_fills_the_place_of_a_voter_that_was_removed(village: Village) -> None:
+async def test_a_learner_fills_the_place_of_a_voter_that_was_removed(
+    village: Village, autojump_clock: MockClock
+) -> None:
     lend_a_machine(village, "n4", 20_000)
     await village.start("n4", (FOUNDER,))
     await village.wait_ready("n4")
@@ -81,7 +86,7 @@ async def test_a_learner_fills_the_place_of_a_voter_that_was_removed(village: Vi
 
 
 async def test_who_was_cut_off_while_it_was_removed_asks_and_hears_of_it(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     away = next(name for name in ("n1", "n2", "n3") if name != village.leader())
     machine = village.machines[away]
@@ -96,7 +101,9 @@ async def test_who_was_cut_off_while_it_was_removed_asks_and_hears_of_it(
     assert "was removed from the cluster" in str(machine.last_words)
 
 
-async def test_a_replica_reads_and_writes_and_never_votes(village: Village) -> None:
+async def test_a_replica_reads_and_writes_and_never_votes(
+    village: Village, autojump_clock: MockClock
+) -> None:
     lend_a_machine(village, "r1", 21_000, role="replica")
     await village.start("r1", (FOUNDER,))
     await village.wait_ready("r1")
@@ -109,7 +116,9 @@ async def test_a_replica_reads_and_writes_and_never_votes(village: Village) -> N
         await ask(village, "n1", "promote", name="r1")
 
 
-async def test_an_emptied_disk_comes_back_under_a_new_id(village: Village) -> None:
+async def test_an_emptied_disk_comes_back_under_a_new_id(
+    village: Village, autojump_clock: MockClock
+) -> None:
     await village.pull_the_plug("n3")
     village.machines["n3"].disk = SimDisk(random.Random(99))
     with pytest.raises(AdminRefused, match="no member is named 'n9'"):
@@ -121,7 +130,9 @@ async def test_an_emptied_disk_comes_back_under_a_new_id(village: Village) -> No
     assert b"* 1 EXISTS" in await village.exists("n3")
 
 
-async def test_leadership_goes_where_it_is_told_to(village: Village) -> None:
+async def test_leadership_goes_where_it_is_told_to(
+    village: Village, autojump_clock: MockClock
+) -> None:
     other = next(name for name in ("n1", "n2", "n3") if name != village.leader())
     assert await ask(village, other, "transfer-leader", name=other) == {"leader": other}
     assert village.leader() == other
@@ -129,9 +140,10 @@ async def test_leadership_goes_where_it_is_told_to(village: Village) -> None:
         await ask(village, other, "transfer-leader", name="nobody")
 
 
-async def test_the_log_rules_once_it_holds_the_members(village: Village) -> None:
+async def test_the_log_rules_once_it_holds_the_members(
+    village: Village, autojump_clock: MockClock
+) -> None:
     """A file that was changed since does not change who votes."""
-    await until_pinned(village)
     lend_a_machine(village, "n4", 20_000)  # the file names a fourth voter now
     await village.pull_the_plug("n2")
     await village.start("n2")
@@ -139,10 +151,3 @@ async def test_the_log_rules_once_it_holds_the_members(village: Village) -> None
     house = village.machines["n2"].house
     assert house is not None
     assert len(house._driver.status().voters) == 3
-
-
-async def until_pinned(village: Village) -> None:
-    with trio.fail_after(30):
-        for machine in village.machines.values():
-            while machine.house and not machine.house._driver.steering.membership.contexts:
-                await trio.sleep(0.05)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from gossip import Keyring
 from node.admin import AdminRefused
@@ -64,7 +65,9 @@ async def answers(village: Village, name: str, secret: bytes) -> bool:
     return isinstance(answer, HelloAnswer)
 
 
-async def test_afterwards_the_old_key_opens_neither_packets_nor_links(village: Village) -> None:
+async def test_afterwards_the_old_key_opens_neither_packets_nor_links(
+    village: Village, autojump_clock: MockClock
+) -> None:
     ((old,),) = secrets_held(village)
     cluster = village.machines["n1"].house._base.cluster  # type: ignore[union-attr]
     assert await answers(village, "n1", old)
@@ -88,7 +91,9 @@ async def test_afterwards_the_old_key_opens_neither_packets_nor_links(village: V
     assert (await village.deliver("n3", numbered(1))).startswith(b"250")
 
 
-async def test_links_that_the_old_key_opened_are_gone_too(village: Village) -> None:
+async def test_links_that_the_old_key_opened_are_gone_too(
+    village: Village, autojump_clock: MockClock
+) -> None:
     ((old,),) = secrets_held(village)
     await rotate(village)
     await trio.sleep(2)
@@ -101,7 +106,7 @@ async def test_links_that_the_old_key_opened_are_gone_too(village: Village) -> N
 
 
 async def test_a_link_kept_open_by_whoever_knew_the_old_key_is_ended(
-    village: Village, nursery: trio.Nursery
+    village: Village, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     """No member, so nobody else's removal of the key ends it."""
     ((old,),) = secrets_held(village)
@@ -116,7 +121,9 @@ async def test_a_link_kept_open_by_whoever_knew_the_old_key_is_ended(
     assert link.lost and all(link.secret != old for link in house._server._links)
 
 
-async def test_every_node_comes_back_with_the_new_key(village: Village) -> None:
+async def test_every_node_comes_back_with_the_new_key(
+    village: Village, autojump_clock: MockClock
+) -> None:
     await rotate(village)
     held = secrets_held(village)
     for name in village.machines:
@@ -129,7 +136,9 @@ async def test_every_node_comes_back_with_the_new_key(village: Village) -> None:
     assert b"* 1 EXISTS" in await village.exists("n3")
 
 
-async def test_one_that_is_down_is_waited_for_and_not_locked_out(village: Village) -> None:
+async def test_one_that_is_down_is_waited_for_and_not_locked_out(
+    village: Village, autojump_clock: MockClock
+) -> None:
     away = next(name for name in village.machines if name != village.leader())
     here = [name for name in village.machines if name != away]
     ((old,),) = secrets_held(village)
@@ -147,7 +156,9 @@ async def test_one_that_is_down_is_waited_for_and_not_locked_out(village: Villag
     assert secrets_held(village) == {(other,)}
 
 
-async def test_one_that_is_down_for_good_is_removed_and_the_rotation_ends(village: Village) -> None:
+async def test_one_that_is_down_for_good_is_removed_and_the_rotation_ends(
+    village: Village, autojump_clock: MockClock
+) -> None:
     leader = village.leader()
     away, here = [name for name in village.machines if name != leader]
     await village.pull_the_plug(away)
@@ -157,7 +168,9 @@ async def test_one_that_is_down_for_good_is_removed_and_the_rotation_ends(villag
     assert report["members"] == sorted([leader, here])
 
 
-async def test_a_leader_that_dies_with_the_only_copy_is_followed_later(village: Village) -> None:
+async def test_a_leader_that_dies_with_the_only_copy_is_followed_later(
+    village: Village, autojump_clock: MockClock
+) -> None:
     leader = village.leader()
     house = village.machines[leader].house
     assert house is not None
@@ -173,7 +186,9 @@ async def test_a_leader_that_dies_with_the_only_copy_is_followed_later(village: 
     assert secrets_held(village) == {(made.secret,)}
 
 
-async def test_a_new_leader_ends_what_an_old_one_began(village: Village) -> None:
+async def test_a_new_leader_ends_what_an_old_one_began(
+    village: Village, autojump_clock: MockClock
+) -> None:
     made = Key(2, b"in use at one of three when it died")
     leader = village.leader()
     for machine in village.machines.values():
@@ -187,7 +202,9 @@ async def test_a_new_leader_ends_what_an_old_one_began(village: Village) -> None
     assert secrets_held(village) == {(made.secret,)}
 
 
-async def test_who_joins_later_needs_the_key_file_and_nothing_else(village: Village) -> None:
+async def test_who_joins_later_needs_the_key_file_and_nothing_else(
+    village: Village, autojump_clock: MockClock
+) -> None:
     path = village.config.secret_path
     old = path.read_bytes()
     await rotate(village)
@@ -209,7 +226,9 @@ async def test_who_joins_later_needs_the_key_file_and_nothing_else(village: Vill
     assert len(secrets_held(village)) == 1
 
 
-async def test_who_joins_with_the_old_key_in_the_middle_is_given_the_new(village: Village) -> None:
+async def test_who_joins_with_the_old_key_in_the_middle_is_given_the_new(
+    village: Village, autojump_clock: MockClock
+) -> None:
     away = next(name for name in village.machines if name != village.leader())
     await village.pull_the_plug(away)
     key = (await ask(village, village.leader(), "rotate-key"))["key"]
@@ -221,7 +240,9 @@ async def test_who_joins_with_the_old_key_in_the_middle_is_given_the_new(village
     assert len(secrets_held(village)) == 1
 
 
-async def test_nobody_joins_while_the_old_key_is_removed(village: Village) -> None:
+async def test_nobody_joins_while_the_old_key_is_removed(
+    village: Village, autojump_clock: MockClock
+) -> None:
     leader = village.machines[village.leader()].house
     assert leader is not None
     members = leader._belonging.members
@@ -242,7 +263,7 @@ def read_only(village: Village) -> Iterator[None]:
 
 
 async def test_a_key_file_that_cannot_be_written_is_told_and_stops_nothing(
-    village: Village,
+    village: Village, autojump_clock: MockClock
 ) -> None:
     with read_only(village):
         key = (await ask(village, "n1", "rotate-key"))["key"]
@@ -261,7 +282,7 @@ async def test_a_key_file_that_cannot_be_written_is_told_and_stops_nothing(
     ],
 )
 async def test_a_step_out_of_turn_is_refused(
-    village: Village, call: str, args: dict[str, Any], said: str
+    village: Village, call: str, args: dict[str, Any], said: str, autojump_clock: MockClock
 ) -> None:
     house = village.machines["n2"].house
     assert house is not None

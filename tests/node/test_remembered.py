@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from node.remembered import PEERS_MAX, PEERS_NAME, read_peers, write_peers
 from raft import OsDisk
@@ -34,7 +35,9 @@ def test_a_damaged_file_is_no_reason_to_stop(text: bytes, tmp_path: Path) -> Non
     assert read_peers(OsDisk(), tmp_path) == ()
 
 
-async def test_one_that_comes_back_looks_where_it_met_others(village: Village) -> None:
+async def test_one_that_comes_back_looks_where_it_met_others(
+    village: Village, autojump_clock: MockClock
+) -> None:
     await trio.sleep(11)
     await village.pull_the_plug("n1")
     disk = village.machines["n1"].disk
@@ -49,7 +52,7 @@ async def test_one_that_comes_back_looks_where_it_met_others(village: Village) -
     assert moved in house._belonging.seeds()
 
 
-async def test_others_hear_which_start_this_is(village: Village) -> None:
+async def test_others_hear_which_start_this_is(village: Village, autojump_clock: MockClock) -> None:
     await trio.sleep(5)
     house = village.machines["n1"].house
     assert house is not None
