@@ -2,7 +2,11 @@
 
 import ast
 import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -47,70 +51,97 @@ SOURCES = sources(*ROOMS)
 EVERYTHING = sources(*ROOMS, "tests", "fuzz")
 
 
-def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Rule = Callable[[Path, str, ast.Module], Iterator[str]]
+
+
+def functions(tree: ast.AST) -> list[Function]:
     """All functions and methods, nested ones too."""
-    return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [n for n in ast.walk(tree) if isinstance(n, Function)]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_a_source_file_fits_on_a_few_screens(path: Path) -> None:
-    lines = path.read_text().count("\n")
-    assert lines <= FILE_LINES_MAX, f"{named(path)} has {lines} lines"
+def fits_on_a_few_screens(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
+    lines = text.count("\n")
+    if lines > FILE_LINES_MAX:
+        yield f"{named(path)} has {lines} lines"
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=named)
-def test_a_function_fits_on_one_screen(path: Path) -> None:
+def has_functions_that_fit_on_one_screen(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
     most = FUNCTION_LINES_MAX if path in SOURCES else TEST_FUNCTION_LINES_MAX
-    for function in functions(ast.parse(path.read_text())):
+    for function in functions(tree):
         size = (function.end_lineno or function.lineno) - function.lineno + 1
-        assert size <= most, f"{named(path)}:{function.lineno} {function.name} has {size} lines"
+        if size > most:
+            yield f"{named(path)}:{function.lineno} {function.name} has {size} lines"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_public_things_say_what_they_are(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    if path.name != "__init__.py" or tree.body:
-        assert ast.get_docstring(tree), f"{named(path)} opens without saying what it is for"
+def says_what_its_public_things_are(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
+    if (path.name != "__init__.py" or tree.body) and not ast.get_docstring(tree):
+        yield f"{named(path)} opens without saying what it is for"
     for node in tree.body:
-        is_definition = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        if is_definition and not node.name.startswith("_"):
-            assert ast.get_docstring(node), f"{named(path)}:{node.lineno} {node.name}"
+        is_public = isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
+        if is_public and not ast.get_docstring(node):
+            yield f"{named(path)}:{node.lineno} {node.name}"
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=named)
-def test_names_say_something(path: Path) -> None:
-    assert not BANNED_NAMES.search(path.stem), named(path)
+def has_a_name_that_says_something(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
+    if BANNED_NAMES.search(path.stem):
+        yield named(path)
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=named)
-def test_nothing_is_left_unfinished(path: Path) -> None:
-    if path.name == "test_tidy.py":
-        return
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        assert not UNFINISHED.search(line), f"{named(path)}:{number} {line.strip()}"
+def leaves_nothing_unfinished(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
+    if path.name != "test_tidy.py":
+        for number, line in enumerate(text.splitlines(), 1):
+            if UNFINISHED.search(line):
+                yield f"{named(path)}:{number} {line.strip()}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_time_and_chance_come_in_through_ports(path: Path) -> None:
+def is_given_time_and_chance(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
     if named(path) in CLOCKS or named(path).startswith("node/cli/"):
         return
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            assert called not in BANNED_CALLS, f"{named(path)}:{node.lineno} calls {called}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in BANNED_CALLS:
+            yield f"{named(path)}:{node.lineno} calls {called}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_imports_stand_at_the_top(path: Path) -> None:
+def imports_at_the_top(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
     """No import hides in a function, but in the command line, which starts faster so."""
     if named(path).startswith("node/cli/"):
         return
-    tree = ast.parse(path.read_text())
     for function in functions(tree):
         for node in ast.walk(function):
-            assert not isinstance(node, ast.Import | ast.ImportFrom), (
-                f"{named(path)}:{node.lineno} imports inside {function.name}"
-            )
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                yield f"{named(path)}:{node.lineno} imports inside {function.name}"
+
+
+OF_SOURCES: Final[tuple[Rule, ...]] = (
+    fits_on_a_few_screens,
+    says_what_its_public_things_are,
+    is_given_time_and_chance,
+    imports_at_the_top,
+)
+OF_EVERYTHING: Final[tuple[Rule, ...]] = (
+    has_functions_that_fit_on_one_screen,
+    has_a_name_that_says_something,
+    leaves_nothing_unfinished,
+)
+
+
+@cache
+def offences() -> dict[Rule, list[str]]:
+    """What breaks each rule; every file is read and parsed once for all of them."""
+    found: dict[Rule, list[str]] = defaultdict(list)
+    held = set(SOURCES)
+    for path in EVERYTHING:
+        text = path.read_text()
+        tree = ast.parse(text)
+        for rule in OF_EVERYTHING + (OF_SOURCES if path in held else ()):
+            found[rule] += rule(path, text, tree)
+    return found
+
+
+@pytest.mark.parametrize("rule", OF_SOURCES + OF_EVERYTHING, ids=lambda rule: rule.__name__)
+def test_every_file_keeps_the_rule(rule: Rule) -> None:
+    assert offences()[rule] == []
 
 
 def test_no_room_is_empty() -> None:
