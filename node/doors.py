@@ -9,6 +9,7 @@ from typing import Final
 import trio
 
 from node.auth import PasswordAuth
+from node.config import NodeSection
 from node.directory import AccountDirectory
 from node.env import Env
 from node.foundation import Foundation
@@ -27,6 +28,8 @@ from protocols.submitting import LocalSubmitter
 
 # A hostname for greetings when the file gives none: the node's own name is at least true.
 _ANONYMOUS: Final = "localhost"
+# What https URLs lead to when they name no port.
+HTTPS_PORT: Final = 443
 
 
 @dataclass(slots=True)
@@ -110,13 +113,13 @@ def build_doors(
     if config.tls.certificate:
         tls = _context(foundation)
     message_bytes_max = config.limits.message_bytes
-    named = f"https://{config.cluster.hostname}" if tls and config.cluster.hostname else None
     limits = Limits(upload_bytes_max=message_bytes_max, submission_bytes_max=message_bytes_max)
     app = HttpApp(
         ports,
         HttpSettings(
             limits=limits,
-            public_url=config.http.public_url or named,
+            public_url=config.http.public_url or None,
+            named_url=named_url(config.cluster.hostname, own) if tls else None,
             allow_origins=config.http.allow_origins,
         ),
         ready=ready,
@@ -147,6 +150,12 @@ def build_doors(
         if port is not None:
             doors.doors.append(Door(name, port, lmtp.converse, context))
     return doors
+
+
+def named_url(hostname: str, own: NodeSection) -> str | None:
+    """Where the service's name leads to: to our own port for https, the usual one untold."""
+    port = f":{own.https}" if own.https not in (None, HTTPS_PORT) else ""
+    return f"https://{hostname}{port}" if hostname else None
 
 
 def _context(foundation: Foundation) -> ssl.SSLContext:

@@ -4,6 +4,7 @@ A request that is refused whole is a problem document (RFC 8620 3.6.1); everythi
 also when the cluster cannot answer: then each call says serverUnavailable.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +12,6 @@ import trio
 
 from protocols.http.auth import authenticate, busy, unavailable
 from protocols.http.gates import Admission, Gate, GateFull, Room, Tenant
-from protocols.http.origin import base_url
 from protocols.http.requests import (
     BodyTooLarge,
     Headers,
@@ -41,11 +41,15 @@ class JmapApi:
     """The two JSON resources of JMAP."""
 
     def __init__(
-        self, ports: Ports, limits: Limits, public_url: str | None, bodies_octets_max: int
+        self,
+        ports: Ports,
+        limits: Limits,
+        begins: Callable[[Request], str | None],
+        bodies_octets_max: int,
     ) -> None:
         self._ports = ports
         self._limits = limits
-        self._public_url = public_url
+        self._begins = begins
         self._running = Gate(limits.requests_max)
         self._room = Room(bodies_octets_max)
         self._columns = ColumnCache(COLUMNS_BYTES_MAX)
@@ -74,7 +78,7 @@ class JmapApi:
                 key = server_key(self._ports.reader.local())
         except Unavailable:
             return unavailable()
-        begins = base_url(request, self._public_url)
+        begins = self._begins(request)
         if begins is None:
             return problem(400, "the host or scheme of the request is none")
         body = msgspec.json.encode(session(principal, self._limits, begins, key))

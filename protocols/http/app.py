@@ -7,6 +7,7 @@ are not built are not in the table, and answer 404.
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from protocols.http.api import JmapApi
@@ -15,6 +16,7 @@ from protocols.http.blobs import Downloads
 from protocols.http.cors import Cors
 from protocols.http.event_source import EventSource
 from protocols.http.followers import FOLLOWERS_MAX, FOLLOWERS_OF_NODE_MAX, Followers
+from protocols.http.origin import base_url
 from protocols.http.requests import (
     BodyTooLarge,
     ClientGone,
@@ -48,12 +50,14 @@ BODIES_OCTETS_MAX: Final = 64 * 1024 * 1024
 class HttpSettings:
     """What an operator may set of the HTTP door.
 
-    `public_url`: what URLs in the session resource begin with, for a node behind a proxy; None
-    follows the request's Host. `allow_origins`: see cors.py.
+    `public_url`: what URLs in the session resource begin with, for a node behind a proxy.
+    `named_url`: the same from the service's name and port (see origin.py); without either they
+    follow the request's Host. `allow_origins`: see cors.py.
     """
 
     limits: Limits = field(default_factory=Limits)
     public_url: str | None = None
+    named_url: str | None = None
     uploads_octets_max: int = UPLOADS_OCTETS_MAX
     spooled_octets_max: int = SPOOLED_OCTETS_MAX
     bodies_octets_max: int = BODIES_OCTETS_MAX
@@ -66,7 +70,8 @@ class HttpApp:
     """One node's ASGI application; `ready` says whether it has a leader and is caught up."""
 
     def __init__(self, ports: Ports, settings: HttpSettings, *, ready: Callable[[], bool]) -> None:
-        api = JmapApi(ports, settings.limits, settings.public_url, settings.bodies_octets_max)
+        begins = partial(base_url, public_url=settings.public_url, named_url=settings.named_url)
+        api = JmapApi(ports, settings.limits, begins, settings.bodies_octets_max)
         uploads = Uploads(
             ports,
             settings.limits,

@@ -19,6 +19,9 @@ COMPARATORS_MAX: Final = 8
 
 _COMPARATOR: Final = frozenset(("property", "isAscending", "collation"))
 _KEYWORDED: Final = _COMPARATOR | {"keyword"}
+# What the client jmapc writes into each comparator, where it means nothing: arguments of /query. An
+# order is not changed by them; of other members it cannot be known, so that they are refused.
+_MISPLACED: Final = frozenset(("anchor", "anchorOffset", "calculateTotal", "limit", "position"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def read_order(
         if not isinstance(ascending, bool):
             raise invalid_arguments("isAscending is not a Boolean")
         known = _KEYWORDED if name in keyworded else _COMPARATOR
-        if not supported(name) or wanted.keys() - known:
+        if not supported(name) or wanted.keys() - known - _MISPLACED:
             raise MethodError("unsupportedSort", f"by {name[:100]!r}")
         if name in keyworded and not isinstance(wanted.get("keyword"), str):
             raise invalid_arguments(f"a sort by {name} needs a keyword")

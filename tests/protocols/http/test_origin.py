@@ -57,3 +57,29 @@ async def test_all_urls_of_a_session_begin_alike() -> None:
         assert told[name].startswith("https://b.example/"), name
     socket = told["capabilities"]["urn:ietf:params:jmap:websocket"]["url"]
     assert socket.startswith("wss://b.example/")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8443", "localhost", "[::1]:8443", "LOCALHOST:8443"])
+async def test_a_client_of_this_machine_is_led_back_to_the_loopback_name_it_used(host: str) -> None:
+    desk = Desk(named_url="https://mail.example.org")
+    answer = await desk.http("GET", "/.well-known/jmap", headers={"host": host}, scheme="https")
+    assert answer.json["apiUrl"] == f"https://{host}/jmap/api"
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "remote"),
+    [
+        # A proxy on this machine that tells us nothing of its own clients.
+        ("127.0.0.1:8080", "http", "127.0.0.1"),
+        ("localhost.example:8443", "https", "127.0.0.1"),
+        ("192.0.2.7", "https", "127.0.0.1"),
+        ("127.0.0.1:8443", "https", "192.0.2.9"),
+    ],
+)
+async def test_everybody_else_is_led_to_the_service_by_its_name(
+    host: str, scheme: str, remote: str
+) -> None:
+    desk = Desk(named_url="https://mail.example.org")
+    sent = {"host": host}
+    answer = await desk.http("GET", "/.well-known/jmap", headers=sent, scheme=scheme, remote=remote)
+    assert answer.json["apiUrl"] == "https://mail.example.org/jmap/api"

@@ -23,6 +23,20 @@ async def test_newest_first_unless_asked_otherwise() -> None:
         assert (await desk.call("Email/query", sort=sort))["ids"] == ids
 
 
+async def test_windows_misplaced_into_comparators_change_no_order() -> None:
+    # As the client jmapc writes them.
+    desk, emails = filled()
+    misplaced = {
+        "anchorOffset": 0,
+        "calculateTotal": False,
+        "position": 0,
+        "anchor": None,
+        "limit": 1,
+    }
+    sort = [{"property": "receivedAt", "isAscending": True, **misplaced}]
+    assert (await desk.call("Email/query", sort=sort))["ids"] == emails[::-1]
+
+
 async def test_a_mailbox_of_ones_own_or_none() -> None:
     desk, emails = filled()
     in_inbox = {"filter": {"inMailbox": desk.mailbox("inbox")}}
