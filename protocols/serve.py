@@ -53,6 +53,11 @@ class Patience:
         """The peer has proved who it is, or needs not: UNAUTHENTICATED_S no longer counts."""
         self._latest = math.inf
 
+    def distrust(self) -> None:
+        """The peer is a stranger again: it has UNAUTHENTICATED_S to prove who it is."""
+        self._latest = trio.current_time() + UNAUTHENTICATED_S
+        self.scope.deadline = self._latest
+
 
 class Session(Protocol):
     """A door's side of one connection."""

@@ -13,6 +13,8 @@ from typing import Final
 
 import trio
 
+from protocols.deflate import Deflater, Inflater
+
 # A reply that the peer does not take off the wire within this long ends the connection.
 SEND_S: Final = 60.0
 # A TLS handshake takes some round trips; a peer that needs longer is holding a place.
@@ -22,6 +24,8 @@ CLOSE_S: Final = 2.0
 # What a peer still sends after our last words is read and dropped, up to this much: closing a
 # socket with input unread makes the kernel reset it, and the last words would be lost.
 LINGER_BYTES_MAX: Final = 256 * 1024
+# What is received at once of a compressed stream: it waits until it has been inflated.
+DEFLATED_READ_BYTES: Final = 4 * 1024
 
 # Linux alone has it.
 _QUICK_ACK: Final[int | None] = getattr(trio.socket, "TCP_QUICKACK", None)
@@ -44,6 +48,9 @@ class DoorStream:
         self._transport = transport
         self._secure = secure
         self._cut = False  # a send stopped in the middle: nothing sensible can follow
+        self._deflater: Deflater | None = None
+        self._inflater: Inflater | None = None
+        self._kept = b""  # received already, and not compressed
         self.peer_ip = peer_ip
         """The peer's address as text, as limits and logs know it."""
         self.loopback = _is_loopback(peer_ip)
@@ -68,19 +75,35 @@ class DoorStream:
         """Some octets, at most `bytes_max`; b"" when the peer has sent its last.
 
         Raises PeerGone, and PeerSlow after `timeout_s`. Without `timeout_s` the connection's
-        Patience is what ends the wait.
+        Patience is what ends the wait. RemoteProtocolError: it should be DEFLATE and is not.
         """
+        receive = self._receive if self._inflater is None else self._receive_deflated
         if timeout_s is None:
-            return await self._receive(bytes_max)
+            return await receive(bytes_max)
         with trio.move_on_after(timeout_s):
-            return await self._receive(bytes_max)
+            return await receive(bytes_max)
         raise PeerSlow(f"nothing received in {timeout_s:g} s")
 
     async def _receive(self, bytes_max: int) -> bytes:
+        if self._kept:
+            data, self._kept = self._kept[:bytes_max], self._kept[bytes_max:]
+            return data
         try:
             return bytes(await self._transport.receive_some(bytes_max))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise PeerGone("the connection broke while receiving") from error
+
+    async def _receive_deflated(self, bytes_max: int) -> bytes:
+        assert self._inflater is not None
+        await trio.lowlevel.checkpoint()  # little that came may be much to work through
+        while not (data := self._inflater.take(bytes_max)):
+            if self._inflater.ended:
+                return b""
+            octets = await self._receive(DEFLATED_READ_BYTES)
+            if not octets:
+                return b""
+            self._inflater.feed(octets)
+        return data
 
     def acknowledge(self) -> None:
         """Have TCP acknowledge at once what has been received, where it would wait some 40 ms.
@@ -107,6 +130,8 @@ class DoorStream:
         if self._cut:
             raise PeerGone("an earlier send was cut short")
         self._cut = True
+        if self._deflater is not None:
+            data = self._deflater.deflate(data)
         with trio.move_on_after(timeout_s):
             try:
                 await self._transport.send_all(data)
@@ -122,6 +147,7 @@ class DoorStream:
         The caller has forgotten all that came in clear text (RFC 3207 4.2, RFC 9051 6.2.1).
         """
         assert not self._secure, "TLS is on already"
+        self._kept = b""
         wrapped = trio.SSLStream(
             self._transport,
             context,
@@ -141,6 +167,26 @@ class DoorStream:
             return
         self._cut = True
         raise PeerSlow(f"no TLS handshake in {HANDSHAKE_S:g} s")
+
+    def start_deflate(self) -> None:
+        """From now on both sides compress, under TLS if that is on (RFC 4978 3)."""
+        assert self._deflater is None, "compression is on already"
+        self._deflater, self._inflater = Deflater(), Inflater()
+
+    @property
+    def inflated(self) -> bool:
+        """Nothing compressed is waiting to be received."""
+        return self._inflater is None or self._inflater.spent
+
+    def stop_deflate(self) -> None:
+        """Neither side compresses any more (RFC 8437 4.1).
+
+        What the peer sent after the end of its compressed stream is received next. Only when
+        `inflated`: else nobody knows where clear text begins.
+        """
+        assert self._inflater is not None and self._inflater.spent
+        self._kept = self._inflater.unused
+        self._deflater = self._inflater = None
 
     async def aclose(self) -> None:
         """Close, waiting a little for the last octets to leave; raises nothing."""

@@ -7,6 +7,7 @@ dates are day numbers or milliseconds. A command with `uid` set counts in UIDs (
 from dataclasses import dataclass
 from enum import Enum
 
+from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.sets import NumberSet
 
 # --- any state, RFC 9051 6.1
@@ -394,4 +395,5 @@ Command = (
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle
     | Check | Close | Expunge | Fetch | Store | Copy | Search
+    | Compress | Unauthenticate
 )  # fmt: skip

@@ -8,6 +8,7 @@ Requests come one at a time: the next is not looked at until the session asks, s
 commands see the phase their predecessors left (RFC 9051 5.5).
 
     NOT_AUTHENTICATED --authenticated--> AUTHENTICATED <--selected/unselected--> SELECTED
+      AUTHENTICATED, SELECTED --unauthenticated--> NOT_AUTHENTICATED
             any of them --logged_out--> LOGOUT
 """
 
@@ -21,6 +22,7 @@ from protocols.buffer import ReceiveBuffer
 from protocols.errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
 from protocols.imap import commands as c
 from protocols.imap import responses
+from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.parse import parse_command, parse_verb
 from protocols.imap.responses import Ending, bad, no, render_ending
 from protocols.imap.search_keys import BadCharset
@@ -68,7 +70,7 @@ _ANYWHERE: Final[frozenset[type]] = frozenset({c.Capability, c.Noop, c.Logout, c
 _MAILBOXES: Final[frozenset[type]] = frozenset(
     {
         c.Enable, c.Select, c.Create, c.Delete, c.Rename, c.Subscribe, c.List, c.Lsub,
-        c.Namespace, c.Status, c.Append, c.Idle,
+        c.Namespace, c.Status, c.Append, c.Idle, Compress, Unauthenticate,
     }
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(
@@ -162,6 +164,12 @@ class Core:
     def unselected(self) -> None:
         """CLOSE or UNSELECT, or a SELECT that failed (RFC 9051 6.3.2)."""
         self._move(Phase.AUTHENTICATED, only_from=frozenset({Phase.AUTHENTICATED, Phase.SELECTED}))
+
+    def unauthenticated(self) -> None:
+        """UNAUTHENTICATE (RFC 8437 3)."""
+        self._move(
+            Phase.NOT_AUTHENTICATED, only_from=frozenset({Phase.AUTHENTICATED, Phase.SELECTED})
+        )
 
     def logged_out(self) -> None:
         """LOGOUT: nothing is welcome any more."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap import commands as c
+from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.dates import parse_date_time
 from protocols.imap.fetch_items import parse_fetch
 from protocols.imap.flags import parse_flag
@@ -61,6 +62,14 @@ def _authenticate(tokens: Tokens) -> c.Command:
         if not initial:
             raise RemoteProtocolError("expected an initial response")
     return c.Authenticate(mechanism, initial)
+
+
+def _compress(tokens: Tokens) -> c.Command:
+    """RFC 4978 5."""
+    tokens.space()
+    if tokens.keyword() != b"DEFLATE":
+        raise RemoteProtocolError("no such compression; there is DEFLATE")
+    return Compress()
 
 
 def _id(tokens: Tokens) -> c.Command:
@@ -238,6 +247,8 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"STATUS": _status,
     b"APPEND": _append,
     b"IDLE": lambda tokens: c.Idle(),
+    b"COMPRESS": _compress,
+    b"UNAUTHENTICATE": lambda tokens: Unauthenticate(),
     # 6.4, and CHECK of RFC 3501 6.4.1
     b"CHECK": lambda tokens: c.Check(),
     b"CLOSE": lambda tokens: c.Close(expunge=True),

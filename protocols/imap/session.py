@@ -13,6 +13,7 @@ import trio
 from protocols import sasl
 from protocols.errors import RemoteProtocolError
 from protocols.imap import commands as c
+from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.core import Core, LiteralRoom, Phase, Request
 from protocols.imap.ops import OPS
 from protocols.imap.ops.bodies import MessageGone
@@ -101,10 +102,15 @@ class ImapSession:
         self._failures = 0
         self._patience_for = ""
         self.core = Core(door.shared.room)
-        self._context = Context(
+        self._context = self._stranger(Outbox(self._send))
+
+    def _stranger(self, out: Outbox) -> Context:
+        """All that a connection knows before anyone has logged in."""
+        door, stream = self._door, self._stream
+        return Context(
             ports=door.ports,
             door=door.shared,
-            out=Outbox(self._send),
+            out=out,
             peer_ip=stream.peer_ip,
             may_send_secrets=stream.may_send_secrets,
             offers_tls=door.tls is not None and not stream.secure,
@@ -199,6 +205,10 @@ class ImapSession:
                     return await self._start_tls(request.tag)
                 case c.Authenticate() as command:
                     return await self._authenticate(command, patience)
+                case Compress():
+                    return await self._compress(request.tag)
+                case Unauthenticate():
+                    return await self._unauthenticate(request.tag, patience)
                 case c.Idle():
                     return await self._idle(patience)
                 case command:
@@ -258,6 +268,37 @@ class ImapSession:
         await self._stream.start_tls(self._door.tls)
         context.offers_tls = False
         context.may_send_secrets = self._stream.may_send_secrets
+        return None
+
+    async def _compress(self, tag: bytes) -> Ending | None:
+        """RFC 4978 3: the ending goes out as it is, all after it compressed."""
+        context = self._context
+        if context.compressed:
+            return bad("Compression is active already", b"COMPRESSIONACTIVE")
+        if self.core.mid_command:
+            # It was sent before our answer was seen: whether compressed nobody could tell.
+            return bad("Nothing may follow COMPRESS before its answer")
+        context.out.add(render_ending(tag, ok("DEFLATE active")))
+        await context.out.flush()
+        self._stream.start_deflate()
+        context.compressed = True
+        return None
+
+    async def _unauthenticate(self, tag: bytes, patience: Patience) -> Ending | None:
+        """RFC 8437 3: all that the connection knows of a person is forgotten, TLS stays."""
+        context = self._context
+        if context.compressed and (self.core.mid_command or not self._stream.inflated):
+            # Compression ends with the command (4.1); where, nobody could tell. There is no NO.
+            context.logged_out = True
+            context.out.add(bye("Compressed octets after UNAUTHENTICATE"))
+            return None
+        context.out.add(render_ending(tag, ok("UNAUTHENTICATE completed")))
+        if context.compressed:
+            await context.out.flush()
+            self._stream.stop_deflate()
+        self._context = self._stranger(context.out)
+        self.core.unauthenticated()
+        patience.distrust()
         return None
 
     async def _authenticate(self, command: c.Authenticate, patience: Patience) -> Ending:

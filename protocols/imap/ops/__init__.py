@@ -46,4 +46,4 @@ OPS: Final[Mapping[type, Op]] = {
     c.Store: store.store,
     c.Search: search.search,
 }
-"""All but those that change the stream itself: STARTTLS, AUTHENTICATE, IDLE (session.py)."""
+"""All but those that change the stream itself: STARTTLS, COMPRESS and their kin (session.py)."""

@@ -83,6 +83,8 @@ class Context:
     """Passwords may cross the connection: it is under TLS, or does not leave the machine."""
     offers_tls: bool
     """STARTTLS is possible now."""
+    compressed: bool = False
+    """COMPRESS is active (RFC 4978)."""
     principal: Principal | None = None
     selected: Selected | None = None
     rev2: bool = False

@@ -19,7 +19,8 @@ _ALWAYS: Final = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"ID", b"ENABLE")
 _STRANGER: Final = (b"SASL-IR",)
 _KNOWN: Final = (
     b"BINARY", b"CHILDREN", b"ESEARCH", b"IDLE", b"LIST-EXTENDED", b"LIST-STATUS", b"MOVE",
-    b"NAMESPACE", b"SEARCHRES", b"SPECIAL-USE", b"STATUS=SIZE", b"UIDPLUS", b"UNSELECT",
+    b"NAMESPACE", b"SEARCHRES", b"SPECIAL-USE", b"STATUS=SIZE", b"UIDPLUS",
+    b"UNAUTHENTICATE", b"UNSELECT",
 )  # fmt: skip
 _NAME: Final = b"Trireme"
 
@@ -32,6 +33,8 @@ def capabilities(context: Context) -> bytes:
             names.append(b"STARTTLS")
         names += _STRANGER
         names.append(b"AUTH=PLAIN" if context.may_send_secrets else b"LOGINDISABLED")
+    if not context.compressed:
+        names.append(b"COMPRESS=DEFLATE")
     return b"CAPABILITY " + b" ".join([*names, *_KNOWN])
 
 

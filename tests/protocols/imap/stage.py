@@ -1,5 +1,6 @@
 """The stage for IMAP tests: a house in memory, the door, and clients that speak lines to it."""
 
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -28,13 +29,27 @@ class Client:
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self._held = bytearray()
+        self._deflater: zlib._Compress | None = None
+        self._inflater: zlib._Decompress | None = None
+
+    def deflate(self) -> None:
+        """Compress from now on, and expect the server to (RFC 4978)."""
+        assert not self._held
+        self._deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def undeflate(self) -> None:
+        """Both sides have stopped compressing (RFC 8437 4.1)."""
+        self._deflater = self._inflater = None
 
     async def say(self, line: bytes) -> None:
         """Send one line."""
-        await self.stream.send_all(line + b"\r\n")
+        await self.send(line + b"\r\n")
 
     async def send(self, octets: bytes) -> None:
         """Send as it is."""
+        if self._deflater is not None:
+            octets = self._deflater.compress(octets) + self._deflater.flush(zlib.Z_SYNC_FLUSH)
         await self.stream.send_all(octets)
 
     async def line(self) -> bytes:
@@ -59,6 +74,8 @@ class Client:
         data = await self.stream.receive_some()
         if not data:
             raise EOFError
+        if self._inflater is not None:
+            data = self._inflater.decompress(data)
         self._held += data
 
     async def ask(self, command: bytes, tag: bytes = b"t") -> list[bytes]:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from protocols.errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
 from protocols.imap import commands as c
+from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.core import (
     APPEND_BYTES_MAX,
     COMMAND_BYTES_MAX,
@@ -180,7 +181,8 @@ def test_the_table_of_phases_decides() -> None:
 
 def test_every_command_has_a_place_in_the_table_and_someone_to_do_it() -> None:
     listed = frozenset[type]().union(*WELCOME.values())
-    assert listed == {*OPS, c.StartTls, c.Authenticate, c.Idle}
+    of_the_stream = {c.StartTls, c.Authenticate, c.Idle, Compress, Unauthenticate}
+    assert listed == {*OPS, *of_the_stream}
     assert len(_RULES) >= len(listed) - 3  # some verbs share a command
 
 

@@ -95,6 +95,10 @@ class Player:
                 self.peer_ip = ip
             case ["pass", seconds]:
                 house.clock.pass_s(float(seconds))
+            case ["deflate", *name]:
+                self.client(name[0] if name else "").deflate()
+            case ["undeflate", *name]:
+                self.client(name[0] if name else "").undeflate()
             case ["closed", *name]:
                 with pytest.raises(EOFError):
                     await self.client(name[0] if name else "").line()
