@@ -75,6 +75,12 @@ def read_mailboxes(rows: Rows, account: AccountId) -> list[Mailbox]:
     return [unpack_mailbox(value) for _, value in rows.scan(*window)]
 
 
+def read_mailbox_ids(rows: Rows, account: AccountId) -> list[MailboxId]:
+    """The ids of all mailboxes of an account, in order; no record is decoded."""
+    window = keys.record_range(account, TypeCode.MAILBOX)
+    return [MailboxId(keys.unpack_record_key(key)[1]) for key, _ in rows.scan(*window)]
+
+
 def id_at(rows: Rows, key: bytes) -> MailboxId | None:
     """The mailbox that an index row names."""
     held = rows.get(key)

@@ -34,6 +34,7 @@ from storage.mail.mailbox_rows import (
     name_key,
     plan_rows,
     read_mailbox,
+    read_mailbox_ids,
     read_mailboxes,
     role_key,
     trash_of,
@@ -73,6 +74,11 @@ KEEP: Final = Keep.KEEP
 def list_mailboxes(rows: Rows, account: AccountId) -> list[Mailbox]:
     """All mailboxes of an account, by id."""
     return read_mailboxes(rows, account)
+
+
+def mailbox_ids(rows: Rows, account: AccountId) -> list[MailboxId]:
+    """The ids of all mailboxes of an account, in order."""
+    return read_mailbox_ids(rows, account)
 
 
 def get_mailbox(rows: Rows, account: AccountId, mailbox: MailboxId) -> Mailbox | None:

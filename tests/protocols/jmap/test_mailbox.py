@@ -42,6 +42,20 @@ async def test_properties_are_chosen_and_id_always_there() -> None:
     assert await desk.refusal("Mailbox/get", properties=["nope"]) == "invalidArguments"
 
 
+async def test_all_properties_at_once_are_what_each_is_by_itself() -> None:
+    desk = Desk()
+    desk.deliver()
+    desk.deliver(message(number=2), keywords=["$seen"])
+    await make(desk, one={"name": "Zoë", "parentId": desk.mailbox("inbox"), "sortOrder": 3})
+    together = (await desk.call("Mailbox/get", ids=None))["list"]
+    singly: dict[str, dict[str, Any]] = {}
+    for name in together[0]:
+        for box in (await desk.call("Mailbox/get", ids=None, properties=[name]))["list"]:
+            singly.setdefault(box["id"], {}).update(box)
+    assert together == list(singly.values()) and len(together) == 7
+    assert len(together[0]) == 11
+
+
 async def test_counts_alone_changing_is_said() -> None:
     desk = Desk()
     state = (await desk.call("Mailbox/get", ids=[]))["state"]
