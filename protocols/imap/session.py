@@ -43,6 +43,9 @@ LITERAL_S: Final = 600.0
 SEND_BYTES_MAX: Final = 256 * 1024
 # The line that ends IDLE is four letters; whoever sends another has lost the thread.
 DONE_BYTES_MAX: Final = 1024
+# Endings of pipelined commands that take longer than this do not wait for one another: dozens of
+# APPENDs come in with one receive, and who hears nothing of them meanwhile takes us for dead.
+TOGETHER_S: Final = 0.1
 # Failed logins until the connection ends.
 LOGIN_FAILURES_MAX: Final = 5
 
@@ -121,18 +124,21 @@ class ImapSession:
     async def run(self, patience: Patience) -> None:
         """Greet and converse to the end."""
         context = self._context
+        now_s, began_s = context.ports.clock.monotonic_s, 0.0
         context.out.add(untagged_ok(f"{context.ports.hostname} ready", capabilities(context)))
         while self.core.phase is not Phase.LOGOUT:
             request = await self._next_request(patience)
             patience.lift()
             self._patience_for = ""
+            if not context.out.lines:
+                began_s = now_s()
             ending = await self._carry_out(request, patience)
             self._move(patience)
             self._catch_up(request.command)
             if ending is not None:
                 context.out.add(render_ending(request.tag, ending))
             failed = self._count_failures(ending)
-            if context.out.full or failed:
+            if context.out.full or failed or now_s() - began_s > TOGETHER_S:
                 await context.out.flush()
             if failed:
                 raise RemoteProtocolError("too many failed logins")

@@ -11,7 +11,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from protocols.imap import ImapDoor
 from protocols.imap.core import LiteralRoom
 from protocols.imap.ops.context import OUT_BYTES
-from protocols.imap.session import AUTOLOGOUT_S, LOGIN_FAILURES_MAX
+from protocols.imap.session import AUTOLOGOUT_S, LOGIN_FAILURES_MAX, TOGETHER_S
 from protocols.ports import Blobs
 from protocols.serve import COMMAND_S, UNAUTHENTICATED_S
 from storage.ids import BlobId
@@ -160,6 +160,21 @@ async def test_what_is_pipelined_is_answered_in_order_and_leaves_together() -> N
             b"a OK NOOP completed\r\n* 1 FETCH (UID 1)\r\nb OK FETCH completed\r\n"
             b"c BAD unknown command\r\nd OK NOOP completed\r\n"
         )
+
+
+async def test_what_takes_long_is_answered_before_the_next_is_done() -> None:
+    async with open_stage() as stage:
+        client, house = await stage.reader(), stage.house
+        house.stall()
+        first = house.gate
+        await client.send(b"".join(b"%b APPEND Sent {4+}\r\nx: y\r\n" % tag for tag in (b"a", b"b")))
+        await wait_all_tasks_blocked()
+        house.clock.pass_s(2 * TOGETHER_S)
+        house.stall()  # the second one is held back for as long as it likes
+        first.set()
+        assert (await client.line()).startswith(b"a OK [APPENDUID ")
+        house.release()
+        assert (await client.line()).startswith(b"b OK [APPENDUID ")
 
 
 async def test_a_node_that_stops_says_so() -> None:
