@@ -167,7 +167,8 @@ async def test_what_takes_long_is_answered_before_the_next_is_done() -> None:
         client, house = await stage.reader(), stage.house
         house.stall()
         first = house.gate
-        await client.send(b"".join(b"%b APPEND Sent {4+}\r\nx: y\r\n" % tag for tag in (b"a", b"b")))
+        append = b" APPEND Sent {4+}\r\nx: y\r\n"
+        await client.send(b"a" + append + b"b" + append)
         await wait_all_tasks_blocked()
         house.clock.pass_s(2 * TOGETHER_S)
         house.stall()  # the second one is held back for as long as it likes
