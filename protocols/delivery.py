@@ -5,7 +5,9 @@ under a millisecond for ordinary mail. `deliver` plans it into an inbox. Both ar
 limits of protocols/mime, so no message is too odd to take.
 """
 
+import re
 from collections.abc import Collection
+from hashlib import blake2b
 from typing import Final
 
 from protocols.mime.envelope import Summary, summarise
@@ -13,6 +15,7 @@ from protocols.ports import Ports
 from protocols.render.bodystructure import render_bodystructure
 from protocols.render.envelope import render_envelope
 from protocols.render.list_json import render_list
+from storage.deliveries import KEY_BYTES, plan_remember, was_delivered
 from storage.ids import AccountId, blob_id
 from storage.mail.ingest import plan_ingest
 from storage.mail.mailboxes import by_role
@@ -21,6 +24,10 @@ from storage.plan import Plan
 
 # Which code rendered a view; one more whenever any renderer gives other bytes for the same mail.
 RENDERER: Final = 1
+
+# What tells a message from another of the same words, and how much of a header is searched for it.
+_TELLING: Final = re.compile(rb"^(?:message-id|received)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_HEADER_BYTES_MAX: Final = 64 * 1024
 
 
 class NoInbox(Exception):
@@ -46,22 +53,46 @@ def prepare(message: bytes, *, received_ms: int) -> NewEmail:
     )
 
 
+def delivery_key(sender: str, content: bytes | bytearray) -> bytes | None:
+    """What is the same when an MTA sends a message again, and never of two messages; or None.
+
+    `content` is as it came, without the trace we put before it. An MTA that sends again sends the
+    very octets, its own Received with its queue id among them. A Message-ID alone would let anyone
+    who guesses it keep mail from being delivered. A message with neither field may well be sent
+    twice on purpose, word for word.
+    """
+    end = 0 if content.startswith(b"\r\n") else content.find(b"\r\n\r\n", 0, _HEADER_BYTES_MAX)
+    if not _TELLING.search(content, 0, _HEADER_BYTES_MAX if end < 0 else end):
+        return None
+    digest = blake2b(content, digest_size=KEY_BYTES, key=blake2b(sender.encode()).digest())
+    return digest.digest()
+
+
 async def deliver(
     ports: Ports,
     account: AccountId,
     email: NewEmail,
     message: bytes,
     *,
+    key: bytes | None = None,
     keywords: Collection[str] = (),
-) -> IngestedEmail:
+) -> IngestedEmail | None:
     """Put a prepared message into the account's inbox; durable on a majority when this returns.
 
+    None when a message of this `key` (see `delivery_key`) was put there before: that is as durable.
     Raises ports.Unavailable, NoInbox, and the MailErrors of `plan_ingest`.
     """
 
-    def command(plan: Plan) -> IngestedEmail:
-        return plan_delivery(plan, account, email, keywords=keywords)
+    def command(plan: Plan) -> IngestedEmail | None:
+        if key is not None and was_delivered(plan, account, key, plan.now_ms):
+            return None
+        ingested = plan_delivery(plan, account, email, keywords=keywords)
+        if key is not None:
+            plan_remember(plan, account, key)
+        return ingested
 
+    if key is not None and was_delivered(ports.reader.local(), account, key, ports.clock.now_ms()):
+        return None  # what is applied here is durable; its octets need not travel again
     return await ports.writer.write(account, command, blobs=[message])
 
 

@@ -3,7 +3,7 @@
     replicated   0x01 | group u16 | account u64 | collection u8 | rest
     local        0x00 | collection u8 | rest   (this node only: never in a snapshot or a hash)
 
-Account rows, by collection (all integers big-endian, so bytes sort as tuples; y, U: uploads.py):
+Account rows, by collection (integers are big-endian; y, U: uploads.py; g, G, j: deliveries.py):
 
     V  version                                      -> u64, the account's change number
     S  account state                                -> counters: next ids, bytes and emails held

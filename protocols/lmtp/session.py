@@ -170,22 +170,23 @@ class LmtpSession:
         trace = self._trace(received, now_ms)
         message = b"".join((trace, received.content))
         email = delivery.prepare(message, received_ms=now_ms)
+        key = delivery.delivery_key(str(received.mail.sender or ""), received.content)
         accounts = list(dict.fromkeys(recipient.account for recipient in received.recipients))
-        refusals = await self._deliver_to_all(accounts, email, message)
+        refusals = await self._deliver_to_all(accounts, email, message, key)
         return [_reply_for(recipient, refusals) for recipient in received.recipients]
 
     async def _deliver_to_all(
-        self, accounts: Sequence[AccountId], email: NewEmail, message: bytes
+        self, accounts: Sequence[AccountId], email: NewEmail, message: bytes, key: bytes | None
     ) -> Mapping[AccountId, Reply | None]:
         """What each account's delivery is refused with, None where it is done."""
         if len(accounts) == 1:  # nearly all mail; a nursery would cost more than the planning
-            return {accounts[0]: await self._deliver_to(accounts[0], email, message)}
+            return {accounts[0]: await self._deliver_to(accounts[0], email, message, key)}
         refusals: dict[AccountId, Reply | None] = {}
         seats = trio.CapacityLimiter(DELIVERIES_MAX)
 
         async def seated(account: AccountId) -> None:
             async with seats:
-                refusals[account] = await self._deliver_to(account, email, message)
+                refusals[account] = await self._deliver_to(account, email, message, key)
 
         async with trio.open_nursery() as nursery:
             for account in accounts:
@@ -193,10 +194,10 @@ class LmtpSession:
         return refusals
 
     async def _deliver_to(
-        self, account: AccountId, email: NewEmail, message: bytes
+        self, account: AccountId, email: NewEmail, message: bytes, key: bytes | None
     ) -> Reply | None:
         try:
-            await delivery.deliver(self._ports, account, email, message)
+            await delivery.deliver(self._ports, account, email, message, key=key)
         except Unavailable:
             return replies.UNAVAILABLE
         except OverQuota:

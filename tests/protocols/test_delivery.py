@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from protocols import delivery
-from protocols.delivery import NoInbox, deliver, prepare
+from protocols.delivery import NoInbox, deliver, delivery_key, prepare
 from protocols.mime.parts import unpack
 from protocols.ports import Unavailable
 from storage.ids import AccountId, EmailId, blob_id
@@ -121,3 +121,28 @@ async def test_sample_mail_is_delivered_as_it_is(house: FakeHouse) -> None:
         message = path.read_bytes()
         given = await deliver(house.ports, account, prepare(message, received_ms=1), message)
         assert house.blobs.read(given.blob, 0, len(message) + 1) == message, path.name
+
+
+# --- sent again
+
+
+def test_a_key_is_of_the_sender_and_every_octet() -> None:
+    message = mail("Message-ID: <1@x>", "Subject: s")
+    one = delivery_key("carol@example.net", message)
+    assert one == delivery_key("carol@example.net", bytearray(message))
+    others = [
+        delivery_key("dave@example.net", message),
+        delivery_key("", message),
+        delivery_key("carol@example.net", message + b"\r\n"),
+        delivery_key("carol@example.net", mail("Message-ID: <1@x>", "Subject: S")),
+    ]
+    assert one not in others and len(set(others)) == 4 and None not in others
+
+
+def test_a_message_without_trace_or_id_has_no_key() -> None:
+    assert delivery_key("c@d", mail("Subject: s", body="Message-ID: <1@x>")) is None
+    assert delivery_key("c@d", b"\r\nReceived: from the heart\r\n\r\n") is None
+    assert delivery_key("c@d", b"") is None
+    assert delivery_key("c@d", mail("Subject: s", "received : from a by b")) is not None
+    late = [f"X-{n}: {'x' * 900}" for n in range(80)]
+    assert delivery_key("c@d", mail(*late, "Message-ID: <1@x>")) is None
