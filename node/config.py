@@ -88,6 +88,20 @@ class HttpSection(_Section, frozen=True, kw_only=True):
     ] = ()
 
 
+class JmapSection(_Section, frozen=True, kw_only=True):
+    """[jmap]: limits by the names that the session tells them under (RFC 8620 2), all inclusive;
+    uploads may be as large as messages ([limits] message-bytes)."""
+
+    max_concurrent_upload: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4  # of an account, per node
+    max_size_request: Annotated[int, msgspec.Meta(ge=1024, le=64 << 20)] = 10_000_000
+    """Octets; decoded they take up to ten times as much memory."""
+    max_concurrent_requests: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 8  # the same
+    max_calls_in_request: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 32
+    max_objects_in_get: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1_000
+    max_objects_in_set: Annotated[int, msgspec.Meta(ge=1, le=5_000)] = 500
+    """One /set is one entry of the log: others wait while it is planned."""
+
+
 class PushSection(_Section, frozen=True, kw_only=True):
     """[push]: whom push services may write to, and where pushes may go."""
 
@@ -181,6 +195,7 @@ class Config(_Section, frozen=True, kw_only=True):
     node: tuple[NodeSection, ...]
     tls: TlsSection = TlsSection()
     http: HttpSection = HttpSection()
+    jmap: JmapSection = JmapSection()
     push: PushSection = PushSection()
     limits: LimitsSection = LimitsSection()
     auth: AuthSection = AuthSection()

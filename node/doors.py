@@ -9,7 +9,7 @@ from typing import Final
 import trio
 
 from node.auth import PasswordAuth
-from node.config import NodeSection
+from node.config import Config, NodeSection
 from node.directory import AccountDirectory
 from node.env import Env
 from node.foundation import Foundation
@@ -113,7 +113,7 @@ def build_doors(
     if config.tls.certificate:
         tls = _context(foundation)
     message_bytes_max = config.limits.message_bytes
-    limits = Limits(upload_bytes_max=message_bytes_max, submission_bytes_max=message_bytes_max)
+    limits = jmap_limits(config)
     app = HttpApp(
         ports,
         HttpSettings(
@@ -156,6 +156,21 @@ def named_url(hostname: str, own: NodeSection) -> str | None:
     """Where the service's name leads to: to our own port for https, the usual one untold."""
     port = f":{own.https}" if own.https not in (None, HTTPS_PORT) else ""
     return f"https://{hostname}{port}" if hostname else None
+
+
+def jmap_limits(config: Config) -> Limits:
+    """What the session tells and the doors keep."""
+    jmap, message_bytes = config.jmap, config.limits.message_bytes
+    return Limits(
+        upload_bytes_max=message_bytes,
+        submission_bytes_max=message_bytes,
+        uploads_max=jmap.max_concurrent_upload,
+        request_bytes_max=jmap.max_size_request,
+        requests_max=jmap.max_concurrent_requests,
+        calls_max=jmap.max_calls_in_request,
+        get_objects_max=jmap.max_objects_in_get,
+        set_objects_max=jmap.max_objects_in_set,
+    )
 
 
 def _context(foundation: Foundation) -> ssl.SSLContext:

@@ -6,6 +6,10 @@ import pytest
 
 from node import config
 from node.config_lines import line_of
+from node.doors import jmap_limits
+from protocols.jmap.capabilities import CORE, Limits, session
+from protocols.ports import Principal
+from storage.ids import AccountId
 
 DEMO = Path(__file__).resolve().parents[2] / "cluster.toml"
 TEXT = DEMO.read_text()
@@ -51,6 +55,30 @@ def test_defaults_fit_a_node_that_says_nothing() -> None:
     assert one.limits.message_bytes == 50 * 1024 * 1024
     assert one.node[0].address == "127.0.0.1"
     assert one.node[0].ports() == {"peer": 17911}
+
+
+def test_what_jmap_allows_is_told_under_the_names_of_the_session() -> None:
+    plain = config.parse(ONE_NODE, Path("cluster.toml"))
+    assert jmap_limits(plain) == Limits(
+        upload_bytes_max=plain.limits.message_bytes, submission_bytes_max=plain.limits.message_bytes
+    )
+    wanted = {
+        "maxConcurrentUpload": ("max-concurrent-upload", 2),
+        "maxSizeRequest": ("max-size-request", 2_000_000),
+        "maxConcurrentRequests": ("max-concurrent-requests", 3),
+        "maxCallsInRequest": ("max-calls-in-request", 4),
+        "maxObjectsInGet": ("max-objects-in-get", 5),
+        "maxObjectsInSet": ("max-objects-in-set", 6),
+        "maxSizeUpload": ("message-bytes", 4096),
+    }
+    keys = {name: f"{key} = {value}" for name, (key, value) in wanted.items()}
+    sections = f"[limits]\n{keys.pop('maxSizeUpload')}\n[jmap]\n" + "\n".join(keys.values())
+    asked = jmap_limits(config.parse(ONE_NODE + sections, Path("cluster.toml")))
+    told = session(Principal(AccountId(1), "ann@example.org"), asked, "http://x", None)
+    core = told["capabilities"][CORE]
+    assert {name: core[name] for name in wanted} == {name: n for name, (_, n) in wanted.items()}
+    said = refusal(ONE_NODE + "[jmap]\nmax-objects-in-get = 0")
+    assert "key 'jmap.max-objects-in-get'" in said
 
 
 @pytest.mark.parametrize(
