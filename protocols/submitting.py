@@ -19,7 +19,7 @@ from storage.ids import AccountId, BlobId, Version
 from storage.mail.errors import MailError, OverQuota
 from storage.mail.records import NewEmail
 from storage.plan import Plan
-from storage.submissions import DELIVERED, FAILED, get_submission, plan_answers
+from storage.submissions import DELIVERED, FAILED, plan_answers, to_be_sent
 
 # RFC 3463: what is told of a recipient.
 _DELIVERED: Final = (DELIVERED, "250 2.1.5 delivered")
@@ -40,7 +40,7 @@ class LocalSubmitter:
         """See ports.Submitter."""
         versions: list[Version] = []
         view = await ports.reader.view()
-        held = get_submission(view, account, number)
+        held = to_be_sent(view, account, number)
         if held is None or not held.waiting:
             return versions
         now_ms = ports.clock.now_ms()
@@ -92,7 +92,7 @@ async def _send_some(
     """Deliver to some recipients, if they are still waiting; the version that says so."""
 
     def command(plan: Plan) -> Version | None:
-        held = get_submission(plan, account, number)
+        held = to_be_sent(plan, account, number)
         waiting = [] if held is None else held.waiting
         left = {each: home for each, home in wanted.items() if each in waiting}
         if not left:

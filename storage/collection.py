@@ -124,6 +124,24 @@ class Collection(Generic[T]):
             plan_reindex(plan, account, self.kind, index, number, old, None)
         plan.delete(keys.record_key(account, self.kind, number))
 
+    def hide(self, plan: Plan, account: AccountId, number: int, record: T) -> None:
+        """Destroyed for a reader of the change log, but kept, as `record`, until it is erased.
+
+        Only a type without indexes has hidden records, and its readers leave them out.
+        """
+        assert not self._indexes, self.kind
+        self.destroy(plan, account, number)
+        self._put(plan, account, number, None, record)
+
+    def replace_hidden(self, plan: Plan, account: AccountId, number: int, record: T | None) -> None:
+        """Change a hidden record, or erase it (None), which is no change to a reader of the log."""
+        assert self.get(plan, account, number) is not None, (self.kind, number)
+        plan.touch(account, self.kind.bit)
+        if record is None:
+            plan.delete(keys.record_key(account, self.kind, number))
+        else:
+            self._put(plan, account, number, None, record)
+
     def recount_in_steps(self, rows: Rows, account: AccountId) -> Steps[Wrong]:
         """Where the index rows are not what the records give, or an id was not given out."""
         should: dict[bytes, bytes] = {}

@@ -6,6 +6,7 @@ answers recipients and removes the row in the commands that deliver, so each get
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -62,6 +63,9 @@ class Submission(msgspec.Struct, array_like=True, frozen=True):
     undo_status: str = PENDING
     dsn_blobs: tuple[BlobId, ...] = ()
     mdn_blobs: tuple[BlobId, ...] = ()
+    is_hidden: bool = False
+    """Its owner destroyed it while it was still to be sent (RFC 8621 7.5): it is sent, and only
+    whoever sends sees it."""
 
     @property
     def waiting(self) -> list[str]:
@@ -75,15 +79,17 @@ class CannotUnsend(Exception):
     """It is on its way, or canceled, already."""
 
 
-class StillPending(Exception):
-    """A submission that will be sent cannot be destroyed: it must be canceled first."""
-
-
 _SUBMISSIONS: Final = Collection(TypeCode.SUBMISSION, Submission)
 
 
 def get_submission(rows: Rows, account: AccountId, number: int) -> Submission | None:
-    """The submission with this number."""
+    """The submission with this number, unless its owner destroyed it."""
+    held = _SUBMISSIONS.get(rows, account, number)
+    return None if held is None or held.is_hidden else held
+
+
+def to_be_sent(rows: Rows, account: AccountId, number: int) -> Submission | None:
+    """The submission with this number, for whoever sends it: destroyed or not."""
     return _SUBMISSIONS.get(rows, account, number)
 
 
@@ -91,7 +97,8 @@ def list_submissions(
     rows: Rows, account: AccountId, *, limit: int | None = None
 ) -> list[tuple[int, Submission]]:
     """All of an account, oldest first."""
-    return _SUBMISSIONS.list(rows, account, limit=limit)
+    found = (pair for pair in _SUBMISSIONS.walk(rows, account) if not pair[1].is_hidden)
+    return list(islice(found, limit))
 
 
 def _due(account: AccountId, number: int, submission: Submission) -> Due:
@@ -117,7 +124,9 @@ def plan_create(plan: Plan, account: AccountId, submission: Submission) -> int:
 
 def plan_cancel(plan: Plan, account: AccountId, number: int) -> None:
     """Have it not sent; raises Missing, CannotUnsend."""
-    held = _get(plan, account, number)
+    held = get_submission(plan, account, number)
+    if held is None:
+        raise Missing(number)
     if held.undo_status != PENDING:
         raise CannotUnsend(number)
     _change(plan, account, number, held, msgspec.structs.replace(held, undo_status=CANCELED))
@@ -127,7 +136,9 @@ def plan_answers(
     plan: Plan, account: AccountId, number: int, answers: Mapping[str, tuple[str, str]]
 ) -> Version:
     """What became of recipients: (delivered, SMTP reply) by address. It cannot be unsent now."""
-    held = _get(plan, account, number)
+    held = to_be_sent(plan, account, number)
+    if held is None:
+        raise Missing(number)
     recipients = tuple(
         msgspec.structs.replace(
             each, delivered=answers[each.email][0], reply=answers[each.email][1]
@@ -142,22 +153,22 @@ def plan_answers(
 
 
 def plan_destroy(plan: Plan, account: AccountId, number: int) -> None:
-    """Forget it; raises Missing, StillPending."""
-    held = _get(plan, account, number)
-    if held.waiting:
-        raise StillPending(number)
-    _destroy(plan, account, number, held)
-
-
-def _get(plan: Plan, account: AccountId, number: int) -> Submission:
+    """Forget it; what is still to be sent of it is sent (RFC 8621 7.5). Raises Missing."""
     held = get_submission(plan, account, number)
     if held is None:
         raise Missing(number)
-    return held
+    if held.waiting:
+        hidden = msgspec.structs.replace(held, is_hidden=True)
+        _SUBMISSIONS.hide(plan, account, number, hidden)
+    else:
+        _destroy(plan, account, number, held)
 
 
 def _change(plan: Plan, account: AccountId, number: int, old: Submission, new: Submission) -> None:
-    _SUBMISSIONS.update(plan, account, number, new)
+    if old.is_hidden:
+        _SUBMISSIONS.replace_hidden(plan, account, number, new if new.waiting else None)
+    else:
+        _SUBMISSIONS.update(plan, account, number, new)
     if old.waiting and not new.waiting:
         blob_links.plan_unlink(plan, account, old.blob, TypeCode.SUBMISSION, number)
         plan_done(plan, _due(account, number, old))

@@ -4,9 +4,11 @@ import msgspec
 import pytest
 
 from storage import blob_links
+from storage.changes import since
 from storage.collection import Missing
 from storage.due import list_due
-from storage.ids import AccountId, blob_id
+from storage.ids import AccountId, Version, blob_id
+from storage.keys import TypeCode
 from storage.submissions import (
     CANCELED,
     FINAL,
@@ -14,7 +16,6 @@ from storage.submissions import (
     SUBMISSIONS_KEPT,
     CannotUnsend,
     Recipient,
-    StillPending,
     Submission,
     get_submission,
     list_submissions,
@@ -23,6 +24,7 @@ from storage.submissions import (
     plan_cancel,
     plan_create,
     plan_destroy,
+    to_be_sent,
 )
 from tests.fakes import FakeHouse, make_house
 
@@ -87,13 +89,30 @@ def test_it_may_be_canceled_until_the_first_answer(house: FakeHouse) -> None:
         house.run(lambda plan: plan_cancel(plan, ALICE, 9))
 
 
-def test_what_will_be_sent_is_not_destroyed(house: FakeHouse) -> None:
+def test_what_is_destroyed_is_gone_at_once_and_sent_all_the_same(house: FakeHouse) -> None:
     number = create(house)
-    with pytest.raises(StillPending):
-        house.run(lambda plan: plan_destroy(plan, ALICE, number))
+    house.run(lambda plan: plan_destroy(plan, ALICE, number))
+    assert get_submission(house.engine, ALICE, number) is None and due(house) == [number]
+    assert list_submissions(house.engine, ALICE) == []
+    found = since(house.engine, ALICE, TypeCode.SUBMISSION, Version(1))
+    assert (found.created, found.updated, found.destroyed) == ([], [], [number])
+    for gone in (plan_cancel, plan_destroy):
+        with pytest.raises(Missing):
+            house.run(lambda plan, gone=gone: gone(plan, ALICE, number))
+    for address, left in (("a@x.example", [number]), ("b@x.example", [])):
+        house.run(lambda plan, to=address: plan_answers(plan, ALICE, number, {to: YES}))
+        assert due(house) == left and blob_links.holds(house.engine, ALICE, BLOB) is bool(left)
+    assert to_be_sent(house.engine, ALICE, number) is None
+    later = since(house.engine, ALICE, TypeCode.SUBMISSION, found.new_version)
+    assert not later.updated and not later.destroyed
+    assert create(house) == number + 1
+
+
+def test_what_was_canceled_is_destroyed_for_good(house: FakeHouse) -> None:
+    number = create(house)
     house.run(lambda plan: plan_cancel(plan, ALICE, number))
     house.run(lambda plan: plan_destroy(plan, ALICE, number))
-    assert get_submission(house.engine, ALICE, number) is None and due(house) == []
+    assert to_be_sent(house.engine, ALICE, number) is None and due(house) == []
 
 
 def test_old_ones_go_but_none_that_is_still_to_be_sent(house: FakeHouse) -> None:

@@ -26,7 +26,7 @@ from storage.engine import Rows
 from storage.ids import AccountId, parse_numbered, render_blob
 from storage.keys import TypeCode
 from storage.plan import Plan
-from storage.submissions import CANCELED, PENDING, CannotUnsend, Recipient, StillPending, Submission
+from storage.submissions import CANCELED, PENDING, CannotUnsend, Recipient, Submission
 
 _PROPERTIES: Final = (
     *("id", "identityId", "emailId", "threadId", "envelope", "sendAt", "undoStatus"),
@@ -173,9 +173,11 @@ async def submission_set(context: Context, raw: Mapping[str, Any]) -> Answer:
     for creation, told in outcome.created.items():
         number = parse_numbered("s", told["id"])
         assert number is not None, told
-        await _send_now(context, call.account, number, outcome)
-        held = submissions.get_submission(context.rows, call.account, number)
+        held = submissions.to_be_sent(context.rows, call.account, number)
         assert held is not None, number
+        await _send_now(context, call.account, number, held, outcome)
+        # One that was destroyed at once is gone when it was sent.
+        held = submissions.to_be_sent(context.rows, call.account, number) or held
         emails[f"#{creation}"] = f"e{held.email}"
         outcome.created[creation] = _told(number, held, call.create[creation])
     done = {f"#{creation}" for creation in outcome.created}
@@ -195,11 +197,12 @@ def _emails_of(context: Context, account: AccountId, ids: Sequence[str]) -> dict
     return found
 
 
-async def _send_now(context: Context, account: AccountId, number: int, outcome: Outcome) -> None:
+async def _send_now(
+    context: Context, account: AccountId, number: int, held: Submission, outcome: Outcome
+) -> None:
     """Send what waits for nothing; when it cannot be now, the leader sees to it."""
     ports = context.ports
-    held = submissions.get_submission(context.rows, account, number)
-    if held is None or held.send_at_ms > ports.clock.now_ms():
+    if held.send_at_ms > ports.clock.now_ms():
         return
     try:
         versions = await ports.submitter.send(ports, account, number)
@@ -276,5 +279,3 @@ def _destroy(plan: Plan, account: AccountId, number: int) -> None:
         submissions.plan_destroy(plan, account, number)
     except Missing:
         raise SetError("notFound") from None
-    except StillPending:
-        raise SetError("forbidden", "it is still to be sent: cancel it first") from None

@@ -118,8 +118,6 @@ async def test_what_is_held_may_be_canceled_and_is_sent_when_it_is_due() -> None
     assert kept["deliveryStatus"][BOB]["delivered"] == "queued"
     told = await desk.call("EmailSubmission/set", update={gone["id"]: {"undoStatus": "canceled"}})
     assert told["updated"] == {gone["id"]: {"deliveryStatus": None}}
-    told = await desk.call("EmailSubmission/set", destroy=[kept["id"]])
-    assert told["notDestroyed"][kept["id"]]["type"] == "forbidden"
     await desk.call("Email/set", destroy=[email])  # RFC 8621 7.5: it is sent all the same
     desk.house.clock.pass_s(3599)
     await Jobs(desk.house.ports).look()
@@ -132,6 +130,23 @@ async def test_what_is_held_may_be_canceled_and_is_sent_when_it_is_due() -> None
     update = {kept["id"]: {"undoStatus": "canceled"}}
     told = await desk.call("EmailSubmission/set", update=update)
     assert told["notUpdated"][kept["id"]]["type"] == "cannotUnsend"
+
+
+async def test_what_is_destroyed_is_sent_all_the_same() -> None:
+    desk = SendingDesk()
+    held = await desk.submit(await desk.draft(), envelope=envelope(BOB, HOLDFOR="60"))
+    told = await desk.call("EmailSubmission/set", destroy=[held["id"]])
+    assert told["destroyed"] == [held["id"]]
+    assert (await desk.call("EmailSubmission/get", ids=[held["id"]]))["notFound"] == [held["id"]]
+    assert (await desk.call("EmailSubmission/query"))["ids"] == []
+    desk.house.clock.pass_s(60)
+    await Jobs(desk.house.ports).look()
+    assert len(await desk.bobs()) == 1
+    create = {"k": {"identityId": await desk.identity(), "emailId": await desk.draft()}}
+    told = await desk.call("EmailSubmission/set", create=create, destroy=["#k"])
+    made = told["created"]["k"]
+    assert made["undoStatus"] == "pending" and told["destroyed"] == [made["id"]]
+    assert len(await desk.bobs()) == 2
 
 
 async def test_what_cannot_be_sent_now_is_sent_by_the_leader(monkeypatch: Any) -> None:
