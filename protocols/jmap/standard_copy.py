@@ -6,10 +6,10 @@ from typing import Any
 
 from protocols.jmap.context import Context
 from protocols.jmap.errors import MethodError, invalid_arguments
-from protocols.jmap.standard_set import check_state
+from protocols.jmap.standard_set import expect_state
 from protocols.jmap.values import Arguments
 from storage.ids import AccountId
-from storage.mail.state import version
+from storage.keys import TypeCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class CopyCall:
     destroy_if_in_state: str | None
 
 
-def read_copy(context: Context, arguments: Arguments) -> CopyCall:
+def read_copy(context: Context, code: TypeCode, arguments: Arguments) -> CopyCall:
     """The arguments of a /copy, and the state it copies from."""
     from_account = context.account(arguments, "fromAccountId", missing="fromAccountNotFound")
     account = context.account(arguments)
@@ -44,7 +44,7 @@ def read_copy(context: Context, arguments: Arguments) -> CopyCall:
     arguments.done()
     if len(call.create) > context.limits.set_objects_max:
         raise MethodError("requestTooLarge", f"{len(call.create)} objects are too many")
-    check_state(version(context.rows, from_account), from_state)
+    expect_state(context.rows, from_account, code, from_state)
     return call
 
 

@@ -15,8 +15,12 @@ from protocols.jmap.errors import MethodError, SetError
 from protocols.jmap.refusals import set_error
 from protocols.jmap.standard import Answer, Kind
 from protocols.jmap.values import Arguments, parse_state, render_state
+from storage.changes import TooOld, since
+from storage.engine import Rows
 from storage.ids import AccountId, Version
+from storage.keys import TypeCode
 from storage.mail.errors import MailError
+from storage.mail.state import version
 from storage.plan import Plan
 
 N = TypeVar("N", bound=int)
@@ -117,16 +121,28 @@ def read_set(context: Context, arguments: Arguments) -> SetCall:
     return call
 
 
-def expect_state(plan: Plan, account: AccountId, if_in_state: str | None) -> Version:
-    """The account's version; raises MethodError stateMismatch unless it is `if_in_state`."""
-    return check_state(plan.version(account), if_in_state)
+def expect_state(
+    rows: Rows, account: AccountId, code: TypeCode, if_in_state: str | None
+) -> Version:
+    """The account's version; raises MethodError stateMismatch unless the type is in this state.
 
-
-def check_state(now: Version, if_in_state: str | None) -> Version:
-    """The version; raises MethodError stateMismatch unless it is `if_in_state`."""
-    if if_in_state is not None and parse_state(if_in_state) != (now, 0):
+    States are versions of the account, so what changed other types since then is no mismatch.
+    """
+    now = version(rows, account)
+    if if_in_state is None:
+        return now
+    place = parse_state(if_in_state)
+    if place is None or place[1] or (place[0] != now and _changed(rows, account, code, place[0])):
         raise MethodError("stateMismatch")
     return now
+
+
+def _changed(rows: Rows, account: AccountId, code: TypeCode, after: Version) -> bool:
+    try:
+        found = since(rows, account, code, after, limit=1)
+    except TooOld:
+        return True
+    return bool(found.created or found.updated or found.destroyed or found.has_more)
 
 
 async def set_objects(
@@ -146,7 +162,7 @@ async def set_objects(
             blobs += ready.blobs
 
     def command(plan: Plan) -> Outcome:
-        old = expect_state(plan, call.account, call.if_in_state)
+        old = expect_state(plan, call.account, kind.code, call.if_in_state)
         outcome = Outcome(old, old, not_created=dict(refused))
         _Run(plan, kind, rules, call, outcome, dict(context.created_ids)).all(prepared)
         outcome.new = plan.version(call.account)

@@ -13,6 +13,7 @@ from protocols.jmap.standard import Answer
 from protocols.jmap.standard_copy import CopyCall, destroy_originals, read_copy
 from protocols.jmap.values import Arguments, render_utc_date
 from storage.ids import BlobRef, parse_email
+from storage.keys import TypeCode
 from storage.mail.messages import visible_meta
 
 _PROPERTIES: Final = frozenset(("id", "mailboxIds", "keywords", "receivedAt"))
@@ -20,7 +21,7 @@ _PROPERTIES: Final = frozenset(("id", "mailboxIds", "keywords", "receivedAt"))
 
 async def email_copy(context: Context, raw: Mapping[str, Any]) -> Answer:
     """RFC 8621 4.7."""
-    call = read_copy(context, Arguments(raw))
+    call = read_copy(context, TypeCode.EMAIL, Arguments(raw))
 
     def read(values: Mapping[str, Any]) -> Arrival:
         return _read(context, call, values)

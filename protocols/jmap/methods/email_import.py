@@ -19,6 +19,7 @@ from protocols.jmap.standard_set import expect_state
 from protocols.jmap.values import Arguments, render_state
 from protocols.mime import headers
 from storage.ids import AccountId, MailboxId
+from storage.keys import TypeCode
 from storage.mail.errors import MailError
 from storage.mail.records import NewEmail
 from storage.plan import Plan
@@ -95,7 +96,7 @@ def _run(
     ready: Mapping[str, Arrival],
     refused: dict[str, dict[str, Any]],
 ) -> Answer:
-    old = expect_state(plan, account, if_in_state)
+    old = expect_state(plan, account, TypeCode.EMAIL, if_in_state)
     created: dict[str, dict[str, Any]] = {}
     for creation, item in ready.items():
         try:

@@ -130,8 +130,12 @@ async def test_states() -> None:
     told = await desk.call("Email/set", ifInState=state, update={email: {"keywords/a": True}})
     assert told["oldState"] == state != told["newState"]
     assert await desk.refusal("Email/set", ifInState=state, destroy=[email]) == "stateMismatch"
-    for never in ("x", "", "0"):
+    for never in ("x", "", "0", "99", f"{told['newState']}-1"):
         assert await desk.refusal("Email/set", ifInState=never) == "stateMismatch"
+    # What changed another type is no change to this one (RFC 8620 5.3).
+    await desk.call("Mailbox/set", create={"k": {"name": "New"}})
+    told = await desk.call("Email/set", ifInState=told["newState"], destroy=[])
+    assert await desk.refusal("Mailbox/set", ifInState=state) == "stateMismatch"
     told = await desk.call("Email/set", update={email: {"keywords/a": True}})
     assert told["oldState"] == told["newState"]
 
