@@ -68,11 +68,26 @@ class Enable:
 
 
 @dataclass(frozen=True, slots=True)
+class Resync:
+    """RFC 7162 3.2.5: what a client that comes back has of the mailbox.
+
+    `known` None are all UIDs; `match` are sequence numbers and their UIDs, as many of each.
+    """
+
+    uidvalidity: int
+    modseq: int
+    known: NumberSet | None = None
+    match: tuple[NumberSet, NumberSet] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Select:
-    """RFC 9051 6.3.2 SELECT, and 6.3.3 EXAMINE when `read_only`."""
+    """RFC 9051 6.3.2 SELECT, and 6.3.3 EXAMINE when `read_only`; RFC 7162 3.1.8, 3.2.5."""
 
     mailbox: str
     read_only: bool = False
+    condstore: bool = False
+    resync: Resync | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +121,7 @@ class Subscribe:
 
 
 class StatusItem(Enum):
-    """RFC 9051 6.3.11 status-att; RECENT is RFC 3501's."""
+    """RFC 9051 6.3.11 status-att; RECENT is RFC 3501's, HIGHESTMODSEQ RFC 7162's."""
 
     MESSAGES = b"MESSAGES"
     UIDNEXT = b"UIDNEXT"
@@ -115,6 +130,7 @@ class StatusItem(Enum):
     DELETED = b"DELETED"
     SIZE = b"SIZE"
     RECENT = b"RECENT"
+    HIGHESTMODSEQ = b"HIGHESTMODSEQ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,16 +257,20 @@ class FetchItem(Enum):
     ENVELOPE = b"ENVELOPE"
     BODY = b"BODY"
     BODYSTRUCTURE = b"BODYSTRUCTURE"
+    MODSEQ = b"MODSEQ"
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """RFC 9051 6.4.5."""
+    """RFC 9051 6.4.5; only what has changed since a MODSEQ, and what is gone (RFC 7162 3.1.4.1,
+    3.2.6)."""
 
     numbers: NumberSet
     items: frozenset[FetchItem]
     sections: tuple[Section | BinarySize, ...] = ()
     uid: bool = False
+    changed_since: int | None = None
+    vanished: bool = False
 
 
 class StoreMode(Enum):
@@ -263,13 +283,14 @@ class StoreMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """RFC 9051 6.4.6."""
+    """RFC 9051 6.4.6; RFC 7162 3.1.3: nothing that has changed since a MODSEQ."""
 
     numbers: NumberSet
     mode: StoreMode
     keywords: tuple[str, ...]
     silent: bool = False
     uid: bool = False
+    unchanged_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +352,13 @@ class Sized:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """RFC 7162 3.1.5 MODSEQ: changed at this mod-sequence or later."""
+
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
 class InHeader:
     """A field of this lower-case name contains the folded text; empty text: the field is there."""
 
@@ -368,7 +396,9 @@ class And:
     keys: tuple["SearchKey", ...]
 
 
-SearchKey = All | Numbers | Keyword | Dated | Sized | InHeader | InBody | Not | Or | And
+SearchKey = (
+    All | Numbers | Keyword | Dated | Sized | ChangedSince | InHeader | InBody | Not | Or | And
+)
 
 
 class SearchReturn(Enum):

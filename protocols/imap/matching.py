@@ -17,6 +17,7 @@ from typing import Final
 from protocols.imap.commands import (
     All,
     And,
+    ChangedSince,
     Dated,
     InBody,
     InHeader,
@@ -73,6 +74,9 @@ def compile_key(key: SearchKey, positions: Callable[[Numbers], list[Positions]])
             return _dated(key)
         case Sized():
             return _sized(key)
+        case ChangedSince():
+            least = key.modseq
+            return lambda facts: facts.row.modseq >= least
         case InHeader():
             return _in_header(key)
         case InBody():

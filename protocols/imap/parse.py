@@ -5,6 +5,7 @@ RemoteProtocolError; nothing else is ever raised.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
@@ -14,6 +15,7 @@ from protocols.imap.dates import parse_date_time
 from protocols.imap.fetch_items import parse_fetch
 from protocols.imap.flags import parse_flag
 from protocols.imap.list_options import parse_list, parse_status_items
+from protocols.imap.modifiers import parse_fetch_modifiers, parse_select, parse_unchanged_since
 from protocols.imap.search_keys import parse_search
 from protocols.imap.tokens import Tokens
 
@@ -164,7 +166,19 @@ def _fetch(tokens: Tokens, *, uid: bool) -> c.Command:
     tokens.space()
     numbers = tokens.number_set()
     tokens.space()
-    return parse_fetch(tokens, numbers, uid=uid)
+    command = parse_fetch(tokens, numbers, uid=uid)
+    if tokens.at_end:
+        return command
+    tokens.space()
+    changed_since, vanished = parse_fetch_modifiers(tokens, uid=uid)
+    if changed_since is None:
+        return command
+    return replace(
+        command,
+        items=command.items | {c.FetchItem.MODSEQ},  # RFC 7162 3.1.4.1
+        changed_since=changed_since,
+        vanished=vanished,
+    )
 
 
 def _store(tokens: Tokens, *, uid: bool) -> c.Command:
@@ -172,6 +186,10 @@ def _store(tokens: Tokens, *, uid: bool) -> c.Command:
     tokens.space()
     numbers = tokens.number_set()
     tokens.space()
+    unchanged_since = None
+    if tokens.peek() == b"(":
+        unchanged_since = parse_unchanged_since(tokens)
+        tokens.space()
     mode = c.StoreMode.REPLACE
     if tokens.peek() in (b"+", b"-"):
         mode = c.StoreMode(tokens.peek())
@@ -187,7 +205,7 @@ def _store(tokens: Tokens, *, uid: bool) -> c.Command:
         while tokens.accept(b" ") and len(flags) < FLAGS_MAX:
             flags.append(parse_flag(tokens.flag()))
         keywords = tuple(dict.fromkeys(flags))
-    return c.Store(numbers, mode, keywords, name == b"FLAGS.SILENT", uid)
+    return c.Store(numbers, mode, keywords, name == b"FLAGS.SILENT", uid, unchanged_since)
 
 
 def _copy(tokens: Tokens, *, move: bool, uid: bool) -> c.Command:
@@ -234,8 +252,8 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"LOGIN": _login,
     # 6.3
     b"ENABLE": _enable,
-    b"SELECT": _mailbox(c.Select),
-    b"EXAMINE": _mailbox(lambda name: c.Select(name, read_only=True)),
+    b"SELECT": lambda tokens: parse_select(tokens, read_only=False),
+    b"EXAMINE": lambda tokens: parse_select(tokens, read_only=True),
     b"CREATE": _mailbox(c.Create),
     b"DELETE": _mailbox(c.Delete),
     b"RENAME": _rename,

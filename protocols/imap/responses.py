@@ -5,11 +5,13 @@ is ASCII, so that it may be sent before IMAP4rev2 is enabled too.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from protocols.imap import utf7
+from protocols.imap.sets import Range, render_ranges
 from protocols.render.strings import render_string
 
 CRLF: Final = b"\r\n"
@@ -112,3 +114,8 @@ def exists(count: int) -> bytes:
 def expunge(sequence: int) -> bytes:
     """RFC 9051 7.5.1."""
     return b"* %d EXPUNGE\r\n" % sequence
+
+
+def vanished(uids: Sequence[Range], *, earlier: bool = False) -> bytes:
+    """RFC 7162 3.2.10; `earlier` ones were gone before the client selected the mailbox."""
+    return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " if earlier else b"", render_ranges(uids))

@@ -12,6 +12,7 @@ from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap.commands import (
     All,
     And,
+    ChangedSince,
     Dated,
     InBody,
     InHeader,
@@ -195,6 +196,17 @@ def _header(tokens: Tokens) -> SearchKey:
     return InHeader(name, tokens.text().casefold())
 
 
+def _modseq(tokens: Tokens) -> SearchKey:
+    """RFC 7162 3.1.5. There is one mod-sequence per message, so entry name and type say nothing."""
+    if tokens.peek() == b'"':
+        tokens.string()
+        tokens.space()
+        if tokens.keyword() not in (b"PRIV", b"SHARED", b"ALL"):
+            raise RemoteProtocolError("expected priv, shared or all")
+        tokens.space()
+    return ChangedSince(tokens.number())
+
+
 _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"BCC": _field(b"bcc"),
     b"BEFORE": _before(Moment.RECEIVED),
@@ -204,6 +216,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"HEADER": _header,
     b"KEYWORD": lambda tokens: Keyword(parse_flag(tokens.atom())),
     b"LARGER": lambda tokens: Sized(over=tokens.number()),
+    b"MODSEQ": _modseq,
     b"ON": _on(Moment.RECEIVED),
     b"SENTBEFORE": _before(Moment.SENT),
     b"SENTON": _on(Moment.SENT),

@@ -18,7 +18,8 @@ from typing import Final
 from protocols.errors import RemoteProtocolError
 from protocols.imap import responses
 from protocols.imap.flags import KEYWORDS_KNOWN, SYSTEM_FLAGS, render_flag, render_flags
-from protocols.imap.sets import NumberSet, Range, merge
+from protocols.imap.responses import untagged_ok
+from protocols.imap.sets import NumberSet, Range, merge, runs
 from storage.changes import TooOld
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId, Version
@@ -34,6 +35,12 @@ KEYWORDS_LISTED_MAX: Final = 256
 
 Positions = tuple[int, int]
 """Messages uids[first:end], counted from 0."""
+
+
+def shown_modseq(version: int) -> int:
+    """RFC 7162 7: a mod-sequence is positive; where nothing has happened yet it is 1."""
+    return max(1, version)
+
 
 SYSTEM_KEYWORDS: Final = frozenset({"$answered", "$flagged", "$deleted", "$seen", "$draft"})
 
@@ -55,7 +62,10 @@ class Selected:
         "read_only",
         "saved",
         "seen",
+        "shows_modseq",
+        "synced",
         "uids",
+        "vanishes",
     )
 
     def __init__(
@@ -78,11 +88,17 @@ class Selected:
         """The MODSEQ up to which the store's changes are in here."""
         self.deleted = False
         """The mailbox itself is gone."""
+        self.synced = seen
+        """The MODSEQ up to which the client has been told everything (RFC 7162 3.2)."""
+        self.shows_modseq = False
+        """The client is CONDSTORE-aware: news of flags carries MODSEQ (RFC 7162 3.1)."""
+        self.vanishes = False
+        """QRESYNC is enabled: VANISHED stands for EXPUNGE (RFC 7162 3.2.10)."""
         self.saved: list[Range] = []
         """UIDs of the last search with SAVE (RFC 9051 6.4.4.1)."""
         self._told_count = len(uids)
         self._gone: set[int] = set()
-        self._untold: dict[int, tuple[str, ...]] = {}
+        self._untold: dict[int, UidRow] = {}
         self._answered: dict[int, Version] = {}
         self._keywords: list[str] = list(KEYWORDS_KNOWN)
         self._flag_lists: dict[tuple[str, ...], bytes] = {}
@@ -176,7 +192,7 @@ class Selected:
 
     def _untell(self, uid: int, row: UidRow) -> None:
         if self._answered.get(uid) != row.modseq:
-            self._untold[uid] = row.keywords
+            self._untold[uid] = row
 
     def _missing(self, rows: Rows) -> list[int]:
         """What left, by comparing: the change log no longer goes back far enough."""
@@ -201,6 +217,11 @@ class Selected:
         """Append the responses that are due (RFC 9051 5.2, 7.4, 7.5)."""
         if expunges and self._gone:
             self._tell_gone(out)
+        if not self._gone:
+            self.synced = self.seen
+        elif self.vanishes:
+            # RFC 7162 3.2: MODSEQs above those of the expunges that wait may have been told
+            out.append(self.highest_modseq())
         if len(self.uids) != self._told_count:
             self._told_count = len(self.uids)
             out.append(responses.exists(self._told_count))
@@ -210,21 +231,47 @@ class Selected:
 
     def _tell_gone(self, out: list[bytes]) -> None:
         """Each number is as the client counts after the EXPUNGE before it."""
-        for removed, uid in enumerate(sorted(self._gone)):
-            position = self.position_of(uid)
-            assert position is not None, uid
-            out.append(responses.expunge(position + 1 - removed))
+        gone = sorted(self._gone)
+        if self.vanishes:
+            out.append(responses.vanished(runs(gone)))
+        else:
+            for removed, uid in enumerate(gone):
+                position = self.position_of(uid)
+                assert position is not None, uid
+                out.append(responses.expunge(position + 1 - removed))
         self._told_count -= len(self._gone)
         self.uids = array("I", [uid for uid in self.uids if uid not in self._gone])
         self._gone.clear()
 
     def _tell_flags(self, out: list[bytes]) -> None:
-        for uid, keywords in self._untold.items():
+        for uid, row in self._untold.items():
             position = self.position_of(uid)
             if position is not None:
-                flags = self.flags(keywords, out)
-                out.append(b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (position + 1, uid, flags))
+                out.append(self.flags_line(position, uid, row.keywords, row.modseq, out))
         self._untold.clear()
+
+    def flags_line(
+        self,
+        position: int,
+        uid: int,
+        keywords: tuple[str, ...],
+        modseq: Version,
+        out: list[bytes],
+    ) -> bytes:
+        """A FETCH that nobody asked for, with the MODSEQ if the client knows what that is."""
+        flags = self.flags(keywords, out)
+        if self.shows_modseq:
+            line = b"* %d FETCH (UID %d FLAGS (%b) MODSEQ (%d))\r\n"
+            return line % (position + 1, uid, flags, modseq)
+        return b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (position + 1, uid, flags)
+
+    def highest_modseq(self) -> bytes:
+        """RFC 7162 3.1.2.1, with what a client that is cut off now should come back with."""
+        return untagged_ok("Highest", self.modseq_code())
+
+    def modseq_code(self) -> bytes:
+        """The HIGHESTMODSEQ response code."""
+        return b"HIGHESTMODSEQ %d" % shown_modseq(self.synced)
 
     def share(self, index: MailboxIndex) -> None:
         """Count by the index's own array where it says the same: a thousand who idle in one

@@ -87,6 +87,10 @@ class Context:
     """COMPRESS is active (RFC 4978)."""
     principal: Principal | None = None
     selected: Selected | None = None
+    condstore: bool = False
+    """The client knows of MODSEQs (RFC 7162 3.1)."""
+    qresync: bool = False
+    """QRESYNC is enabled (RFC 7162 3.2.3)."""
     rev2: bool = False
     """IMAP4rev2 is enabled."""
     logged_out: bool = False
@@ -105,6 +109,15 @@ class Context:
         """The selected mailbox; only for commands of the selected phase."""
         assert self.selected is not None, "the phase table lets these in with a mailbox only"
         return self.selected
+
+    def know_modseqs(self) -> None:
+        """A CONDSTORE-enabling command (RFC 7162 3.1); the first one tells HIGHESTMODSEQ."""
+        if self.condstore:
+            return
+        self.condstore = True
+        if self.selected is not None:
+            self.selected.shows_modseq = True
+            self.out.add(self.selected.highest_modseq())
 
     async def barrier(self) -> View:
         """A view that shows every write acknowledged before now; raises Unavailable."""

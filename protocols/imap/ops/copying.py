@@ -65,7 +65,7 @@ async def copy(context: Context, command: Copy) -> Ending:
     if command.move:
         # RFC 6851 4.3: the untagged OK comes before the EXPUNGEs
         context.out.add(_copied(target, pairs))
-        return ok("MOVE completed")
+        return ok("MOVE completed", highest_if_resync(context))
     return ok("COPY completed", copyuid(target, pairs))
 
 
@@ -105,8 +105,18 @@ async def expunge(context: Context, command: Expunge) -> Ending:
     positions = [(0, len(selected.uids))]
     if command.uids is not None:
         positions = selected.positions(command.uids, uid=True)
-    await expunge_uids(context, await marked_deleted(context, positions))
-    return ok("EXPUNGE completed")
+    uids = await marked_deleted(context, positions)
+    await expunge_uids(context, uids)
+    return ok("EXPUNGE completed", highest_if_resync(context) if uids else None)
+
+
+def highest_if_resync(context: Context) -> bytes | None:
+    """RFC 7162 3.2.7, 3.2.9: the HIGHESTMODSEQ that an ending carries under QRESYNC, after all
+    that the mailbox has seen up to it is told."""
+    if not context.qresync:
+        return None
+    context.catch_up(expunges=True)
+    return context.mailbox.modseq_code()
 
 
 async def marked_deleted(context: Context, positions: Iterable[Positions]) -> list[int]:

@@ -6,6 +6,7 @@ message that is gone by the time it is its turn is left out, and the ending says
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 import trio
@@ -21,9 +22,10 @@ from protocols.imap.ops.bodies import (
     open_message,
 )
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.ops.resync import changed_positions, vanished_earlier
 from protocols.imap.ops.store import mark_seen
 from protocols.imap.ops.views import ImapView, decode_view, read_views
-from protocols.imap.responses import Ending, no, ok
+from protocols.imap.responses import Ending, bad, no, ok
 from protocols.imap.selected import Positions, Selected
 from protocols.render.bodystructure import render_body
 from storage.engine import Rows
@@ -43,7 +45,19 @@ Row = tuple[int, int, UidRow]
 async def fetch(context: Context, command: Fetch) -> Ending:
     """RFC 9051 6.4.5."""
     selected = context.mailbox
+    if command.vanished and not context.qresync:
+        return bad("ENABLE QRESYNC comes first")  # RFC 7162 3.2.6
+    if FetchItem.MODSEQ in command.items:
+        context.know_modseqs()
     positions = selected.positions(command.numbers, uid=command.uid)
+    since = command.changed_since
+    if since is not None:
+        view = await context.barrier()
+        context.catch_up(expunges=command.uid)
+        positions = selected.positions(command.numbers, uid=command.uid)
+        if command.vanished:
+            context.out.add(vanished_earlier(context, view, command.numbers, since))
+        positions = changed_positions(selected, view, positions, since)
     wanted = sum(end - first for first, end in positions)
     reads = any(isinstance(item, Section) and not item.peek for item in command.sections)
     if reads and not selected.read_only:
@@ -113,14 +127,17 @@ async def _see(context: Context, command: Fetch, positions: list[Positions]) -> 
     if not unseen:
         return command
     await mark_seen(context, unseen)
-    return Fetch(command.numbers, command.items | {FetchItem.FLAGS}, command.sections, command.uid)
+    shown = {FetchItem.FLAGS}
+    if context.condstore:  # RFC 7162 3.2.4
+        shown |= {FetchItem.UID, FetchItem.MODSEQ}
+    return replace(command, items=command.items | shown)
 
 
 class _Renderer:
     """What one FETCH asks of every message, looked up once."""
 
-    __slots__ = ("_lines", "_selected", "body", "date", "envelope", "flags", "size", "structure",
-                 "uid", "views")  # fmt: skip
+    __slots__ = ("_lines", "_selected", "body", "date", "envelope", "flags", "modseq", "size",
+                 "structure", "uid", "views")  # fmt: skip
 
     def __init__(self, selected: Selected, items: frozenset[FetchItem], lines: list[bytes]) -> None:
         self._selected = selected
@@ -132,6 +149,7 @@ class _Renderer:
         self.envelope = FetchItem.ENVELOPE in items
         self.body = FetchItem.BODY in items
         self.structure = FetchItem.BODYSTRUCTURE in items
+        self.modseq = FetchItem.MODSEQ in items
         self.views = self.envelope or self.body or self.structure
 
     def read_views(self, rows: Rows, found: list[Row]) -> dict[EmailId, ImapView]:
@@ -160,6 +178,8 @@ class _Renderer:
                 data.append(b"BODY " + render_body(view.bodystructure))
             if self.structure:
                 data.append(b"BODYSTRUCTURE " + view.bodystructure)
+        if self.modseq:
+            data.append(b"MODSEQ (%d)" % row.modseq)
         return data
 
 

@@ -15,6 +15,7 @@ from protocols.imap.commands import List, Lsub, Namespace, Status, StatusItem
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.patterns import SEPARATOR, Patterns
 from protocols.imap.responses import Ending, no, ok, render_list, render_mailbox
+from protocols.imap.selected import shown_modseq
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
 from storage.mail import mailboxes
@@ -42,6 +43,7 @@ _STATUS: Final[dict[StatusItem, Callable[[Mailbox, MailboxCounts], int]]] = {
     StatusItem.SIZE: lambda mailbox, counts: counts.octets,
     # RFC 9051 A: \Recent is no more; 0 is what a server without it says.
     StatusItem.RECENT: lambda mailbox, counts: 0,
+    StatusItem.HIGHESTMODSEQ: lambda mailbox, counts: shown_modseq(counts.modseq),
 }
 
 
@@ -89,6 +91,8 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
         # RFC 9051 6.3.9: what the separator is
         context.out.add(render_list([b"\\Noselect"], "", utf8=context.rev2))
         return ok("LIST completed")
+    if StatusItem.HIGHESTMODSEQ in command.status:
+        context.know_modseqs()
     view = await context.barrier()
     account = context.account
     patterns = Patterns(command.reference, command.patterns)
@@ -169,6 +173,8 @@ async def lsub(context: Context, command: Lsub) -> Ending:
 
 async def status(context: Context, command: Status) -> Ending:
     """RFC 9051 6.3.11."""
+    if StatusItem.HIGHESTMODSEQ in command.items:
+        context.know_modseqs()
     view = await context.barrier()
     mailbox = mailboxes.by_path(view, context.account, command.mailbox.split(SEPARATOR))
     if mailbox is None:

@@ -18,9 +18,9 @@ from protocols.sasl import Claim
 _ALWAYS: Final = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"ID", b"ENABLE")
 _STRANGER: Final = (b"SASL-IR",)
 _KNOWN: Final = (
-    b"BINARY", b"CHILDREN", b"ESEARCH", b"IDLE", b"LIST-EXTENDED", b"LIST-STATUS", b"MOVE",
-    b"NAMESPACE", b"SEARCHRES", b"SPECIAL-USE", b"STATUS=SIZE", b"UIDPLUS",
-    b"UNAUTHENTICATE", b"UNSELECT",
+    b"BINARY", b"CHILDREN", b"CONDSTORE", b"ESEARCH", b"IDLE", b"LIST-EXTENDED", b"LIST-STATUS",
+    b"MOVE", b"NAMESPACE", b"QRESYNC", b"SEARCHRES", b"SPECIAL-USE", b"STATUS=SIZE",
+    b"UIDPLUS", b"UNAUTHENTICATE", b"UNSELECT",
 )  # fmt: skip
 _NAME: Final = b"Trireme"
 
@@ -88,8 +88,19 @@ async def prove(context: Context, claim: Claim, verb: str) -> Ending:
 
 async def enable(context: Context, command: Enable) -> Ending:
     """RFC 9051 6.3.1: what we do not know is passed over; IMAP4rev1 is always on."""
-    enabled = b"IMAP4REV2" in command.capabilities and not context.rev2
-    if enabled:
+    asked = command.capabilities
+    enabled = []
+    if b"IMAP4REV2" in asked and not context.rev2:
         context.rev2 = True
-    context.out.add(b"* ENABLED IMAP4rev2\r\n" if enabled else b"* ENABLED\r\n")
+        enabled.append(b"IMAP4rev2")
+    if b"QRESYNC" in asked and not context.qresync:
+        context.qresync = True
+        enabled.append(b"QRESYNC")
+        if context.selected is not None:
+            context.selected.vanishes = True
+    if b"CONDSTORE" in asked and not context.condstore:
+        enabled.append(b"CONDSTORE")
+    context.out.add(b" ".join([b"* ENABLED", *enabled]) + b"\r\n")
+    if b"CONDSTORE" in enabled or b"QRESYNC" in enabled:  # RFC 7162 3.2.3: the one means the other
+        context.know_modseqs()
     return ok("ENABLE completed")

@@ -7,7 +7,16 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from protocols.imap.commands import And, Numbers, Search, SearchKey, SearchReturn
+from protocols.imap.commands import (
+    And,
+    ChangedSince,
+    Not,
+    Numbers,
+    Or,
+    Search,
+    SearchKey,
+    SearchReturn,
+)
 from protocols.imap.matching import Facts, Test, compile_key
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
@@ -25,6 +34,9 @@ async def search(context: Context, command: Search) -> Ending:
     """RFC 9051 6.4.4."""
     selected = context.mailbox
     saves = command.returns is not None and SearchReturn.SAVE in command.returns
+    by_modseq = _asks_modseq(command.key)
+    if by_modseq:
+        context.know_modseqs()
     try:
         await context.barrier()
     except Unavailable:
@@ -41,9 +53,35 @@ async def search(context: Context, command: Search) -> Ending:
     found = await _find(context, test, _scope(selected, command.key, naming))
     if saves:
         selected.save(runs(selected.uids[at] for at in _to_save(command, found)))
-    _tell(context, command, found)
+    # RFC 7162 3.1.6, RFC 4731 3.2: of what is told, as of what is saved
+    highest = await _highest(context, _to_save(command, found)) if by_modseq else 0
+    _tell(context, command, found, highest)
     verb = "UID SEARCH completed" if command.uid else "SEARCH completed"
     return ok(verb, b"EXPUNGEISSUED" if selected.hides_expunges else None)
+
+
+def _asks_modseq(key: SearchKey) -> bool:
+    match key:
+        case ChangedSince():
+            return True
+        case Not():
+            return _asks_modseq(key.key)
+        case Or():
+            return _asks_modseq(key.left) or _asks_modseq(key.right)
+        case And():
+            return any(map(_asks_modseq, key.keys))
+        case _:
+            return False
+
+
+async def _highest(context: Context, found: Sequence[int]) -> int:
+    """The highest MODSEQ of these messages; 0: there are none."""
+    highest = 0
+    for window in windows([(low, high + 1) for low, high in runs(found)], SLICE_MESSAGES):
+        rows = read_rows(context.local(), context.mailbox, window)
+        highest = max(highest, *(row.modseq for _, _, row in rows), 0)
+        await trio.lowlevel.checkpoint()
+    return highest
 
 
 def _scope(selected: Selected, key: SearchKey, naming: Naming) -> list[Positions]:
@@ -110,19 +148,24 @@ def _to_save(command: Search, found: Sequence[int]) -> Sequence[int]:
     return ends
 
 
-def _tell(context: Context, command: Search, found: Sequence[int]) -> None:
+def _tell(context: Context, command: Search, found: Sequence[int], highest: int) -> None:
     selected = context.mailbox
     numbers = [selected.uids[at] if command.uid else at + 1 for at in found]
     returns = command.returns
     if returns is None:
         if not context.rev2:
             listed = b"".join(b" %d" % number for number in numbers)
-            context.out.add(b"* SEARCH%b\r\n" % listed)
+            context.out.add(b"* SEARCH%b%b\r\n" % (listed, _modseq_told(b" (MODSEQ %d)", highest)))
             return
         returns = frozenset({SearchReturn.ALL})
     if returns == {SearchReturn.SAVE}:
         return  # RFC 9051 6.4.4.1: then there is no ESEARCH response
-    context.out.add(_esearch(context.tag, command.uid, returns, numbers))
+    told = _esearch(context.tag, command.uid, returns, numbers)
+    context.out.add(told + _modseq_told(b" MODSEQ %d", highest) + b"\r\n")
+
+
+def _modseq_told(form: bytes, highest: int) -> bytes:
+    return form % highest if highest else b""
 
 
 def _esearch(
@@ -140,4 +183,4 @@ def _esearch(
         pieces.append(b"COUNT %d" % len(numbers))
     if numbers and SearchReturn.ALL in returns:
         pieces.append(b"ALL %b" % render_ranges(runs(numbers)))
-    return b" ".join(pieces) + b"\r\n"
+    return b" ".join(pieces)

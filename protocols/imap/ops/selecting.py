@@ -8,8 +8,9 @@ from protocols.imap.flags import SYSTEM_FLAGS
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import expunge_uids, marked_deleted
 from protocols.imap.ops.listing import Named, attributes_of
+from protocols.imap.ops.resync import resync
 from protocols.imap.patterns import SEPARATOR
-from protocols.imap.responses import Ending, no, ok, render_list, untagged_ok
+from protocols.imap.responses import Ending, bad, no, ok, render_list, untagged_ok
 from protocols.imap.selected import Selected
 from storage.mail import mailboxes
 from storage.mail.mailbox_rows import child_ids
@@ -20,9 +21,13 @@ _PERMANENT: Final = b"PERMANENTFLAGS (%b \\*)" % b" ".join(SYSTEM_FLAGS)
 
 async def select(context: Context, command: Select) -> Ending:
     """RFC 9051 6.3.2; a SELECT that fails leaves no mailbox selected."""
+    if command.resync is not None and not context.qresync:
+        return bad("ENABLE QRESYNC comes first")  # RFC 7162 3.2.5
     if context.selected is not None:
         context.selected = None
         context.out.add(untagged_ok("Previous mailbox closed", b"CLOSED"))
+    if command.condstore:
+        context.know_modseqs()
     view = await context.barrier()
     account = context.account
     mailbox = mailboxes.by_path(view, account, command.mailbox.split(SEPARATOR))
@@ -38,6 +43,7 @@ async def select(context: Context, command: Select) -> Ending:
         counts.modseq,
         read_only=command.read_only,
     )
+    selected.shows_modseq, selected.vanishes = context.condstore, context.qresync
     context.selected = selected
     out = context.out
     out.add(selected.flags_response())
@@ -48,10 +54,13 @@ async def select(context: Context, command: Select) -> Ending:
         out.add(b"* 0 RECENT\r\n")  # RFC 3501 7.3.2; RFC 9051 has it no more
     out.add(untagged_ok("UIDs valid", b"UIDVALIDITY %d" % mailbox.uidvalidity))
     out.add(untagged_ok("Next UID", b"UIDNEXT %d" % counts.uidnext))
+    out.add(selected.highest_modseq())
     if context.rev2:
         has_children = bool(child_ids(view, account, mailbox.id))
         named = Named(mailbox, command.mailbox, has_children)
         out.add(render_list(attributes_of(named), command.mailbox, utf8=True))
+    if command.resync is not None and command.resync.uidvalidity == mailbox.uidvalidity:
+        await resync(context, view, command.resync, counts.uidnext)
     if command.read_only:
         return ok("EXAMINE completed", b"READ-ONLY")
     return ok("SELECT completed", b"READ-WRITE")

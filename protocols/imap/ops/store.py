@@ -9,6 +9,7 @@ from protocols.imap.ops.context import Context
 from protocols.imap.ops.portions import in_portions
 from protocols.imap.responses import Ending, no, ok
 from protocols.imap.selected import Selected
+from protocols.imap.sets import render_set
 from storage.engine import Rows
 from storage.ids import Version
 from storage.mail.keywords import plan_store
@@ -17,7 +18,7 @@ from storage.mail.uids import uid_row, uid_rows
 from storage.plan import Plan
 
 Keywords = tuple[str, ...]
-_Stored = tuple[list[tuple[int, EmailMeta]], dict[int, Version]]
+_Stored = tuple[list[tuple[int, EmailMeta]], list[int], dict[int, Version]]
 
 # UIDs so far apart that reading them one by one is cheaper than the range they are in.
 SPARSE_MAX: Final = 4
@@ -30,14 +31,17 @@ async def store(context: Context, command: Store) -> Ending:
         return no("The mailbox is selected read-only", b"CANNOT")
     uids = selected.uids_at(selected.positions(command.numbers, uid=command.uid))
     add, remove, replace = _change(command)
+    if command.unchanged_since is not None:
+        context.know_modseqs()
     stored = 0
+    modified: list[int] = []
 
     async def carry(portion: Sequence[int]) -> None:
         nonlocal stored
 
         def plan_portion(plan: Plan) -> _Stored:
             before = _modseqs(plan, selected, portion) if command.silent else {}
-            messages, _ = plan_store(
+            messages, changed = plan_store(
                 plan,
                 context.account,
                 selected.mailbox,
@@ -45,20 +49,31 @@ async def store(context: Context, command: Store) -> Ending:
                 add=add,
                 remove=remove,
                 replace=replace,
+                unchanged_since=command.unchanged_since,
             )
-            return messages, before
+            return messages, changed, before
 
-        messages, before = await context.ports.writer.write(context.account, plan_portion)
+        messages, changed, before = await context.ports.writer.write(context.account, plan_portion)
         stored += len(messages)
+        modified.extend(changed)
         _answer(context, command, messages, before)
         if context.out.full:
             await context.out.flush()
 
     await in_portions(uids, carry)
-    if stored < len(uids) and not command.uid:
+    code = _modified(selected, command, modified) if modified else None
+    if stored + len(modified) < len(uids) and not command.uid:
         # RFC 2180 4.2.2: some that the client still counts are gone
-        return no("Some of the messages are gone", b"EXPUNGEISSUED")
-    return ok("STORE completed")
+        return no("Some of the messages are gone", code or b"EXPUNGEISSUED")
+    return ok("STORE completed", code)
+
+
+def _modified(selected: Selected, command: Store, uids: list[int]) -> bytes:
+    """RFC 7162 3.1.3 MODIFIED: in the numbers that the command counts in."""
+    if command.uid:
+        return b"MODIFIED " + render_set(uids)
+    places = (selected.position_of(uid) for uid in uids)
+    return b"MODIFIED " + render_set(place + 1 for place in places if place is not None)
 
 
 def _change(command: Store) -> tuple[Keywords, Keywords, Keywords | None]:
@@ -94,15 +109,21 @@ def _answer(
     """
     selected, lines = context.mailbox, context.out.lines
     for uid, meta in messages:
+        position = selected.position_of(uid)
+        assert position is not None, uid
         if command.silent:
             if before[uid] <= selected.seen:
                 selected.answered(uid, meta.modseq)
+                if context.condstore:  # RFC 7162 3.1.3: also in silence
+                    line = b"* %d FETCH (UID %d MODSEQ (%d))\r\n"
+                    lines.append(line % (position + 1, uid, meta.modseq))
             continue
-        position = selected.position_of(uid)
-        assert position is not None, uid
         selected.answered(uid, meta.modseq)
         flags = selected.flags(meta.keywords, lines)
-        if command.uid or context.rev2:
+        if context.condstore:
+            line = selected.flags_line(position, uid, meta.keywords, meta.modseq, lines)
+            lines.append(line)
+        elif command.uid or context.rev2:
             lines.append(b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (position + 1, uid, flags))
         else:
             lines.append(b"* %d FETCH (FLAGS (%b))\r\n" % (position + 1, flags))
