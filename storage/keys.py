@@ -3,7 +3,7 @@
     replicated   0x01 | group u16 | account u64 | collection u8 | rest
     local        0x00 | collection u8 | rest   (this node only: never in a snapshot or a hash)
 
-Account rows, by collection (integers are big-endian; y, U: uploads.py; g, G, j: deliveries.py):
+Account rows, by collection (y, U: uploads.py; g, G, j: deliveries.py; A: mail/annotations.py):
 
     V  version                                      -> u64, the account's change number
     S  account state                                -> counters: next ids, bytes and emails held
@@ -96,6 +96,7 @@ class TypeCode(IntEnum):
     ADDRESS = 13
     UPLOAD = 14
     HIDDEN_EMAIL = 15  # changes of emails marked $deleted: IMAP follows them, JMAP does not
+    ANNOTATION = 16
 
     @property
     def bit(self) -> int:
@@ -413,8 +414,7 @@ def epoch_range() -> KeyRange:
 
 def unpack_epoch_key(key: bytes) -> int:
     """The replica of an epoch row."""
-    number: int = _NUMBER.unpack(key)[4]
-    return number
+    return int(_NUMBER.unpack(key)[4])
 
 
 # --- local rows

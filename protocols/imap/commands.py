@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from protocols.imap.connection_commands import Compress, Unauthenticate
+from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
 from protocols.imap.sets import NumberSet
 
 # --- any state, RFC 9051 6.1
@@ -151,6 +152,7 @@ class List:
     return_special: bool = False
     return_children: bool = False
     status: tuple[StatusItem, ...] = ()
+    metadata: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,5 +427,5 @@ Command = (
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle
     | Check | Close | Expunge | Fetch | Store | Copy | Search
-    | Compress | Unauthenticate
+    | Compress | Unauthenticate | GetMetadata | SetMetadata
 )  # fmt: skip

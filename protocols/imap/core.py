@@ -23,6 +23,7 @@ from protocols.errors import LimitExceeded, LocalProtocolError, RemoteProtocolEr
 from protocols.imap import commands as c
 from protocols.imap import responses
 from protocols.imap.connection_commands import Compress, Unauthenticate
+from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
 from protocols.imap.responses import Ending, bad, no, render_ending
 from protocols.imap.search_keys import BadCharset
@@ -71,6 +72,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
     {
         c.Enable, c.Select, c.Create, c.Delete, c.Rename, c.Subscribe, c.List, c.Lsub,
         c.Namespace, c.Status, c.Append, c.Idle, Compress, Unauthenticate,
+        GetMetadata, SetMetadata,
     }
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(

@@ -4,6 +4,7 @@ from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap.commands import List, StatusItem
+from protocols.imap.metadata import Entry, parse_entries
 from protocols.imap.tokens import Tokens
 
 # How many patterns one LIST may have: each is asked of each mailbox.
@@ -27,9 +28,10 @@ def parse_list(tokens: Tokens) -> List:
         raise LimitExceeded("LIST_PATTERN", "a mailbox pattern is too long")
     returned: set[bytes] = set()
     status: tuple[StatusItem, ...] = ()
+    metadata: tuple[Entry, ...] = ()
     has_return = tokens.accept_word(b" RETURN ")
     if has_return:
-        status = _return_options(tokens, returned)
+        status, metadata = _return_options(tokens, returned)
     chosen = selected or frozenset()
     return List(
         reference,
@@ -43,6 +45,7 @@ def parse_list(tokens: Tokens) -> List:
         return_special=b"SPECIAL-USE" in returned or b"SPECIAL-USE" in chosen,
         return_children=b"CHILDREN" in returned,
         status=status,
+        metadata=metadata,
     )
 
 
@@ -74,10 +77,13 @@ def _patterns(tokens: Tokens) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _return_options(tokens: Tokens, returned: set[bytes]) -> tuple[StatusItem, ...]:
-    """RFC 9051 9 list-return-opts; fills `returned`, gives the items of STATUS."""
+def _return_options(
+    tokens: Tokens, returned: set[bytes]
+) -> tuple[tuple[StatusItem, ...], tuple[Entry, ...]]:
+    """RFC 9051 9 list-return-opts; fills `returned`, gives what STATUS and METADATA name."""
     tokens.expect(b"(")
     status: tuple[StatusItem, ...] = ()
+    metadata: tuple[Entry, ...] = ()
     first = True
     while not tokens.accept(b")"):
         if not first:
@@ -87,11 +93,14 @@ def _return_options(tokens: Tokens, returned: set[bytes]) -> tuple[StatusItem, .
         if name == b"STATUS":
             tokens.space()
             status = parse_status_items(tokens)
+        elif name == b"METADATA":  # RFC 9590 5
+            tokens.space()
+            metadata = parse_entries(tokens)
         elif name in (b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE"):
             returned.add(name)
         else:
             raise RemoteProtocolError("unknown LIST return option")
-    return status
+    return status, metadata
 
 
 def parse_status_items(tokens: Tokens) -> tuple[StatusItem, ...]:

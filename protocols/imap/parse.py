@@ -15,6 +15,7 @@ from protocols.imap.dates import parse_date_time
 from protocols.imap.fetch_items import parse_fetch
 from protocols.imap.flags import parse_flag
 from protocols.imap.list_options import parse_list, parse_status_items
+from protocols.imap.metadata import parse_get_metadata, parse_set_metadata
 from protocols.imap.modifiers import parse_fetch_modifiers, parse_select, parse_unchanged_since
 from protocols.imap.search_keys import parse_search
 from protocols.imap.tokens import Tokens
@@ -267,6 +268,8 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"IDLE": lambda tokens: c.Idle(),
     b"COMPRESS": _compress,
     b"UNAUTHENTICATE": lambda tokens: Unauthenticate(),
+    b"GETMETADATA": parse_get_metadata,
+    b"SETMETADATA": parse_set_metadata,
     # 6.4, and CHECK of RFC 3501 6.4.1
     b"CHECK": lambda tokens: c.Check(),
     b"CLOSE": lambda tokens: c.Close(expunge=True),

@@ -72,10 +72,14 @@ class Tokens:
 
     def accept_word(self, word: bytes) -> bool:
         """Step over `word` in any case if it is next; `word` is upper case."""
-        if self._text[self.position : self.position + len(word)].upper() != word:
+        if not self.at_word(word):
             return False
         self.position += len(word)
         return True
+
+    def at_word(self, word: bytes) -> bool:
+        """`word`, upper case, is next in any case; it stays."""
+        return self._text[self.position : self.position + len(word)].upper() == word
 
     def expect(self, octets: bytes) -> None:
         """`octets` must be next."""

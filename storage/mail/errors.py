@@ -86,5 +86,13 @@ class KeywordInvalid(MailError):
     """Not a keyword by RFC 8621 4.1.1."""
 
 
+class AnnotationTooLarge(MailError):
+    """A value larger than an annotation may be (RFC 5464 4.3)."""
+
+
+class TooManyAnnotations(MailError):
+    """More annotations on a mailbox than it may have, or more octets in an account."""
+
+
 class NoMailbox(MailError):
     """An email must be in at least one mailbox (RFC 8621 2)."""

@@ -16,6 +16,7 @@ from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
 from storage.keys import TypeCode
 from storage.mail import quota
+from storage.mail.annotations import plan_drop_annotations
 from storage.mail.counts import read_counts
 from storage.mail.errors import (
     MailboxHasChild,
@@ -256,6 +257,7 @@ def plan_destroy_mailbox(
     quota.log_used(plan, account, quota.MAILBOXES_ID)
     plan_rows(plan, account, old, None)
     plan.delete(keys.mailbox_counts_key(account, mailbox))
+    plan_drop_annotations(plan, account, mailbox)
     vanished = plan.scan(*keys.expunged_range(account, mailbox, -1), limit=_VANISHED_ROWS)
     for key, _ in vanished:
         plan.delete(key)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from protocols.imap import commands as c
+from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.ops import (
     append,
     copying,
@@ -11,6 +12,7 @@ from protocols.imap.ops import (
     listing,
     login,
     mailboxes,
+    metadata,
     search,
     selecting,
     store,
@@ -45,5 +47,7 @@ OPS: Final[Mapping[type, Op]] = {
     c.Fetch: fetch.fetch,
     c.Store: store.store,
     c.Search: search.search,
+    GetMetadata: metadata.get_metadata,
+    SetMetadata: metadata.set_metadata,
 }
 """All but those that change the stream itself: STARTTLS, COMPRESS and their kin (session.py)."""

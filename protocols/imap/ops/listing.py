@@ -13,6 +13,7 @@ import trio
 from protocols.imap import responses
 from protocols.imap.commands import List, Lsub, Namespace, Status, StatusItem
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.ops.metadata import find_entries, render_metadata
 from protocols.imap.patterns import SEPARATOR, Patterns
 from protocols.imap.responses import Ending, no, ok, render_list, render_mailbox
 from protocols.imap.selected import shown_modseq
@@ -109,6 +110,9 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
         if command.status and selected:
             line = status_line(context.local(), account, named, command.status, context.rev2)
             context.out.add(line or b"")
+        if command.metadata and selected:
+            entries = find_entries(context, context.local(), named.mailbox.id, command.metadata)
+            context.out.add(render_metadata(named.name, entries, utf8=context.rev2))
         if context.out.full:
             await context.out.flush()
     return ok("LIST completed")

@@ -18,10 +18,25 @@ from protocols.sasl import Claim
 _ALWAYS: Final = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"ID", b"ENABLE")
 _STRANGER: Final = (b"SASL-IR",)
 _KNOWN: Final = (
-    b"BINARY", b"CHILDREN", b"CONDSTORE", b"ESEARCH", b"IDLE", b"LIST-EXTENDED", b"LIST-STATUS",
-    b"MOVE", b"NAMESPACE", b"QRESYNC", b"SEARCHRES", b"SPECIAL-USE", b"STATUS=SIZE",
-    b"UIDPLUS", b"UNAUTHENTICATE", b"UNSELECT",
-)  # fmt: skip
+    b"BINARY",
+    b"CHILDREN",
+    b"CONDSTORE",
+    b"ESEARCH",
+    b"IDLE",
+    b"LIST-EXTENDED",
+    b"LIST-METADATA",
+    b"LIST-STATUS",
+    b"METADATA",
+    b"MOVE",
+    b"NAMESPACE",
+    b"QRESYNC",
+    b"SEARCHRES",
+    b"SPECIAL-USE",
+    b"STATUS=SIZE",
+    b"UIDPLUS",
+    b"UNAUTHENTICATE",
+    b"UNSELECT",
+)
 _NAME: Final = b"Trireme"
 
 

@@ -14,6 +14,7 @@ from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, ok
 from storage.ids import AccountId, MailboxId
 from storage.mail import mailboxes
+from storage.mail.annotations import plan_copy_annotations
 from storage.mail.errors import (
     MailboxExists,
     MailboxHasChild,
@@ -122,7 +123,11 @@ async def _rename_inbox(context: Context, names: list[str]) -> Ending:
 
     def plan_target(plan: Plan) -> MailboxId:
         _check_free(plan, account, names)
-        return _make(plan, account, names)
+        made = _make(plan, account, names)
+        inbox = mailboxes.by_role(plan, account, mailboxes.INBOX_ROLE)
+        if inbox is not None:  # RFC 5464 4.1: they are on both from now on
+            plan_copy_annotations(plan, account, inbox.id, made)
+        return made
 
     target = await context.ports.writer.write(account, plan_target)
     inbox = mailboxes.by_role(context.local(), account, mailboxes.INBOX_ROLE)

@@ -1,0 +1,133 @@
+"""GETMETADATA and SETMETADATA (RFC 5464), and what LIST tells of annotations (RFC 9590).
+
+Annotations are rows of the account whose mailbox it is (storage/mail/annotations.py). What is
+shared of the server as a whole belongs to nobody's account, so nobody sets it here: there is
+/shared/admin, where mail to postmaster arrives.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
+from protocols.imap.ops.context import Context
+from protocols.imap.patterns import SEPARATOR
+from protocols.imap.responses import Ending, no, ok, render_mailbox
+from protocols.render.strings import render_nstring, render_string
+from storage.engine import Rows
+from storage.ids import AccountId, MailboxId
+from storage.mail import mailboxes
+from storage.mail.annotations import (
+    SHARED,
+    VALUE_BYTES_MAX,
+    WHOLE_ACCOUNT,
+    annotations,
+    plan_annotate,
+)
+from storage.mail.errors import AnnotationTooLarge, MailboxNotFound, TooManyAnnotations
+from storage.plan import Plan
+
+_ADMIN: Final = "/admin"
+_ATOM: Final = re.compile(rb"[A-Za-z0-9/._-]+\Z")
+
+Found = tuple[bytes, bytes | None]
+"""An entry as it is told, and its value; None where there is none."""
+
+
+def _find(rows: Rows, account: AccountId, name: str) -> MailboxId:
+    """The mailbox, or for "" the account as a whole."""
+    if not name:
+        return WHOLE_ACCOUNT
+    found = mailboxes.by_path(rows, account, name.split(SEPARATOR))
+    if found is None:
+        raise MailboxNotFound("no such mailbox")
+    return found.id
+
+
+async def get_metadata(context: Context, command: GetMetadata) -> Ending:
+    """RFC 5464 4.2."""
+    view = await context.barrier()
+    mailbox = _find(view, context.account, command.mailbox)
+    found = find_entries(context, view, mailbox, command.entries, command.depth)
+    longest = 0
+    if command.size_max is not None:
+        sizes = [len(value) for _, value in found if value is not None]
+        longest = max((size for size in sizes if size > command.size_max), default=0)
+        found = [one for one in found if one[1] is None or len(one[1]) <= command.size_max]
+    if found:
+        context.out.add(render_metadata(command.mailbox, found, utf8=context.rev2))
+    code = b"METADATA LONGENTRIES %d" % longest if longest else None
+    return ok("GETMETADATA completed", code)
+
+
+def find_entries(
+    context: Context,
+    rows: Rows,
+    mailbox: MailboxId,
+    entries: Sequence[Entry],
+    depth: int | None = 0,
+) -> list[Found]:
+    """The values asked for, each once, those not there as None; and what is below them."""
+    held = {shared: _held(context, rows, mailbox, shared=shared) for shared in (True, False)}
+    found: dict[tuple[bool, str], Found] = {}
+    for entry in entries:
+        values = held[entry.shared]
+        if depth == 0 or entry.name in values:
+            found[entry.shared, entry.name] = entry.spelled, values.get(entry.name)
+        if depth == 0:
+            continue
+        below = entry.name + "/"
+        for name, value in values.items():
+            near = depth is None or "/" not in name[len(below) :]
+            if name.startswith(below) and near:
+                shown = entry.spelled + name[len(entry.name) :].encode("ascii")
+                found.setdefault((entry.shared, name), (shown, value))
+    return list(found.values())
+
+
+def _held(context: Context, rows: Rows, mailbox: MailboxId, *, shared: bool) -> dict[str, bytes]:
+    account = context.account
+    held = annotations(rows, account, mailbox, SHARED if shared else account)
+    if shared and mailbox == WHOLE_ACCOUNT:
+        assert context.principal is not None
+        _, _, domain = context.principal.address.rpartition("@")
+        postmaster = f"postmaster@{domain}"
+        if context.ports.directory.resolve(context.local(), postmaster) is not None:
+            held[_ADMIN] = f"mailto:{postmaster}".encode()
+    return held
+
+
+def render_metadata(name: str, found: Sequence[Found], *, utf8: bool) -> bytes:
+    """RFC 5464 4.4.1: METADATA with values; binary ones as literal8."""
+    pairs = []
+    for entry, value in found:
+        shown = render_nstring(value)
+        if value is not None and b"\0" in value:
+            shown = b"~{%d}\r\n%b" % (len(value), value)
+        named = entry if _ATOM.match(entry) else render_string(entry)
+        pairs.append(b"%b %b" % (named, shown))
+    mailbox = render_mailbox(name, utf8=utf8) if name else b'""'
+    return b"* METADATA %b (%b)\r\n" % (mailbox, b" ".join(pairs))
+
+
+async def set_metadata(context: Context, command: SetMetadata) -> Ending:
+    """RFC 5464 4.3: all of it, or nothing."""
+    account = context.account
+    if not command.mailbox and any(entry.shared for entry, _ in command.values):
+        return no("What all users of the server share is set by its administrator", b"NOPERM")
+    values: dict[bool, dict[str, bytes | None]] = {}
+    for entry, value in command.values:
+        values.setdefault(entry.shared, {})[entry.name] = value
+
+    def plan_set(plan: Plan) -> None:
+        mailbox = _find(plan, account, command.mailbox)
+        for shared, some in values.items():
+            plan_annotate(plan, account, mailbox, SHARED if shared else account, some)
+
+    try:
+        await context.ports.writer.write(account, plan_set)
+    except AnnotationTooLarge as error:
+        return no(str(error), b"METADATA MAXSIZE %d" % VALUE_BYTES_MAX)
+    except TooManyAnnotations as error:
+        return no(str(error), b"METADATA TOOMANY")
+    return ok("SETMETADATA completed")
