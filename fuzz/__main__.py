@@ -1,16 +1,22 @@
-"""`python -m fuzz cluster|chaos|parsers ...`: what `trireme fuzz` starts.
+"""`python -m fuzz cluster|imap|chaos|parsers ...`: what `trireme fuzz` starts.
 
 cluster   real nodes, every fault, clients at every door, then the judges (fuzz/cluster.py)
+imap      random IMAP clients on one mailbox, nodes killed under them (fuzz/imap.py)
 chaos     nodes killed and started again under a steady stream of mail (tests/e2e/chaos.py)
 parsers   hostile bytes for every parser (fuzz/run.py)
 """
 
 import sys
 
-from fuzz import cluster, run
+from fuzz import cluster, imap, run
 from tests.e2e import chaos
 
-COMMANDS = {"cluster": cluster.main, "chaos": chaos.main, "parsers": run.main}
+COMMANDS = {
+    "cluster": cluster.main,
+    "imap": imap.main,
+    "chaos": chaos.main,
+    "parsers": run.main,
+}
 
 
 def main() -> int:

@@ -33,6 +33,7 @@ def _command(name: str, told: str) -> None:
 
 
 _command("cluster", "Five real nodes, every fault, clients at every door; then the judges.")
+_command("imap", "Random IMAP clients on one mailbox, and nodes killed under them.")
 _command("chaos", "Nodes killed and started again under a steady stream of mail.")
 _command("parsers", "Hostile bytes for every parser.")
 
