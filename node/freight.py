@@ -21,8 +21,9 @@ from storage.ids import BlobId, blob_id
 from storage.keys import blob_key
 from storage.plan import Plan
 
-# Parts sent ahead and not yet applied, for all callers together.
-STAGED_PARTS_MAX: Final = 16
+# Parts sent ahead and not yet applied, for all callers together. Each is held some five times over
+# on its way: here, in the log's window, in its flush, in a frame to each peer.
+STAGED_PARTS_MAX: Final = 8
 # Hashed before the loop is given back.
 HASHED_OCTETS: Final = 1024 * 1024
 

@@ -34,7 +34,8 @@ class RaftConfig:
       throughput to a follower <= inflight_bytes_max / round trip.
     - uncommitted_bytes_max: what a leader holds that no majority has; beyond it proposals are
       refused, so a lost quorum cannot fill memory.
-    - window_bytes_max: newest entries kept in memory; older ones are read back from the disk.
+    - window_bytes_max: newest entries kept in memory, though durable and committed; older ones
+      are read back from the disk. It fills with any traffic and stays full.
     - trailing_bytes: newest part of the log that is kept although the state machine has it; a
       follower that was away for less than this needs no snapshot. A restart reads this much.
     - held_bytes_max: what the log keeps at most for a live follower that is behind, or while it
@@ -55,7 +56,7 @@ class RaftConfig:
     inflight_messages_max: int = 64
     inflight_bytes_max: int = 8 * MIB
     uncommitted_bytes_max: int = 64 * MIB
-    window_bytes_max: int = 32 * MIB
+    window_bytes_max: int = 4 * MIB
     trailing_bytes: int = 64 * MIB
     held_bytes_max: int = 1024 * MIB
     apply_entries_max: int = 256

@@ -16,8 +16,9 @@ from raft.disk import DiskFailed
 from raft.model import MIB, Persist
 from raft.stable import LogStorage
 
-# Steps gathered into one write; the log cuts larger ones into flushes of its own.
-GATHER_BYTES_MAX: Final = 4 * MIB
+# Steps gathered into one write, which is put together in memory; the log cuts larger ones into
+# flushes of its own. A flush of this size takes so long that the next has gathered meanwhile.
+GATHER_BYTES_MAX: Final = 2 * MIB
 # How long a stopping node waits for the write under way; a hung disk must not keep it alive.
 STOP_S: Final = 5.0
 

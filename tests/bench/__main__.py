@@ -15,15 +15,19 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.clients import Imap, Jmap, Lmtp
+from tests.bench.jmap import (
+    Desk,
+    echo_and_list,
+    filters,
+    flags_and_changes,
+    large_blobs,
+    many_mailboxes,
+)
 from tests.bench.mail import message
 from tests.bench.meters import fdatasyncs_per_s, measure, rss_mib
 from tests.e2e.cluster import RealCluster, running
 
 USER, PASSWORD = "alice@example.org", "alice-demo"
-LIST_PROPERTIES = [
-    "id", "threadId", "mailboxIds", "keywords", "from", "to", "subject",
-    "receivedAt", "size", "preview", "hasAttachment",
-]  # fmt: skip
 Row = dict[str, Any]
 # After a mass of deliveries LevelDB merges its tables behind us: that is not a delivery's cost.
 SETTLE_S = 10.0
@@ -35,7 +39,9 @@ def pids(cluster: RealCluster) -> list[int]:
 
 # Whoever gets mail where every connection has a mailbox of its own.
 CROWD = [f"user{number}@example.org" for number in range(8)]
-BOOTSTRAP = "".join(
+# A blob of 100 MB goes through.
+LIMITS = f"[limits]\nmessage-bytes = {128 << 20}\n"
+BOOTSTRAP = LIMITS + "".join(
     f'[[bootstrap.account]]\naddress = "{address}"\npassword = "{PASSWORD}"\n' for address in CROWD
 )
 
@@ -69,47 +75,19 @@ def ingest(
     }
 
 
-def jmap(cluster: RealCluster, count: int, connections: int) -> list[Row]:
-    """Core/echo, and the list view: Email/query of the 50 newest with Email/get of their rows."""
-    node = cluster.nodes[0]
-    clients = [Jmap(node.address("http"), USER, PASSWORD) for _ in range(connections)]
-    account = clients[0].account
-    found = clients[0].send(clients[0].prepare(["Mailbox/get", {"accountId": account}, "m"]))
-    boxes = json.loads(found)["methodResponses"][0][1]["list"]
-    inbox = next(box["id"] for box in boxes if box["role"] == "inbox")
-    query = {
-        "accountId": account,
-        "filter": {"inMailbox": inbox},
-        "sort": [{"property": "receivedAt", "isAscending": False}],
-        "collapseThreads": True,
-        "limit": 50,
-    }
-    ids = {"resultOf": "q", "name": "Email/query", "path": "/ids"}
-    get = {"accountId": account, "#ids": ids, "properties": LIST_PROPERTIES}
-    requests = {
-        "Core/echo": ["Core/echo", {"a": 1}, "e"],
-        "list view (query 50 + get)": None,
-    }
+def jmap(cluster: RealCluster, messages: int) -> list[Row]:
+    """What a client asks for on one connection and on eight, and large blobs."""
+    address, all_pids = cluster.nodes[0].address("http"), pids(cluster)
     rows = []
-    for name, call in requests.items():
-        calls = [call] if call else [["Email/query", query, "q"], ["Email/get", get, "g"]]
-        ready = [client.prepare(*calls) for client in clients]
-        answer = json.loads(clients[0].send(ready[0]))["methodResponses"]
-        assert call or len(answer[1][1]["list"]) == 50, answer
-
-        def ask(connection: int, number: int, ready: list[bytes] = ready) -> None:
-            clients[connection].send(ready[connection])
-
-        rate = measure(pids(cluster), connections, count, ask)
-        rows.append(
-            {
-                "what": f"JMAP {name}, {connections} connections",
-                "rate": rate.per_s,
-                "unit": "requests/s",
-                "cpu_ms": rate.cpu_ms,
-            }
-        )
-    return rows
+    for connections in (1, 8):
+        desk = Desk([Jmap(address, USER, PASSWORD) for _ in range(connections)], all_pids)
+        rows += echo_and_list(desk, 1000)
+        rows += flags_and_changes(desk, 400)
+    alone = Desk([Jmap(address, USER, PASSWORD)], all_pids)
+    rows += filters(alone, messages, 50)
+    collector = Desk([Jmap(address, CROWD[0], PASSWORD)], all_pids)
+    rows.append(many_mailboxes(collector, 50))
+    return rows + large_blobs(alone)
 
 
 def imap(cluster: RealCluster, messages: int) -> list[Row]:
@@ -205,8 +183,7 @@ def bench(size: int, count: int, big: int) -> list[Row]:
             rows.append(
                 {"what": "RSS loaded", "rate": rss_mib(process.pid), "unit": "MiB", "cpu_ms": None}
             )
-            for connections in (1, 8):
-                rows.extend(jmap(cluster, 1000, connections))
+            rows.extend(jmap(cluster, count))
             rows.extend(imap(cluster, count))
             if size == 1:
                 rows.append(idle(cluster, 1000))

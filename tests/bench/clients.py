@@ -107,19 +107,46 @@ class Jmap(Lines):
         self.account = session["primaryAccounts"]["urn:ietf:params:jmap:mail"]
 
     def _answer(self) -> bytes:
+        return self.exactly(self._head())
+
+    def _head(self) -> int:
+        """Read to the body; how long it is."""
         status, length = self.line(), 0
         while (line := self.line()) != b"\r\n":
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
-        body = self.exactly(length)
         if b" 200 " not in status and b" 201 " not in status:
-            raise ConnectionError(f"{status!r} {body[:300]!r}")
-        return body
+            raise ConnectionError(f"{status!r} {self.exactly(length)[:300]!r}")
+        return length
 
     def get(self, path: str) -> bytes:
         self.socket.sendall(f"GET {path} HTTP/1.1\r\n{self.head}\r\n".encode())
         return self._answer()
+
+    def upload(self, data: bytes) -> bytes:
+        """Put a blob into the account; what is answered."""
+        head = (
+            f"POST /jmap/upload/{self.account}/ HTTP/1.1\r\n{self.head}"
+            f"Content-Length: {len(data)}\r\n\r\n"
+        )
+        self.socket.sendall(head.encode())
+        self.socket.sendall(data)
+        return self._answer()
+
+    def passed(self, path: str) -> int:
+        """Get a large answer and keep nothing of it; how many octets it had."""
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\n{self.head}\r\n".encode())
+        length = self._head()
+        missing = length - len(self.held)
+        self.held = b""
+        room = bytearray(1 << 18)
+        while missing > 0:
+            got = self.socket.recv_into(room, min(missing, len(room)))
+            if not got:
+                raise ConnectionError("closed by the node")
+            missing -= got
+        return length
 
     def prepare(self, *calls: list[Any]) -> bytes:
         """A whole request with these method calls, ready to send many times."""

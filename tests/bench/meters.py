@@ -24,6 +24,14 @@ def rss_mib(pid: int) -> float:
     raise ValueError(f"no VmRSS for {pid}")
 
 
+def anonymous_mib(pid: int) -> float:
+    """Resident memory of a process that is its own, without mapped files."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"no RssAnon for {pid}")
+
+
 @dataclass(frozen=True)
 class Rate:
     """How many operations a second, and what each cost the nodes."""

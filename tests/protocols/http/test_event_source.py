@@ -124,6 +124,20 @@ async def test_many_changes_become_few_events_of_the_newest_state(
         assert told[-1]["changed"][desk.account]["Email"] == state
 
 
+async def test_a_change_right_after_another_is_told_within_a_fifth_of_the_time_there_is(
+    autojump_clock: MockClock,
+) -> None:
+    desk = Desk()
+    async with listen(desk) as heard:
+        await heard.wait_events(1)
+        desk.deliver()
+        await heard.wait_events(2)
+        began = trio.current_time()
+        desk.deliver(message(number=2))
+        await heard.wait_events(3)
+        assert trio.current_time() - began <= 0.1 / 5
+
+
 async def test_malformed_requests_are_refused() -> None:
     desk = Desk()
     for query in (
