@@ -6,7 +6,7 @@ SetError and nothing is guessed.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from protocols.jmap.draft_headers import CONVENIENCE, field_of, fields_of
@@ -29,12 +29,13 @@ _PART: Final = frozenset(
         *("disposition", "cid", "language", "location", "subParts"),
     )
 )
+_DISPOSED: Final = "content-disposition"
 # Properties of a part -> the field each is written into (RFC 8621 4.1.4).
 _PART_FIELDS: Final[Mapping[str, str]] = {
     "type": "content-type",
     "charset": "content-type",
-    "disposition": "content-disposition",
-    "name": "content-disposition",
+    "disposition": _DISPOSED,
+    "name": _DISPOSED,
     "cid": "content-id",
     "language": "content-language",
     "location": "content-location",
@@ -102,7 +103,7 @@ class _Bodies:
         text = self._only("textBody", "text/plain")
         html = self._only("htmlBody", "text/html")
         attached = [
-            self.part(part, "attachments", "application/octet-stream", 1)
+            _attached(self.part(part, "attachments", "application/octet-stream", 1))
             for part in self._list("attachments")
         ]
         shown = [part for part in (text, html) if part is not None]
@@ -223,6 +224,12 @@ def _check_part_fields(given: Mapping[str, Any], about: str) -> None:
     for name, field in _PART_FIELDS.items():
         if field in fields and given.get(name) is not None:
             raise invalid_properties(f"{name} and {field} are the same field", about)
+
+
+def _attached(part: PartSpec) -> PartSpec:
+    """A part of attachments that does not say so itself: else pictures would be shown as body."""
+    says = part.disposition or any(name.lower() == _DISPOSED for name, _ in part.headers)
+    return part if says else replace(part, disposition="attachment")
 
 
 def _wrap(content_type: str, parts: Sequence[PartSpec]) -> PartSpec | None:

@@ -220,6 +220,24 @@ async def test_a_draft_of_text_and_html_with_an_attachment() -> None:
     assert max(len(line) for line in data.body.split(b"\r\n")) < 100, data.body
 
 
+async def test_what_is_attached_is_an_attachment_whatever_it_is() -> None:
+    desk = Desk()
+    upload = await desk.http("POST", f"/jmap/upload/{desk.account}/", b"\x89PNG")
+    blob = {"blobId": upload.json["blobId"]}
+    attached = [
+        {**blob, "type": "image/png"},
+        {**blob, "type": "text/plain", "disposition": None},
+        {**blob, "type": "image/png", "disposition": "inline", "cid": "a@x"},
+        {**blob, "type": "image/png", "header:Content-Disposition": "inline"},
+    ]
+    text = {"textBody": [{"partId": "1"}], "bodyValues": {"1": {"value": "x"}}}
+    told = await made(desk, **text, attachments=attached)
+    found = await shown(desk, told["id"], "attachments", "textBody", "hasAttachment")
+    assert [part["disposition"] for part in found["attachments"]] == ["attachment"] * 2
+    assert [part["disposition"] for part in found["textBody"]] == [None, "inline", "inline"]
+    assert found["hasAttachment"] is True
+
+
 async def test_a_draft_by_its_structure() -> None:
     desk = Desk()
     told = await made(
