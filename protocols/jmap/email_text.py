@@ -29,8 +29,9 @@ SEARCHED_OCTETS_MAX: Final = 4 * 1024 * 1024
 ADDRESSED: Final = ("from", "to", "cc", "bcc")
 _INDEX: Final = {name: LIST_PROPERTIES.index(name) for name in (*ADDRESSED, "subject")}
 # RFC 8621 4.4.1: of attributes, what is shown to people is searched too.
+_TAG: Final = re.compile(r"<[a-zA-Z][^<>]*>")
 _SHOWN: Final = re.compile(
-    r"""<[a-zA-Z][^<>]*?\s(?:alt|title)\s*=\s*(?:"([^"<>]{1,1000})"|'([^'<>]{1,1000})')"""
+    r"""\s(?:alt|title)\s*=\s*(?:"([^"<>]{1,1000})"|'([^'<>]{1,1000})')""", re.IGNORECASE
 )
 
 
@@ -116,7 +117,11 @@ def _text_of(message: Message, part: Part) -> str:
     text, _ = decode_text(body, part.params.get("charset"))
     if part.subtype != "html":
         return text
-    attributes = [unescape(found[1] or found[2]) for found in _SHOWN.finditer(text)]
+    attributes = [
+        unescape(found[1] or found[2])
+        for tag in _TAG.finditer(text)
+        for found in _SHOWN.finditer(tag[0])
+    ]
     return "\n".join([html_to_text(text), *attributes])
 
 
