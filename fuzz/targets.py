@@ -10,6 +10,7 @@ from gossip.wire import GossipFormatError, unpack
 from node.rpc import calls
 from node.rpc.errors import LinkLost
 from protocols.buffer import ReceiveBuffer
+from protocols.deflate import Inflater
 from protocols.errors import RemoteProtocolError
 from protocols.imap.core import Core as ImapCore
 from protocols.imap.core import LiteralRoom
@@ -27,6 +28,8 @@ from storage.batch import BatchError, decode_payload
 from storage.ids import AccountId
 
 STEPS_MAX: Final = 1_000_000
+# What a connection asks a compressed stream for at once.
+INFLATED_BYTES_MAX: Final = 4096
 
 
 def imap(data: bytes) -> None:
@@ -137,9 +140,24 @@ def line(data: bytes) -> None:
         return
 
 
+def deflate(data: bytes) -> None:
+    """What a client says it has compressed: no more comes out than was asked for, and all of it."""
+    inflater = Inflater()
+    try:
+        for at in range(0, len(data), 97):
+            inflater.feed(data[at : at + 97])
+            while not inflater.spent and not inflater.ended:
+                assert len(inflater.take(INFLATED_BYTES_MAX)) <= INFLATED_BYTES_MAX
+            if inflater.ended:
+                return
+    except RemoteProtocolError:
+        return
+
+
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "addresses": addresses,
     "batch": batch,
+    "deflate": deflate,
     "gossip": gossip,
     "html": html,
     "imap": imap,
