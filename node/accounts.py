@@ -38,9 +38,9 @@ QUOTA_OCTETS_MAX: Final = 2**53 - 1
 log = logs.named("node.accounts")
 
 
-def plan_account(plan: Plan, address: str, password_hash: str) -> AccountId:
+def plan_account(plan: Plan, address: str, password_hash: str, scram: str) -> AccountId:
     """A new account with its domain and its first mailboxes; raises as plan_create_account."""
-    account = plan_create_account(plan, address, password_hash, make_domain=True)
+    account = plan_create_account(plan, address, password_hash, scram=scram, make_domain=True)
     plan_defaults(plan, account)
     return account
 
@@ -89,8 +89,9 @@ class AccountDesk:
         address, password = _text(args, "address"), _text(args, "password")
         try:
             hashed = await self._passwords.hash(password)
+            scram = await self._passwords.scram(password)
             account = await self._writer.write(
-                SYSTEM_ACCOUNT, lambda plan: plan_account(plan, address, hashed)
+                SYSTEM_ACCOUNT, lambda plan: plan_account(plan, address, hashed, scram)
             )
         except PasswordInvalid as error:
             raise AdminRefused(f"{error}: choose another.") from error
@@ -213,15 +214,18 @@ async def bootstrap(
     """
     if is_bootstrapped(accounts, await reader.view()):
         return
-    hashes = [await passwords.hash(account.password) for account in accounts]
+    hashes = [
+        (await passwords.hash(account.password), await passwords.scram(account.password))
+        for account in accounts
+    ]
 
     def plan_all(plan: Plan) -> bool:
         if plan.expect(keys.BOOTSTRAPPED_KEY) is not None:
             return False  # another node was first
         plan.put(keys.BOOTSTRAPPED_KEY, b"\x01")
-        for account, hashed in zip(accounts, hashes, strict=True):
+        for account, (hashed, scram) in zip(accounts, hashes, strict=True):
             if by_address(plan, account.address) is None:
-                plan_account(plan, account.address, hashed)
+                plan_account(plan, account.address, hashed, scram)
         return True
 
     if await writer.write(SYSTEM_ACCOUNT, plan_all):

@@ -8,7 +8,7 @@ limited     failures are counted by network and by account; an attempt beyond th
             before any hashing. The account's limit does not count against a network that has
             remembered credentials of it, so a stranger cannot lock the owner out from home.
 once        the same attempt made many times at once (a client opening its connections) is one hash.
-alike       an unknown address costs the same work as a wrong password.
+alike       an unknown address costs the same work as a wrong password; to SCRAM it has a salt.
 """
 
 import hmac
@@ -21,9 +21,12 @@ import trio
 
 from node.limits import Buckets, network_of
 from node.passwords import Passwords
-from protocols.ports import AuthBusy, AuthFailed, Clock, Principal, Reader
+from protocols import scram
+from protocols.ports import AuthBusy, AuthFailed, Clock, Principal, Reader, ScramAttempt
+from protocols.scram import ScramKeys
 from storage.accounts import Account, by_address, get_account
 from storage.ids import AccountId
+from storage.push_rows import PUSH_KEY_KEY
 from storage.view import View
 
 # Verified credentials remembered; at more, the longest unused is forgotten.
@@ -40,6 +43,7 @@ ACCOUNT_PER_S: Final = 1 / 12
 USERNAME_CHARS_MAX: Final = 320
 
 _KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,15 @@ class _Remembered:
     account: AccountId
     mac: bytes
     until_s: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _ScramAttempt:
+    """ports.ScramAttempt."""
+
+    keys: ScramKeys
+    nonce: bytes
+    prove: Callable[[Callable[[], bytes | None]], tuple[Principal, bytes]]
 
 
 class _Attempt:
@@ -73,6 +86,7 @@ class PasswordAuth:
         self._reader = reader
         self._passwords = passwords
         self._clock = clock
+        self._random_bytes = random_bytes
         self._key = random_bytes(_KEY_BYTES)
         self._remembered_s = remembered_s
         self._remembered_max = remembered_max
@@ -149,6 +163,39 @@ class PasswordAuth:
             if not trusted:
                 self._accounts.put_back(name)
             raise AuthBusy("too many failures from your network, try again later")
+
+    async def scram(self, username: str, *, remote: str) -> ScramAttempt:
+        """ports.Auth: raises AuthBusy, Unavailable."""
+        known = username if len(username) <= USERNAME_CHARS_MAX else ""
+        network = network_of(remote)
+        if not self._networks.ready(network):
+            raise AuthBusy("too many failures from your network, try again later")
+        view = await self._reader.view()
+        account, record = _find(view, known)
+        trusted = (known, network) in self._remembered
+        name = known.casefold() if record is None else record.address
+
+        def prove(final: Callable[[], bytes | None]) -> tuple[Principal, bytes]:
+            self._charge(network, name, trusted=trusted)
+            said = final()
+            if said is None:
+                raise AuthFailed("wrong name or password")
+            assert account is not None and record is not None, "nobody's keys prove nothing"
+            self._networks.put_back(network)
+            if not trusted:
+                self._accounts.put_back(name)
+            return Principal(account, record.address), said
+
+        keys = None if record is None else scram.parse_keys(record.scram)
+        nonce = self._random_bytes(_NONCE_BYTES)
+        return _ScramAttempt(keys or self._nobody(view, name), nonce, prove)
+
+    def _nobody(self, view: View, name: str) -> ScramKeys:
+        """Keys that fit no password, with a salt that is the same on every node and each time."""
+        secret = view.get(PUSH_KEY_KEY) or self._key
+        salt = hmac.digest(secret, f"salt of {name}".encode("utf-8", "surrogatepass"), "sha256")
+        drawn = self._random_bytes(_KEY_BYTES)
+        return ScramKeys(salt[: scram.SALT_BYTES], scram.ITERATIONS, drawn, drawn)
 
     # --- what is remembered
 

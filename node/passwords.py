@@ -16,6 +16,7 @@ import trio
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from protocols import scram
 from protocols.ports import AuthBusy
 
 T = TypeVar("T")
@@ -76,6 +77,13 @@ class Passwords:
         prepared = prepare(password)
         salt = self._random_bytes(SALT_BYTES)
         return await self._in_thread(lambda: self._derive(prepared, salt))
+
+    async def scram(self, password: str) -> str:
+        """What SCRAM needs of a password, to keep. Raises PasswordInvalid, AuthBusy."""
+        prepared = prepare(password)
+        salt = self._random_bytes(scram.SALT_BYTES)
+        keys = await self._in_thread(lambda: scram.derive_keys(prepared, salt))
+        return scram.render_keys(keys)
 
     async def check(self, password: str, phc: str | None) -> bool:
         """Whether the password is the one hashed. Raises AuthBusy.

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeVar
 
+from protocols.scram import ScramKeys
 from storage.ids import AccountId, BlobId, Version
 from storage.plan import Plan
 from storage.view import View
@@ -102,8 +103,32 @@ class AuthBusy(Exception):
     """Too many attempts or too much hashing under way: refuse early and politely."""
 
 
+class ScramAttempt(Protocol):
+    """One exchange of SCRAM."""
+
+    @property
+    def keys(self) -> ScramKeys:
+        """The account's; by nobody's, nothing can be proved."""
+
+    @property
+    def nonce(self) -> bytes:
+        """Random octets."""
+
+    def prove(self, final: Callable[[], bytes | None]) -> tuple[Principal, bytes]:
+        """Whose it is and what `final` gives, unless that is None: then AuthFailed.
+
+        Raises AuthBusy, and then `final` was not asked: failures are counted as for passwords.
+        """
+
+
 class Auth(Protocol):
     """Secrets to principals."""
+
+    async def scram(self, username: str, *, remote: str) -> ScramAttempt:
+        """Begin an exchange for a full address. Raises AuthBusy, Unavailable.
+
+        A name that is nobody's looks like any other.
+        """
 
     async def password(self, username: str, password: str, *, remote: str) -> Principal:
         """The principal of a full address and its password; `remote` is the peer's IP address.

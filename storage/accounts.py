@@ -70,6 +70,8 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     aliases: tuple[str, ...]
     created: int
     quota: int | None
+    scram: str = ""
+    """What SCRAM needs of the same password (RFC 5803); "" when it was never made."""
 
 
 def _addresses(account: Account) -> list[bytes]:
@@ -155,6 +157,7 @@ def plan_create_account(
     address: str,
     password_hash: str,
     *,
+    scram: str = "",
     aliases: Sequence[str] = (),
     quota: int | None = None,
     make_domain: bool = False,
@@ -171,13 +174,15 @@ def plan_create_account(
         if make_domain:
             plan_create_domain(plan, domain)
         _check_free(plan, each, None)
-    record = Account(folded, password_hash, others, plan.now_ms, quota)
+    record = Account(folded, password_hash, others, plan.now_ms, quota, scram)
     return AccountId(ACCOUNTS.create(plan, SYSTEM_ACCOUNT, record))
 
 
-def plan_set_password(plan: Plan, account: AccountId, password_hash: str) -> None:
-    """Replace the password; raises AccountUnknown."""
-    _update(plan, account, password=password_hash)
+def plan_set_password(
+    plan: Plan, account: AccountId, password_hash: str, *, scram: str = ""
+) -> None:
+    """Replace the password in both its forms; raises AccountUnknown."""
+    _update(plan, account, password=password_hash, scram=scram)
 
 
 def plan_set_quota(plan: Plan, account: AccountId, quota: int | None) -> None:

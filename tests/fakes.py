@@ -11,7 +11,7 @@ writes back until it is released. Time stands still until a test moves it.
 
 import io
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, TypeVar
 
@@ -28,6 +28,7 @@ from protocols.ports import (
     ReadOctets,
     Unavailable,
 )
+from protocols.scram import ScramKeys, derive_keys
 from protocols.submitting import LocalSubmitter
 from storage import accounts, keys
 from storage.apply import Applied, Applier, Outcome
@@ -98,6 +99,34 @@ class FakeAuth:
         if account is None or self.passwords.get(address) != password:
             raise AuthFailed
         return Principal(account, address)
+
+    async def scram(self, username: str, *, remote: str) -> "FakeScram":
+        await trio.lowlevel.checkpoint()
+        self.attempts.append((username, remote))
+        if self.house.unavailable:
+            raise Unavailable("the test says so")
+        if self.busy:
+            raise AuthBusy
+        address = username.lower()
+        password = self.passwords.get(address, "nobody knows this")
+        keys = derive_keys(password.encode(), b"salt", 4096)
+        account = accounts.by_address(self.house.engine, username) or AccountId(0)
+        return FakeScram(keys, b"server nonce", Principal(account, address))
+
+
+@dataclass
+class FakeScram:
+    """Implements ports.ScramAttempt."""
+
+    keys: ScramKeys
+    nonce: bytes
+    principal: Principal
+
+    def prove(self, final: Callable[[], bytes | None]) -> tuple[Principal, bytes]:
+        said = final()
+        if said is None:
+            raise AuthFailed
+        return self.principal, said
 
 
 @dataclass

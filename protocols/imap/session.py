@@ -13,19 +13,19 @@ import trio
 from protocols import sasl
 from protocols.errors import RemoteProtocolError
 from protocols.imap import commands as c
+from protocols.imap.authenticate import authenticate
 from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.core import Core, LiteralRoom, Phase, Request
 from protocols.imap.ops import OPS
 from protocols.imap.ops.bodies import MessageGone
 from protocols.imap.ops.context import Context, Door, Outbox, refusal
-from protocols.imap.ops.login import capabilities, prove
+from protocols.imap.ops.login import capabilities
 from protocols.imap.responses import (
     UNAVAILABLE,
     Ending,
     bad,
     bye,
     continuation,
-    no,
     ok,
     render_ending,
     untagged_ok,
@@ -309,25 +309,17 @@ class ImapSession:
 
     async def _authenticate(self, command: c.Authenticate, patience: Patience) -> Ending:
         """RFC 9051 6.2.2, RFC 4959."""
-        context = self._context
-        if not context.may_send_secrets:
-            return no("Start TLS first", b"PRIVACYREQUIRED")
-        exchange = sasl.exchange(command.mechanism) if command.mechanism == "PLAIN" else None
-        if exchange is None:
-            return no("No such mechanism", b"CANNOT")
-        try:
-            initial = command.initial
-            response = None if initial is None else sasl.decode_initial_response(initial)
-            step = exchange.step(response)
-            while isinstance(step, sasl.Challenge):
-                context.out.add(continuation(sasl.encode_challenge(step)))
-                await context.out.flush()
-                line = await self._next_line(patience, sasl.RESPONSE_LINE_BYTES_MAX)
-                step = exchange.step(sasl.decode_response(line))
-        except sasl.AuthorizationRefused as error:
-            return no(str(error), b"AUTHORIZATIONFAILED")
-        patience.lift()
-        return await prove(context, step, "AUTHENTICATE")
+        out = self._context.out
+
+        async def ask(challenge: bytes) -> bytes:
+            out.add(continuation(sasl.encode_challenge(sasl.Challenge(challenge))))
+            await out.flush()
+            line = await self._next_line(patience, sasl.RESPONSE_LINE_BYTES_MAX)
+            patience.lift()
+            self._patience_for = ""
+            return sasl.decode_response(line)
+
+        return await authenticate(self._context, command, ask)
 
     async def _idle(self, patience: Patience) -> Ending:
         """RFC 9051 6.3.13, RFC 2177."""

@@ -16,6 +16,7 @@ from node.auth import (
 )
 from node.passwords import Passwords
 from protocols.ports import AuthBusy, AuthFailed, Principal, Unavailable
+from protocols.scram import ITERATIONS, parse_keys
 from storage import accounts
 from storage.ids import AccountId
 from storage.plan import Plan
@@ -280,3 +281,31 @@ async def test_those_who_wait_for_an_attempt_outlive_it(door: Door) -> None:
     assert busy == [1]
     door.gate.set()
     await door.log_in(ALICE, "secret")
+
+
+async def test_scram_opens_by_the_keys_kept_and_counts_failures(door: Door) -> None:
+    kept = await door.passwords.scram("secret")
+    phc = await door.passwords.hash("secret")
+    account = AccountId(1)
+    door.house.run(lambda plan: accounts.plan_set_password(plan, account, phc, scram=kept))
+    attempt = await door.auth.scram(ALICE, remote=HOME)
+    assert attempt.keys == parse_keys(kept)
+    assert attempt.prove(lambda: b"v=x") == (Principal(account, ALICE), b"v=x")
+    for _ in range(int(NETWORK_BURST)):
+        attempt = await door.auth.scram(ALICE, remote=AWAY)
+        with pytest.raises(AuthFailed):
+            attempt.prove(lambda: None)
+    with pytest.raises(AuthBusy):
+        attempt.prove(lambda: b"v=x")  # begun before, and no better for it
+    with pytest.raises(AuthBusy):
+        await door.auth.scram(ALICE, remote=AWAY)
+    door.house.run(lambda plan: accounts.plan_set_password(plan, account, phc))
+    attempt = await door.auth.scram(ALICE, remote=HOME)
+    assert attempt.keys != parse_keys(kept)  # a changed password takes its keys along
+
+
+async def test_to_scram_nobody_has_a_salt_that_stays(door: Door) -> None:
+    one, two = [await door.auth.scram("nobody@example.org", remote=HOME) for _ in range(2)]
+    other = await door.auth.scram("other@example.org", remote=HOME)
+    assert one.keys.salt == two.keys.salt != other.keys.salt
+    assert one.keys.iterations == ITERATIONS

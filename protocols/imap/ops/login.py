@@ -9,7 +9,7 @@ from typing import Final
 from protocols.imap.commands import Capability, Check, Enable, Id, Login, Logout, Noop
 from protocols.imap.ops.context import Context
 from protocols.imap.responses import Ending, bye, no, ok
-from protocols.ports import AuthBusy, AuthFailed
+from protocols.ports import AuthBusy, AuthFailed, Principal
 from protocols.render.strings import render_string
 from protocols.sasl import Claim
 
@@ -17,6 +17,7 @@ from protocols.sasl import Claim
 # says all that LITERAL- does (RFC 7888 7: never both).
 _ALWAYS: Final = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"ID", b"ENABLE")
 _STRANGER: Final = (b"SASL-IR",)
+_MECHANISMS: Final = (b"AUTH=PLAIN", b"AUTH=SCRAM-SHA-256")
 _KNOWN: Final = (
     b"BINARY",
     b"CHILDREN",
@@ -38,6 +39,8 @@ _KNOWN: Final = (
     b"UNSELECT",
 )
 _NAME: Final = b"Trireme"
+WRONG: Final = no("Wrong user name or password", b"AUTHENTICATIONFAILED")
+BUSY: Final = no("Too many attempts; try again later", b"LIMIT")
 
 
 def capabilities(context: Context) -> bytes:
@@ -47,7 +50,7 @@ def capabilities(context: Context) -> bytes:
         if context.offers_tls:
             names.append(b"STARTTLS")
         names += _STRANGER
-        names.append(b"AUTH=PLAIN" if context.may_send_secrets else b"LOGINDISABLED")
+        names += _MECHANISMS if context.may_send_secrets else (b"LOGINDISABLED",)
     if not context.compressed:
         names.append(b"COMPRESS=DEFLATE")
     return b"CAPABILITY " + b" ".join([*names, *_KNOWN])
@@ -94,9 +97,14 @@ async def prove(context: Context, claim: Claim, verb: str) -> Ending:
             claim.username, claim.password, remote=context.peer_ip
         )
     except AuthFailed:
-        return no("Wrong user name or password", b"AUTHENTICATIONFAILED")
+        return WRONG
     except AuthBusy:
-        return no("Too many attempts; try again later", b"LIMIT")
+        return BUSY
+    return logged_in(context, principal, verb)
+
+
+def logged_in(context: Context, principal: Principal, verb: str) -> Ending:
+    """It is proved who this is."""
     context.principal = principal
     return ok(f"{verb} completed", capabilities(context))
 

@@ -1,0 +1,67 @@
+"""AUTHENTICATE: the exchanges of RFC 9051 6.2.2 and RFC 4959, whatever their mechanism.
+
+Offered where a password may cross only, SCRAM too: who is asked for one thing in clear is soon
+asked for the other. OAUTHBEARER has no tokens to take yet, EXTERNAL no client certificates.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from protocols import sasl
+from protocols.imap.commands import Authenticate
+from protocols.imap.ops.context import Context
+from protocols.imap.ops.login import BUSY, WRONG, logged_in, prove
+from protocols.imap.responses import Ending, no
+from protocols.ports import AuthBusy, AuthFailed
+from protocols.scram import Scram
+
+Ask = Callable[[bytes], Awaitable[bytes]]
+"""Sends a challenge and receives the client's response, both as they are under the base64."""
+
+_ASIDE: Final = no("Acting for another user is not offered", b"AUTHORIZATIONFAILED")
+
+
+async def authenticate(context: Context, command: Authenticate, ask: Ask) -> Ending:
+    """Carry the exchange out. Raises RemoteProtocolError, Unavailable."""
+    if not context.may_send_secrets:
+        return no("Start TLS first", b"PRIVACYREQUIRED")
+    initial = command.initial
+    response = None if initial is None else sasl.decode_initial_response(initial)
+    match command.mechanism:
+        case "PLAIN":
+            return await _plain(context, response, ask)
+        case "SCRAM-SHA-256":
+            return await _scram(context, response, ask)
+    return no("No such mechanism", b"CANNOT")
+
+
+async def _plain(context: Context, response: bytes | None, ask: Ask) -> Ending:
+    """RFC 4616."""
+    exchange = sasl.Plain()
+    try:
+        step = exchange.step(response)
+        while isinstance(step, sasl.Challenge):
+            step = exchange.step(await ask(step.data))
+    except sasl.AuthorizationRefused:
+        return _ASIDE
+    return await prove(context, step, "AUTHENTICATE")
+
+
+async def _scram(context: Context, response: bytes | None, ask: Ask) -> Ending:
+    """RFC 5802 5, RFC 7677; our last word is a challenge, to which nothing is said."""
+    exchange = Scram()
+    username, other = exchange.first(await ask(b"") if response is None else response)
+    if other and other.casefold() != username.casefold():
+        return _ASIDE
+    try:
+        attempt = await context.ports.auth.scram(username, remote=context.peer_ip)
+        response = await ask(exchange.challenge(attempt.keys, attempt.nonce))
+        principal, verifier = attempt.prove(partial(exchange.final, response))
+    except AuthBusy:
+        return BUSY
+    except AuthFailed:
+        return WRONG
+    if await ask(verifier):
+        raise sasl.SaslError("nothing is to be said after the proof")
+    return logged_in(context, principal, "AUTHENTICATE")
