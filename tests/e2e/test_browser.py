@@ -52,7 +52,7 @@ def test_a_page_of_another_origin(tmp_path: Path, allowed: bool) -> None:
         with opened(PROGRAM, f"{pages.origin}/page", tmp_path / "profile"):
             assert pages.ended.wait(120), cluster.logs()
     finally:
-        cluster.stop()
+        cluster.end()
         pages.server.shutdown()
         pages.server.server_close()
     if allowed:

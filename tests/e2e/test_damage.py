@@ -17,12 +17,14 @@ import pytest
 from raft.segment import BLOCK_BYTES
 from tests.e2e.chaos import Deliverer, numbered, violations
 from tests.e2e.cluster import RealCluster, ready, running
+from tests.e2e.waiting import until
 from tests.e2e.wellness import complaints, deliver
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
 # For a node that was away to catch up.
 LEVEL_S_MAX: Final = 15.0
+STARTED: Final = 'event="node started"'
 BODY: Final = b"x" * 3000 + b"\r\n"
 
 
@@ -157,8 +159,10 @@ def test_what_one_log_lost_is_not_outvoted(tmp_path: Path) -> None:
         cluster.kill("n1")
         cluster.kill("n2")
         cut(6)(ward.data("n2"))
+        said = {name: len(ward.log(name)) for name in ("n2", "n3")}
         cluster.start("n2", "n3")
-        time.sleep(4)
+        assert until(lambda: all(STARTED in ward.log(name)[said[name] :] for name in said), 20)
+        time.sleep(2)  # many election timeouts
         assert not any(ready(node) for node in cluster.nodes), "a majority that forgot elected"
         cluster.start("n1")
         cluster.wait_ready(timeout_s=30)

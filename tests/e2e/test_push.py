@@ -89,7 +89,7 @@ def test_no_change_is_missed_when_the_leader_dies(tmp_path: Path) -> None:
             assert headers["Content-Encoding"] == "aes128gcm" and int(headers["TTL"]) > 0
             assert headers["Authorization"].startswith("vapid t=")
     finally:
-        cluster.stop()
+        cluster.end()
 
 
 def heard(ears: Any) -> str:

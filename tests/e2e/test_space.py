@@ -38,7 +38,7 @@ class Story:
         self.ballast = self.place / "ballast"
 
     def close(self) -> None:
-        self.cluster.stop()
+        self.cluster.end()
         subprocess.run(("umount", str(self.place)), check=True, capture_output=True)
 
     def leave_free(self, octets: int) -> None:

@@ -96,10 +96,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
             node = made.nodes[number % 3]
             assert deliver(node, message(number)).startswith(b"250")
         for _ in range(2):  # an orderly stop and a start leave the rows in tables
-            for node in made.nodes:
-                made.kill(node.name, signal.SIGTERM)
-                made.start(node.name)
-                made.wait_ready(node.name)
+            made.stop()
+            made.start()
+            made.wait_ready()
         yield made
 
 

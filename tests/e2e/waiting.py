@@ -10,5 +10,5 @@ def until(holds: Callable[[], bool], timeout_s: float) -> bool:
     while not holds():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.1)
+        time.sleep(0.05)
     return True

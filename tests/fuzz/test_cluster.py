@@ -109,11 +109,11 @@ def test_an_emptied_node_joins_the_others(tmp_path: Path) -> None:
 def test_a_short_run_and_its_replay_are_clean(tmp_path: Path) -> None:
     base = {"calm": False, "nodes": ["n2", "n1", "n3"], "count": 1}
     actions = [
-        {"after_s": 2.0, "do": "freeze leader", "for_s": 2.0, **base},
-        {"after_s": 5.0, "do": "kill", "for_s": 0.3, **base},
-        {"after_s": 3.0, "do": "kill all", "for_s": 0.2, **base},
+        {"after_s": 1.0, "do": "freeze leader", "for_s": 2.0, **base},
+        {"after_s": 4.0, "do": "kill", "for_s": 0.3, **base},
+        {"after_s": 2.0, "do": "kill all", "for_s": 0.2, **base},
     ]
-    write(tmp_path / "run.json", Record(5, "unknown", 3, 16.0, None, []), actions)
+    write(tmp_path / "run.json", Record(5, "unknown", 3, 11.0, None, []), actions)
     ended = subprocess.run(
         [sys.executable, "-m", "fuzz", "cluster", "--replay", str(tmp_path / "run.json")],
         cwd=ROOT,
