@@ -9,6 +9,7 @@ from enum import Enum
 
 from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
+from protocols.imap.search_commands import Search, Sort, Thread
 from protocols.imap.sets import NumberSet
 
 # --- any state, RFC 9051 6.1
@@ -305,127 +306,10 @@ class Copy:
     uid: bool = False
 
 
-# --- search keys, RFC 9051 6.4.4
-
-
-@dataclass(frozen=True, slots=True)
-class All:
-    """Every message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """A set of sequence numbers, or of UIDs."""
-
-    numbers: NumberSet
-    uid: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Keyword:
-    """The message has the keyword, or has it not."""
-
-    keyword: str
-    present: bool = True
-
-
-class Moment(Enum):
-    """Which date a date key asks: when it came, or what its Date field says."""
-
-    RECEIVED = "received"
-    SENT = "sent"
-
-
-@dataclass(frozen=True, slots=True)
-class Dated:
-    """`first` <= day < `end`; None leaves that side open (BEFORE, ON, SINCE and SENT...)."""
-
-    moment: Moment
-    first: int | None
-    end: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sized:
-    """`over` < size < `under` (LARGER, SMALLER)."""
-
-    over: int = -1
-    under: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedSince:
-    """RFC 7162 3.1.5 MODSEQ: changed at this mod-sequence or later."""
-
-    modseq: int
-
-
-@dataclass(frozen=True, slots=True)
-class InHeader:
-    """A field of this lower-case name contains the folded text; empty text: the field is there."""
-
-    field: bytes
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class InBody:
-    """The text of the message contains the folded text; TEXT looks at the header too."""
-
-    text: str
-    header_too: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """Messages that do not match."""
-
-    key: "SearchKey"
-
-
-@dataclass(frozen=True, slots=True)
-class Or:
-    """Messages that match either."""
-
-    left: "SearchKey"
-    right: "SearchKey"
-
-
-@dataclass(frozen=True, slots=True)
-class And:
-    """Messages that match all."""
-
-    keys: tuple["SearchKey", ...]
-
-
-SearchKey = (
-    All | Numbers | Keyword | Dated | Sized | ChangedSince | InHeader | InBody | Not | Or | And
-)
-
-
-class SearchReturn(Enum):
-    """RFC 9051 6.4.4 search-return-opt."""
-
-    MIN = b"MIN"
-    MAX = b"MAX"
-    ALL = b"ALL"
-    COUNT = b"COUNT"
-    SAVE = b"SAVE"
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """RFC 9051 6.4.4; `returns` None is SEARCH without RETURN."""
-
-    key: SearchKey
-    returns: frozenset[SearchReturn] | None = None
-    uid: bool = False
-
-
 Command = (
     Capability | Noop | Logout | Id | StartTls | Authenticate | Login
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle
-    | Check | Close | Expunge | Fetch | Store | Copy | Search
+    | Check | Close | Expunge | Fetch | Store | Copy | Search | Sort | Thread
     | Compress | Unauthenticate | GetMetadata | SetMetadata
 )  # fmt: skip

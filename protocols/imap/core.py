@@ -26,6 +26,7 @@ from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
 from protocols.imap.responses import Ending, bad, no, render_ending
+from protocols.imap.search_commands import Search, Sort, Thread
 from protocols.imap.search_keys import BadCharset
 from protocols.imap.tokens import Tokens
 
@@ -76,7 +77,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
     }
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(
-    {c.Check, c.Close, c.Expunge, c.Fetch, c.Store, c.Copy, c.Search}
+    {c.Check, c.Close, c.Expunge, c.Fetch, c.Store, c.Copy, Search, Sort, Thread}
 )
 WELCOME: Final[Mapping[Phase, frozenset[type]]] = {
     Phase.NOT_AUTHENTICATED: _ANYWHERE | {c.StartTls, c.Authenticate, c.Login},  # RFC 9051 6.2

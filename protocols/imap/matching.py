@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from protocols.imap.commands import (
+from protocols.imap.dates import DAY_MS
+from protocols.imap.search_commands import (
+    Aged,
     All,
     And,
     ChangedSince,
@@ -25,12 +27,14 @@ from protocols.imap.commands import (
     Moment,
     Not,
     Numbers,
+    OfEmail,
+    OfThread,
     Or,
     SearchKey,
     Sized,
 )
-from protocols.imap.dates import DAY_MS
 from protocols.imap.selected import Positions
+from storage.ids import EmailId, ThreadId
 from storage.mail.records import UidRow
 
 # Fields whose text the stored view has (LIST_PROPERTIES).
@@ -58,18 +62,26 @@ class Facts:
 Test = Callable[[Facts], bool | None]
 
 
-def compile_key(key: SearchKey, positions: Callable[[Numbers], list[Positions]]) -> Test:
-    """The test of a key; `positions` says which messages a set of numbers names now.
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What the words of a search mean at the moment it is made."""
 
-    The parser bounds how deep keys nest.
-    """
+    positions: Callable[[Numbers], list[Positions]]
+    """Which messages a set of numbers names."""
+    emails: Callable[[ThreadId], frozenset[EmailId]]
+    """The emails of a thread; none when there is no such thread."""
+    now_ms: int
+
+
+def compile_key(key: SearchKey, naming: Naming) -> Test:
+    """The test of a key. The parser bounds how deep keys nest."""
     match key:
         case All():
             return lambda facts: True
         case Keyword():
             return _keyword(key)
         case Numbers():
-            return _numbers(positions(key))
+            return _numbers(naming.positions(key))
         case Dated():
             return _dated(key)
         case Sized():
@@ -77,16 +89,22 @@ def compile_key(key: SearchKey, positions: Callable[[Numbers], list[Positions]])
         case ChangedSince():
             least = key.modseq
             return lambda facts: facts.row.modseq >= least
+        case Aged():
+            return _aged(key, naming.now_ms)
+        case OfEmail():
+            return _of_emails(frozenset() if key.email is None else frozenset({key.email}))
+        case OfThread():
+            return _of_emails(frozenset() if key.thread is None else naming.emails(key.thread))
         case InHeader():
             return _in_header(key)
         case InBody():
             return _in_body(key)
         case Not():
-            return _not(compile_key(key.key, positions))
+            return _not(compile_key(key.key, naming))
         case Or():
-            return _any([compile_key(key.left, positions), compile_key(key.right, positions)])
+            return _any([compile_key(key.left, naming), compile_key(key.right, naming)])
         case And():
-            return _all([compile_key(inner, positions) for inner in key.keys])
+            return _all([compile_key(inner, naming) for inner in key.keys])
 
 
 def _keyword(key: Keyword) -> Test:
@@ -122,6 +140,16 @@ def _dated(key: Dated) -> Test:
         return facts.sent_day is not None and within(facts.sent_day)
 
     return sent
+
+
+def _aged(key: Aged, now_ms: int) -> Test:
+    """RFC 5032 2: by the internal date, down to the second."""
+    edge_ms, younger = now_ms - key.seconds * 1000, key.younger
+    return lambda facts: (facts.row.received_ms >= edge_ms) is younger
+
+
+def _of_emails(emails: frozenset[EmailId]) -> Test:
+    return lambda facts: facts.row.email in emails
 
 
 def _sized(key: Sized) -> Test:

@@ -17,7 +17,7 @@ from protocols.imap.flags import parse_flag
 from protocols.imap.list_options import parse_list, parse_status_items
 from protocols.imap.metadata import parse_get_metadata, parse_set_metadata
 from protocols.imap.modifiers import parse_fetch_modifiers, parse_select, parse_unchanged_since
-from protocols.imap.search_keys import parse_search
+from protocols.imap.search_keys import parse_search, parse_sort, parse_thread
 from protocols.imap.tokens import Tokens
 
 # RFC 2971 3.3: at most 30 fields, of 30 and 1024 octets.
@@ -221,6 +221,16 @@ def _search(tokens: Tokens, *, uid: bool) -> c.Command:
     return parse_search(tokens, uid=uid)
 
 
+def _sort(tokens: Tokens, *, uid: bool) -> c.Command:
+    tokens.space()
+    return parse_sort(tokens, uid=uid)
+
+
+def _thread(tokens: Tokens, *, uid: bool) -> c.Command:
+    tokens.space()
+    return parse_thread(tokens, uid=uid)
+
+
 def _uid(tokens: Tokens) -> c.Command:
     """RFC 9051 6.4.9."""
     tokens.space()
@@ -231,6 +241,10 @@ def _uid(tokens: Tokens) -> c.Command:
             return _store(tokens, uid=True)
         case b"SEARCH":
             return _search(tokens, uid=True)
+        case b"SORT":
+            return _sort(tokens, uid=True)
+        case b"THREAD":
+            return _thread(tokens, uid=True)
         case b"COPY":
             return _copy(tokens, move=False, uid=True)
         case b"MOVE":
@@ -276,6 +290,8 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"UNSELECT": lambda tokens: c.Close(expunge=False),
     b"EXPUNGE": lambda tokens: c.Expunge(),
     b"SEARCH": lambda tokens: _search(tokens, uid=False),
+    b"SORT": lambda tokens: _sort(tokens, uid=False),
+    b"THREAD": lambda tokens: _thread(tokens, uid=False),
     b"FETCH": lambda tokens: _fetch(tokens, uid=False),
     b"STORE": lambda tokens: _store(tokens, uid=False),
     b"COPY": lambda tokens: _copy(tokens, move=False, uid=False),

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
-from protocols.imap.commands import (
+from protocols.imap.dates import parse_date
+from protocols.imap.flags import parse_flag
+from protocols.imap.search_commands import (
+    Aged,
     All,
     And,
     ChangedSince,
+    Criterion,
     Dated,
     InBody,
     InHeader,
@@ -20,20 +24,27 @@ from protocols.imap.commands import (
     Moment,
     Not,
     Numbers,
+    OfEmail,
+    OfThread,
     Or,
     Search,
     SearchKey,
     SearchReturn,
     Sized,
+    Sort,
+    SortKey,
+    Thread,
+    ThreadAlgorithm,
 )
-from protocols.imap.dates import parse_date
-from protocols.imap.flags import parse_flag
 from protocols.imap.tokens import Tokens
+from storage import ids
 
 # How deep NOT, OR and parentheses may nest: evaluation follows the nesting.
 DEPTH_MAX: Final = 50
 # How many keys one search may have: each is asked of each message.
 KEYS_MAX: Final = 500
+# How many criteria one sort may have: each is a pass over the messages.
+CRITERIA_MAX: Final = 20
 
 CHARSETS: Final = (b"US-ASCII", b"UTF-8")
 
@@ -44,16 +55,61 @@ class BadCharset(RemoteProtocolError):
 
 def parse_search(tokens: Tokens, *, uid: bool) -> Search:
     """What follows SEARCH and a space."""
-    returns = None
-    if tokens.accept_word(b"RETURN "):
-        returns = _returns(tokens)
-        tokens.space()
+    returns = _accept_returns(tokens)
     if tokens.accept_word(b"CHARSET "):
-        charset = tokens.astring()
-        if charset.upper() not in CHARSETS:
-            raise BadCharset("only US-ASCII and UTF-8 are searched")
-        tokens.space()
+        _charset(tokens)
     return Search(_program(tokens), returns, uid)
+
+
+def parse_sort(tokens: Tokens, *, uid: bool) -> Sort:
+    """What follows SORT and a space (RFC 5256 5, RFC 5267 5)."""
+    returns = _accept_returns(tokens)
+    tokens.expect(b"(")
+    criteria = [_criterion(tokens)]
+    while not tokens.accept(b")"):
+        tokens.space()
+        criteria.append(_criterion(tokens))
+        if len(criteria) > CRITERIA_MAX:
+            raise LimitExceeded("SORT_CRITERIA", f"a sort may have {CRITERIA_MAX} criteria")
+    tokens.space()
+    _charset(tokens)
+    return Sort(_program(tokens), tuple(criteria), returns, uid)
+
+
+def parse_thread(tokens: Tokens, *, uid: bool) -> Thread:
+    """What follows THREAD and a space (RFC 5256 5)."""
+    name = tokens.keyword()
+    if name not in ThreadAlgorithm._value2member_map_:
+        raise RemoteProtocolError("unknown threading algorithm")
+    tokens.space()
+    _charset(tokens)
+    return Thread(_program(tokens), ThreadAlgorithm(name), uid)
+
+
+def _accept_returns(tokens: Tokens) -> frozenset[SearchReturn] | None:
+    if not tokens.accept_word(b"RETURN "):
+        return None
+    returns = _returns(tokens)
+    tokens.space()
+    return returns
+
+
+def _charset(tokens: Tokens) -> None:
+    charset = tokens.astring()
+    if charset.upper() not in CHARSETS:
+        raise BadCharset("only US-ASCII and UTF-8 are searched")
+    tokens.space()
+
+
+def _criterion(tokens: Tokens) -> Criterion:
+    name = tokens.keyword()
+    reverse = name == b"REVERSE"
+    if reverse:
+        tokens.space()
+        name = tokens.keyword()
+    if name not in SortKey._value2member_map_:
+        raise RemoteProtocolError("unknown sort criterion")
+    return Criterion(SortKey(name), reverse)
 
 
 def _returns(tokens: Tokens) -> frozenset[SearchReturn]:
@@ -196,6 +252,11 @@ def _header(tokens: Tokens) -> SearchKey:
     return InHeader(name, tokens.text().casefold())
 
 
+def _object_id(tokens: Tokens) -> str:
+    """RFC 8474 7 objectid: letters, digits, - and _, at most 255."""
+    return tokens.atom().decode("ascii")
+
+
 def _modseq(tokens: Tokens) -> SearchKey:
     """RFC 7162 3.1.5. There is one mod-sequence per message, so entry name and type say nothing."""
     if tokens.peek() == b'"':
@@ -214,9 +275,11 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"CC": _field(b"cc"),
     b"FROM": _field(b"from"),
     b"HEADER": _header,
+    b"EMAILID": lambda tokens: OfEmail(ids.parse_email(_object_id(tokens))),
     b"KEYWORD": lambda tokens: Keyword(parse_flag(tokens.atom())),
     b"LARGER": lambda tokens: Sized(over=tokens.number()),
     b"MODSEQ": _modseq,
+    b"OLDER": lambda tokens: Aged(tokens.nz_number(), younger=False),
     b"ON": _on(Moment.RECEIVED),
     b"SENTBEFORE": _before(Moment.SENT),
     b"SENTON": _on(Moment.SENT),
@@ -225,7 +288,9 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"SMALLER": lambda tokens: Sized(under=tokens.number()),
     b"SUBJECT": _field(b"subject"),
     b"TEXT": lambda tokens: InBody(tokens.text().casefold(), header_too=True),
+    b"THREADID": lambda tokens: OfThread(ids.parse_thread(_object_id(tokens))),
     b"TO": _field(b"to"),
     b"UID": lambda tokens: Numbers(tokens.number_set(), uid=True),
     b"UNKEYWORD": lambda tokens: Keyword(parse_flag(tokens.atom()), present=False),
+    b"YOUNGER": lambda tokens: Aged(tokens.nz_number(), younger=True),
 }

@@ -30,6 +30,7 @@ from protocols.imap.responses import (
     render_ending,
     untagged_ok,
 )
+from protocols.imap.search_commands import Search, Sort, Thread
 from protocols.ports import Ports, Unavailable, Watch
 from protocols.serve import COMMAND_S, Closing, Fault, Patience, run_connection
 from protocols.stream import DoorStream, PeerGone, PeerSlow
@@ -50,7 +51,7 @@ TOGETHER_S: Final = 0.1
 LOGIN_FAILURES_MAX: Final = 5
 
 # During these an EXPUNGE may not be told (RFC 9051 7.5.1); their UID forms allow it.
-_NUMBERED: Final = (c.Fetch, c.Store, c.Search)
+_NUMBERED: Final = (c.Fetch, c.Store, Search, Sort, Thread)
 # These begin or end the selection and tell what is due themselves.
 _SELECTION: Final = (c.Select, c.Close, c.Logout)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from protocols.jmap.collation import COLLATIONS
+from protocols.collation import COLLATIONS
 from protocols.ports import Principal
 from protocols.webpush.vapid import application_server_key
 from storage.engine import Rows

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from protocols.jmap.collation import COLLATIONS
+from protocols.collation import COLLATIONS
 from protocols.jmap.context import Context
 from protocols.jmap.email_filter import (
     Node,

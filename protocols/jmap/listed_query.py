@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from protocols.jmap.collation import COLLATIONS
+from protocols.collation import COLLATIONS
 from protocols.jmap.context import Context
 from protocols.jmap.errors import MethodError, invalid_arguments
 from protocols.jmap.standard import Answer, Kind

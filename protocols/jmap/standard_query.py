@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from protocols.jmap.collation import COLLATIONS, DEFAULT_COLLATION
+from protocols.collation import COLLATIONS, DEFAULT_COLLATION
 from protocols.jmap.context import Context
 from protocols.jmap.errors import MethodError, invalid_arguments
 from protocols.jmap.standard import Answer

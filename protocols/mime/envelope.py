@@ -109,6 +109,22 @@ def base_subject(subject: str) -> str:
         text = text[len(_FORWARDED) : -1].strip()  # step 6
 
 
+def is_reply_or_forward(subject: str) -> bool:
+    """RFC 5256 3: its base lacks marks of a reply or forward, and not those of a list alone."""
+    text = " ".join(subject[:BASE_SUBJECT_CHARS_MAX].split())
+    if text[-len(_TRAILER) :].lower() == _TRAILER:
+        return True
+    position = 0
+    while not _REPLY.match(text, position):
+        if text[position : position + len(_FORWARDED)].lower() == _FORWARDED:
+            return text.endswith("]")
+        blob = _BLOB.match(text, position)
+        if blob is None:
+            return False
+        position = blob.end()
+    return True
+
+
 def _without_trailers(text: str) -> str:
     text = text.rstrip()
     while text[-len(_TRAILER) :].lower() == _TRAILER:

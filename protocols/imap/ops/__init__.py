@@ -15,10 +15,12 @@ from protocols.imap.ops import (
     metadata,
     search,
     selecting,
+    sort,
     store,
 )
 from protocols.imap.ops.context import Context
 from protocols.imap.responses import Ending
+from protocols.imap.search_commands import Search, Sort, Thread
 
 # Each function takes the command of its own type.
 Op = Callable[[Context, Any], Awaitable[Ending]]
@@ -46,7 +48,9 @@ OPS: Final[Mapping[type, Op]] = {
     c.Copy: copying.copy,
     c.Fetch: fetch.fetch,
     c.Store: store.store,
-    c.Search: search.search,
+    Search: search.search,
+    Sort: sort.sort,
+    Thread: sort.thread,
     GetMetadata: metadata.get_metadata,
     SetMetadata: metadata.set_metadata,
 }

@@ -25,15 +25,15 @@ _PLACES: Final = {name: place for place, name in enumerate(LIST_PROPERTIES)}
 _RFC3339_DAY: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T")
 
 
-class _Person(msgspec.Struct):
+class Person(msgspec.Struct):
     """RFC 8621 4.1.2.3, as stored in a view."""
 
     email: str
     name: str | None = None
 
 
-_people: Final = msgspec.json.Decoder(list[_Person] | None).decode
-_string: Final = msgspec.json.Decoder(str | None).decode
+people: Final = msgspec.json.Decoder(list[Person] | None).decode
+string: Final = msgspec.json.Decoder(str | None).decode
 
 
 def read_views_of(context: Context, undecided: Sequence[Facts]) -> None:
@@ -43,7 +43,7 @@ def read_views_of(context: Context, undecided: Sequence[Facts]) -> None:
     for facts in undecided:
         view = views.get(facts.row.email)
         facts.view = dict.fromkeys(VIEW_FIELDS) if view is None else _fields(view)
-        facts.sent_day = None if view is None else _day(_string(view.json[_PLACES["sentAt"]]))
+        facts.sent_day = None if view is None else _day(string(view.json[_PLACES["sentAt"]]))
 
 
 def _fields(view: EmailView) -> Mapping[bytes, str | None]:
@@ -51,15 +51,15 @@ def _fields(view: EmailView) -> Mapping[bytes, str | None]:
     for name in VIEW_FIELDS:
         value = view.json[_PLACES[name.decode()]]
         if name == b"subject":
-            subject = _string(value)
+            subject = string(value)
             fields[name] = None if subject is None else subject.casefold()
             continue
-        people = _people(value)
-        fields[name] = None if people is None else ", ".join(map(_person, people)).casefold()
+        named = people(value)
+        fields[name] = None if named is None else ", ".join(map(_person, named)).casefold()
     return fields
 
 
-def _person(person: _Person) -> str:
+def _person(person: Person) -> str:
     return person.email if person.name is None else f"{person.name} <{person.email}>"
 
 

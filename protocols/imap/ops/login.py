@@ -23,6 +23,7 @@ _KNOWN: Final = (
     b"CHILDREN",
     b"CONDSTORE",
     b"ESEARCH",
+    b"ESORT",
     b"IDLE",
     b"LIST-EXTENDED",
     b"LIST-METADATA",
@@ -32,11 +33,16 @@ _KNOWN: Final = (
     b"NAMESPACE",
     b"QRESYNC",
     b"SEARCHRES",
+    b"SORT",
+    b"SORT=DISPLAY",
     b"SPECIAL-USE",
     b"STATUS=SIZE",
+    b"THREAD=ORDEREDSUBJECT",
+    b"THREAD=REFERENCES",
     b"UIDPLUS",
     b"UNAUTHENTICATE",
     b"UNSELECT",
+    b"WITHIN",
 )
 _NAME: Final = b"Trireme"
 WRONG: Final = no("Wrong user name or password", b"AUTHENTICATIONFAILED")

@@ -7,7 +7,12 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from protocols.imap.commands import (
+from protocols.imap.matching import Facts, Naming, Test, compile_key
+from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
+from protocols.imap.ops.fetch import read_rows, windows
+from protocols.imap.responses import Ending, ok
+from protocols.imap.search_commands import (
     And,
     ChangedSince,
     Not,
@@ -17,25 +22,32 @@ from protocols.imap.commands import (
     SearchKey,
     SearchReturn,
 )
-from protocols.imap.matching import Facts, Test, compile_key
-from protocols.imap.ops.context import SLICE_MESSAGES, Context
-from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
-from protocols.imap.ops.fetch import read_rows, windows
-from protocols.imap.responses import Ending, ok
 from protocols.imap.selected import Positions, Selected
 from protocols.imap.sets import render_ranges, runs
 from protocols.ports import Unavailable
 from protocols.render.strings import render_string
-
-Naming = Callable[[Numbers], list[Positions]]
+from storage.ids import EmailId, ThreadId
+from storage.keys import thread_key
+from storage.mail.records import unpack_thread
 
 
 async def search(context: Context, command: Search) -> Ending:
     """RFC 9051 6.4.4."""
     selected = context.mailbox
-    saves = command.returns is not None and SearchReturn.SAVE in command.returns
-    by_modseq = _asks_modseq(command.key)
-    if by_modseq:
+    returns = command.returns or frozenset()
+    found = await find(context, command.key, saves=SearchReturn.SAVE in returns)
+    kept = to_save(returns, found)
+    if SearchReturn.SAVE in returns:
+        selected.save(runs(selected.uids[at] for at in kept))
+    _tell(context, command, found, await highest_of(context, command.key, kept))
+    verb = "UID SEARCH completed" if command.uid else "SEARCH completed"
+    return ok(verb, b"EXPUNGEISSUED" if selected.hides_expunges else None)
+
+
+async def find(context: Context, key: SearchKey, *, saves: bool = False) -> list[int]:
+    """Positions of the messages that match now, ascending; raises Unavailable."""
+    selected = context.mailbox
+    if _asks_modseq(key):
         context.know_modseqs()
     try:
         await context.barrier()
@@ -46,18 +58,16 @@ async def search(context: Context, command: Search) -> Ending:
     # New messages may be found, so the client must count them; expunges wait (7.5.1).
     context.catch_up(expunges=False)
 
-    def naming(numbers: Numbers) -> list[Positions]:
+    def positions(numbers: Numbers) -> list[Positions]:
         return selected.positions(numbers.numbers, uid=numbers.uid, strict=False)
 
-    test = compile_key(command.key, naming)
-    found = await _find(context, test, _scope(selected, command.key, naming))
-    if saves:
-        selected.save(runs(selected.uids[at] for at in _to_save(command, found)))
-    # RFC 7162 3.1.6, RFC 4731 3.2: of what is told, as of what is saved
-    highest = await _highest(context, _to_save(command, found)) if by_modseq else 0
-    _tell(context, command, found, highest)
-    verb = "UID SEARCH completed" if command.uid else "SEARCH completed"
-    return ok(verb, b"EXPUNGEISSUED" if selected.hides_expunges else None)
+    def emails(thread: ThreadId) -> frozenset[EmailId]:
+        held = context.local().get(thread_key(selected.account, thread))
+        members = () if held is None else unpack_thread(held).members
+        return frozenset([member.email for member in members])
+
+    naming = Naming(positions, emails, context.ports.clock.now_ms())
+    return await _find(context, compile_key(key, naming), _scope(selected, key, positions))
 
 
 def _asks_modseq(key: SearchKey) -> bool:
@@ -74,9 +84,14 @@ def _asks_modseq(key: SearchKey) -> bool:
             return False
 
 
-async def _highest(context: Context, found: Sequence[int]) -> int:
-    """The highest MODSEQ of these messages; 0: there are none."""
+async def highest_of(context: Context, key: SearchKey, told: Sequence[int]) -> int:
+    """RFC 7162 3.1.6, RFC 4731 3.2: the highest MODSEQ of what is told, where the key asks for
+    one; 0: it does not, or there is none.
+    """
     highest = 0
+    if not _asks_modseq(key):
+        return highest
+    found = sorted(told)
     for window in windows([(low, high + 1) for low, high in runs(found)], SLICE_MESSAGES):
         rows = read_rows(context.local(), context.mailbox, window)
         highest = max(highest, *(row.modseq for _, _, row in rows), 0)
@@ -84,11 +99,13 @@ async def _highest(context: Context, found: Sequence[int]) -> int:
     return highest
 
 
-def _scope(selected: Selected, key: SearchKey, naming: Naming) -> list[Positions]:
+def _scope(
+    selected: Selected, key: SearchKey, positions: Callable[[Numbers], list[Positions]]
+) -> list[Positions]:
     """Which messages need be looked at: those of a set that all must be in, or all."""
     for inner in key.keys if isinstance(key, And) else (key,):
         if isinstance(inner, Numbers):
-            return naming(inner)
+            return positions(inner)
     count = len(selected.uids)
     return [(0, count)] if count else []
 
@@ -133,9 +150,8 @@ async def _decide(context: Context, test: Test, undecided: list[Facts]) -> list[
     return found
 
 
-def _to_save(command: Search, found: Sequence[int]) -> Sequence[int]:
+def to_save(returns: frozenset[SearchReturn], found: Sequence[int]) -> Sequence[int]:
     """RFC 9051 6.4.4.1: MIN and MAX alone save no more than they tell."""
-    returns = command.returns or frozenset()
     if not returns & {SearchReturn.MIN, SearchReturn.MAX} or not found:
         return found
     if returns & {SearchReturn.ALL, SearchReturn.COUNT}:
@@ -155,20 +171,20 @@ def _tell(context: Context, command: Search, found: Sequence[int], highest: int)
     if returns is None:
         if not context.rev2:
             listed = b"".join(b" %d" % number for number in numbers)
-            context.out.add(b"* SEARCH%b%b\r\n" % (listed, _modseq_told(b" (MODSEQ %d)", highest)))
+            context.out.add(b"* SEARCH%b%b\r\n" % (listed, modseq_told(b" (MODSEQ %d)", highest)))
             return
         returns = frozenset({SearchReturn.ALL})
     if returns == {SearchReturn.SAVE}:
         return  # RFC 9051 6.4.4.1: then there is no ESEARCH response
-    told = _esearch(context.tag, command.uid, returns, numbers)
-    context.out.add(told + _modseq_told(b" MODSEQ %d", highest) + b"\r\n")
+    told = render_esearch(context.tag, command.uid, returns, numbers)
+    context.out.add(told + modseq_told(b" MODSEQ %d", highest) + b"\r\n")
 
 
-def _modseq_told(form: bytes, highest: int) -> bytes:
+def modseq_told(form: bytes, highest: int) -> bytes:
     return form % highest if highest else b""
 
 
-def _esearch(
+def render_esearch(
     tag: bytes, uid: bool, returns: frozenset[SearchReturn], numbers: Sequence[int]
 ) -> bytes:
     """RFC 9051 7.3.4: what finds nothing has no MIN, MAX and ALL, and COUNT 0."""

@@ -2,14 +2,15 @@
 
 import pytest
 
-from protocols.imap.commands import Numbers, Search
-from protocols.imap.matching import Facts, compile_key
+from protocols.imap.matching import Facts, Naming, compile_key
 from protocols.imap.parse import parse_command
+from protocols.imap.search_commands import Numbers, Search
 from protocols.imap.selected import Positions
 from protocols.imap.tokens import Tokens
-from storage.ids import EmailId, Version
+from storage.ids import EmailId, ThreadId, Version
 from storage.mail.records import UidRow
 
+NOW_MS = 1_793_534_460_000  # a minute after the message came
 ROW = UidRow(EmailId(1), ("$flagged", "$seen"), Version(1), 5000, 1_793_534_400_000)
 SUBJECT = "grüße".casefold()
 VIEW = {b"from": "bob <bob@x>", b"to": None, b"cc": None, b"bcc": None, b"subject": SUBJECT}
@@ -22,7 +23,10 @@ def ask(text: str, facts: Facts) -> bool | None:
     def positions(numbers: Numbers) -> list[Positions]:
         return [(low - 1, high) for low, high in numbers.numbers.resolve(10)]
 
-    return compile_key(command.key, positions)(facts)
+    def emails(thread: ThreadId) -> frozenset[EmailId]:
+        return frozenset({EmailId(1)} if thread == 5 else ())
+
+    return compile_key(command.key, Naming(positions, emails, NOW_MS))(facts)
 
 
 def message(**known: object) -> Facts:
@@ -37,6 +41,17 @@ def message(**known: object) -> Facts:
     [
         ("ALL", True),
         ("SEEN FLAGGED", True),
+        ("YOUNGER 60", True),
+        ("YOUNGER 59", False),
+        ("OLDER 59", True),
+        ("OLDER 60", False),
+        ("EMAILID e1", True),
+        ("EMAILID E1", False),
+        ("EMAILID e2", False),
+        ("EMAILID no-such", False),
+        ("THREADID t5", True),
+        ("THREADID t6", False),
+        ("NOT THREADID none", True),
         ("UNSEEN", False),
         ("7", True),
         ("1:6,8:*", False),

@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap import commands as c
-from protocols.imap.commands import FetchItem, SearchReturn, Section, SectionText, StoreMode
+from protocols.imap import search_commands as s
+from protocols.imap.commands import FetchItem, Section, SectionText, StoreMode
 from protocols.imap.fetch_items import FIELDS_MAX, ITEMS_MAX, PATH_MAX
 from protocols.imap.list_options import PATTERN_CHARACTERS_MAX, PATTERNS_MAX
 from protocols.imap.parse import CAPABILITIES_MAX, FLAGS_MAX, ID_FIELDS_MAX, parse_command
+from protocols.imap.search_commands import SearchReturn
 from protocols.imap.search_keys import DEPTH_MAX, KEYS_MAX
 from protocols.imap.sets import NumberSet
 from protocols.imap.tokens import Tokens
@@ -81,13 +83,13 @@ def test_a_fetch_section_knows_how_its_answer_is_called() -> None:
 
 def test_search_nests() -> None:
     found = parse(b"UID SEARCH RETURN (MIN SAVE) OR (SEEN NOT 1:2) NOT OR DRAFT UID 7 LARGER 5")
-    assert isinstance(found, c.Search)
+    assert isinstance(found, s.Search)
     assert found.returns == {SearchReturn.MIN, SearchReturn.SAVE}
-    seen, draft = c.Keyword("$seen"), c.Keyword("$draft")
-    numbers = c.Numbers(NumberSet(((1, 2),)), uid=False)
-    seven = c.Numbers(NumberSet(((7, 7),)), uid=True)
-    either = c.Or(c.And((seen, c.Not(numbers))), c.Not(c.Or(draft, seven)))
-    assert found.key == c.And((either, c.Sized(over=5)))
+    seen, draft = s.Keyword("$seen"), s.Keyword("$draft")
+    numbers = s.Numbers(NumberSet(((1, 2),)), uid=False)
+    seven = s.Numbers(NumberSet(((7, 7),)), uid=True)
+    either = s.Or(s.And((seen, s.Not(numbers))), s.Not(s.Or(draft, seven)))
+    assert found.key == s.And((either, s.Sized(over=5)))
 
 
 @pytest.mark.parametrize(

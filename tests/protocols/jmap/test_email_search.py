@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from protocols.jmap.collation import unicode_casemap
+from protocols.collation import unicode_casemap
 from protocols.mime.envelope import base_subject
 from storage.mail import columns
 from tests.protocols.jmap.desk import Desk

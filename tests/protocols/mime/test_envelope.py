@@ -6,7 +6,7 @@ import pytest
 
 from protocols.mime import envelope, structure
 from protocols.mime.addresses import EmailAddress
-from protocols.mime.envelope import base_subject, summarise
+from protocols.mime.envelope import base_subject, is_reply_or_forward, summarise
 from tests.protocols.mime.odd import crlf
 
 _MAIL = crlf(
@@ -63,3 +63,22 @@ def test_a_base_subject_is_made_of_a_bounded_beginning() -> None:
     maximum = envelope.BASE_SUBJECT_CHARS_MAX
     assert base_subject("x" * (maximum + 1)) == "x" * maximum
     assert base_subject("[a]" * maximum) == ("[a]" * maximum)[:maximum][-1:]
+
+
+@pytest.mark.parametrize(
+    ("subject", "is_reply"),
+    [
+        ("tea", False),
+        ("Re: tea", True),
+        ("[list] tea", False),
+        ("[list] re[2]: tea", True),
+        ("tea (Fwd)", True),
+        ("[fwd: tea]", True),
+        ("[list] [Fwd: tea]", True),
+        ("Fw: tea", True),
+        ("Regarding: tea", False),
+        ("", False),
+    ],
+)
+def test_what_is_a_reply_or_forward(subject: str, is_reply: bool) -> None:
+    assert is_reply_or_forward(subject) is is_reply

@@ -1,0 +1,195 @@
+"""SEARCH, SORT and THREAD as the parser gives them and the ops take them: keys, options, commands.
+
+Keys are RFC 9051 6.4.4's and those of its extensions; what is compared as text is folded already.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from protocols.imap.sets import NumberSet
+from storage.ids import EmailId, ThreadId
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A set of sequence numbers, or of UIDs."""
+
+    numbers: NumberSet
+    uid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """The message has the keyword, or has it not."""
+
+    keyword: str
+    present: bool = True
+
+
+class Moment(Enum):
+    """Which date a date key asks: when it came, or what its Date field says."""
+
+    RECEIVED = "received"
+    SENT = "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """`first` <= day < `end`; None leaves that side open (BEFORE, ON, SINCE and SENT...)."""
+
+    moment: Moment
+    first: int | None
+    end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """`over` < size < `under` (LARGER, SMALLER)."""
+
+    over: int = -1
+    under: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """RFC 7162 3.1.5 MODSEQ: changed at this mod-sequence or later."""
+
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """RFC 5032 YOUNGER, or OLDER when not `younger`: it came within so many seconds."""
+
+    seconds: int
+    younger: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OfEmail:
+    """RFC 8474 5.3 EMAILID; None: an id that we never gave."""
+
+    email: EmailId | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfThread:
+    """RFC 8474 5.3 THREADID; None: an id that we never gave."""
+
+    thread: ThreadId | None
+
+
+@dataclass(frozen=True, slots=True)
+class InHeader:
+    """A field of this lower-case name contains the folded text; empty text: the field is there."""
+
+    field: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InBody:
+    """The text of the message contains the folded text; TEXT looks at the header too."""
+
+    text: str
+    header_too: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Messages that do not match."""
+
+    key: "SearchKey"
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Messages that match either."""
+
+    left: "SearchKey"
+    right: "SearchKey"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Messages that match all."""
+
+    keys: tuple["SearchKey", ...]
+
+
+SearchKey = (
+    All | Numbers | Keyword | Dated | Sized | ChangedSince | Aged | OfEmail | OfThread
+    | InHeader | InBody | Not | Or | And
+)  # fmt: skip
+
+
+class SearchReturn(Enum):
+    """RFC 9051 6.4.4 search-return-opt."""
+
+    MIN = b"MIN"
+    MAX = b"MAX"
+    ALL = b"ALL"
+    COUNT = b"COUNT"
+    SAVE = b"SAVE"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """RFC 9051 6.4.4; `returns` None is SEARCH without RETURN."""
+
+    key: SearchKey
+    returns: frozenset[SearchReturn] | None = None
+    uid: bool = False
+
+
+class SortKey(Enum):
+    """RFC 5256 3 sort-key, and RFC 5957 5."""
+
+    ARRIVAL = b"ARRIVAL"
+    CC = b"CC"
+    DATE = b"DATE"
+    FROM = b"FROM"
+    SIZE = b"SIZE"
+    SUBJECT = b"SUBJECT"
+    TO = b"TO"
+    DISPLAYFROM = b"DISPLAYFROM"
+    DISPLAYTO = b"DISPLAYTO"
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """RFC 5256 5 sort-criterion."""
+
+    key: SortKey
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """RFC 5256 3 SORT; `returns` None is SORT without RETURN (RFC 5267 3.1)."""
+
+    key: SearchKey
+    criteria: tuple[Criterion, ...]
+    returns: frozenset[SearchReturn] | None = None
+    uid: bool = False
+
+
+class ThreadAlgorithm(Enum):
+    """RFC 5256 3 thread-alg."""
+
+    ORDEREDSUBJECT = b"ORDEREDSUBJECT"
+    REFERENCES = b"REFERENCES"
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """RFC 5256 3 THREAD."""
+
+    key: SearchKey
+    algorithm: ThreadAlgorithm
+    uid: bool = False
