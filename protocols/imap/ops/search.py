@@ -181,6 +181,7 @@ def _tell(context: Context, command: Search, found: Sequence[int], highest: int)
 
 
 def modseq_told(form: bytes, highest: int) -> bytes:
+    """`form` with the highest MODSEQ in it, or nothing where there is none."""
     return form % highest if highest else b""
 
 
