@@ -101,7 +101,7 @@ class Machine:
         for listener in self._listeners:
             listener(results)
         self._wake()
-        if self._bells.watched:
+        if self._bells.heard:
             for result in results:
                 self._bells.ring(result.announces)
         if self.current.state.checkpointer.octets_waiting >= CHECKPOINT_OCTETS:

@@ -106,6 +106,11 @@ class Bells:
             watching.note(SYSTEM_ACCOUNT, version(SYSTEM_ACCOUNT), ALL_TYPES)
 
     @property
+    def heard(self) -> bool:
+        """Whether anybody listens, to some accounts or to all."""
+        return bool(self._by_account or self._of_all)
+
+    @property
     def watched(self) -> int:
         """How many accounts somebody watches."""
         return len(self._by_account)

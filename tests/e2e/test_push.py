@@ -83,7 +83,8 @@ def test_no_change_is_missed_when_the_leader_dies(tmp_path: Path) -> None:
             assert until(lambda: deliver(others[1], 2), 60), cluster.logs()
             last = alice.state()
             assert last > first
-            assert until(lambda: all(ear.newest >= last for ear in ears), 60), heard(ears)
+            told = until(lambda: all(ear.newest >= last for ear in ears), 60)
+            assert told, heard(ears) + cluster.logs()
         assert stream.reconnected and socket.reconnected
         for headers in service.headers:
             assert headers["Content-Encoding"] == "aes128gcm" and int(headers["TTL"]) > 0
@@ -94,4 +95,4 @@ def test_no_change_is_missed_when_the_leader_dies(tmp_path: Path) -> None:
 
 def heard(ears: Any) -> str:
     """What each has been told, for a failure's words."""
-    return str({type(ear).__name__: sorted(ear.told) for ear in ears})
+    return str([(type(ear).__name__, sorted(ear.told)) for ear in ears])

@@ -57,6 +57,12 @@ def test_who_waits_reads_the_rows(one: ClusterOfOne) -> None:
     assert one.machine.view().index == one.machine.applied_index == 2
 
 
+def test_who_listens_to_all_accounts_hears_though_nobody_listens_to_one(one: ClusterOfOne) -> None:
+    with one.bells.watch_all() as watch:
+        one.propose([batch(1, b"v")])
+        assert watch.take() == {ALICE: (1, 1)}
+
+
 def test_a_conflict_rings_no_bell(one: ClusterOfOne) -> None:
     with one.bells.watch([ALICE]) as watch:
         one.propose([batch(1, b"v", replica=99)])

@@ -72,7 +72,7 @@ def test_two_listeners_of_one_account_each_hear() -> None:
 def test_who_left_costs_nothing() -> None:
     bells = Bells()
     with bells.watch([ALICE, BOB]) as watch:
-        assert bells.watched == 2
+        assert bells.watched == 2 and bells.heard
     assert bells.watched == 0
     change(bells, ALICE, 1)
     assert watch.take() == {}
