@@ -43,6 +43,7 @@ from node.newcomer import newcomer_on
 from node.news import Bells
 from node.passwords import Passwords
 from node.proposer import Proposer
+from node.push_desk import PushDesk
 from node.pushing import build_push
 from node.raft_transport import RaftTransport
 from node.reads import Barriers
@@ -427,6 +428,7 @@ class House:
         desk = AccountDesk(self._barriers, self._proposer, self._passwords)
         calls = {"status": self.status.everybody, "tree": tree.answer}
         calls |= desk.calls() | self._belonging.desk.calls()
+        calls |= PushDesk(self._proposer).calls()
         calls |= self._snapshots.calls() | self._upkeep.calls()
         await admin.AdminDoor(calls).serve(self._env.open_admin(self._env.data))
 

@@ -2,6 +2,7 @@
 
 w  push watch   account u64 | subscription u64  -> told version u64 | what was done u8
 v  push key                                     -> the private key that signs pushes
+j  old push key                                 -> the one before | until when it signs u64 (ms)
 """
 
 import struct
@@ -12,6 +13,7 @@ from storage.ids import SYSTEM_ACCOUNT, AccountId
 from storage.keys import KeyRange, account_prefix
 
 PUSH_KEY_KEY: Final = account_prefix(SYSTEM_ACCOUNT) + b"v"
+OLD_PUSH_KEY_KEY: Final = account_prefix(SYSTEM_ACCOUNT) + b"j"
 
 _WATCHES: Final = account_prefix(SYSTEM_ACCOUNT) + b"w"
 _ACCOUNT: Final = struct.Struct(">Q")

@@ -5,7 +5,7 @@ version of the account that it has been told, so that whoever sends goes on wher
 Watches change with every push and move nobody's version; each is expected as it was read. All
 watches together are the list of the cluster's subscriptions.
 
-The key that signs pushes (RFC 8292) is made once and kept here too.
+What signs pushes is in push_keys.py; a subscription keeps a mark of its key.
 """
 
 import hashlib
@@ -21,18 +21,11 @@ from storage.engine import Rows
 from storage.ids import AccountId, Version
 from storage.keys import TypeCode
 from storage.plan import Plan
-from storage.push_rows import (
-    PUSH_KEY_KEY,
-    push_watch_key,
-    push_watch_range,
-    unpack_push_watch_key,
-)
+from storage.push_keys import key_mark, plan_push_key
+from storage.push_rows import push_watch_key, push_watch_range, unpack_push_watch_key
 from storage.slices import Steps, Wrong, pages
 
 SUBSCRIPTIONS_MAX: Final = 64
-PUSH_KEY_OCTETS: Final = 32
-# FIPS 186-4 D.1.2.3: a private key is a number from 1 up to this.
-P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 _WATCH: Final = struct.Struct(">QB")
 _ASKED: Final = 1
@@ -52,7 +45,8 @@ class PushKeys(msgspec.Struct, array_like=True, frozen=True):
 class Subscription(msgspec.Struct, array_like=True, frozen=True):
     """One device's. `types` None is all; times in milliseconds since 1970.
 
-    `credential` tells by which secret of the account it was made: it goes when that does.
+    `credential` tells by which secret of the account it was made, `signed_by` under which key of
+    the cluster: it goes when either does.
     """
 
     device: str
@@ -63,6 +57,7 @@ class Subscription(msgspec.Struct, array_like=True, frozen=True):
     expires_ms: int
     types: tuple[str, ...] | None
     credential: bytes
+    signed_by: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +111,15 @@ def watched(rows: Rows, account: AccountId) -> list[tuple[int, Subscription, Wat
 
 
 def plan_subscribe(plan: Plan, account: AccountId, subscription: Subscription) -> int:
-    """Add a subscription, to be verified; its id. Raises TooManySubscriptions."""
+    """Add a subscription under the present key, to be verified; its id.
+
+    Raises TooManySubscriptions.
+    """
     if len(SUBSCRIPTIONS.list(plan, account, limit=SUBSCRIPTIONS_MAX)) == SUBSCRIPTIONS_MAX:
         raise TooManySubscriptions(f"more than {SUBSCRIPTIONS_MAX} subscriptions")
-    number = SUBSCRIPTIONS.create(plan, account, subscription)
+    signed_by = key_mark(plan_push_key(plan))
+    signed = msgspec.structs.replace(subscription, signed_by=signed_by)
+    number = SUBSCRIPTIONS.create(plan, account, signed)
     watch = Watch(plan.version(account), asked=False)
     plan.put(push_watch_key(account, number), _pack_watch(watch))
     return number
@@ -151,20 +151,6 @@ def plan_told(plan: Plan, told: Iterable[tuple[AccountId, int, Watch]]) -> None:
         after = Watch(max(before.told, watch.told), before.asked or watch.asked)
         if after != before:
             plan.put(key, _pack_watch(after))
-
-
-def push_key(rows: Rows) -> bytes | None:
-    """The private key that signs pushes: a number, big-endian. None until it is made."""
-    return rows.get(PUSH_KEY_KEY)
-
-
-def plan_push_key(plan: Plan) -> bytes:
-    """The key, made now if there is none."""
-    held = plan.expect(PUSH_KEY_KEY)
-    if held is None:
-        held = plan.chance.randrange(1, P256_ORDER).to_bytes(PUSH_KEY_OCTETS, "big")
-        plan.put(PUSH_KEY_KEY, held)
-    return held
 
 
 def recount_subscriptions(rows: Rows, account: AccountId) -> Steps[Wrong]:

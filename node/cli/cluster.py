@@ -151,6 +151,24 @@ def _tell_new_key(report: dict[str, Any], key_file: Path) -> None:
         click.echo(f"{name} could not write its key file ({why}): put that copy there, too.")
 
 
+@cluster.command("rotate-push-key")
+@click.option("--now", "at_once", is_flag=True, help="End what was subscribed to with the old one.")
+@config_option
+@json_option
+def rotate_push_key(at_once: bool, path: Path, as_json: bool) -> None:
+    """Replace the key that web pushes are signed with (VAPID, RFC 9749).
+
+    Clients see the new one in their session and subscribe anew; for 7 days the old one still
+    signs for who has not. If it has become known to others, give --now.
+    """
+    told = ask_any(load_config(path), "push.rotate-key", {"at_once": at_once})
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(f"pushes are signed with {told['key']}")
+        click.echo(f"the old key {told['old_key']} signs until {told['old_key_until']}")
+
+
 @cluster.command("transfer-leader")
 @click.argument("name", required=False)
 @config_option

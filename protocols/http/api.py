@@ -27,7 +27,7 @@ from protocols.jmap.request import decode_ijson, read_request
 from protocols.ports import Ports, Principal, Unavailable
 from storage.ids import SYSTEM_ACCOUNT, AccountId
 from storage.mail.columns import ColumnCache
-from storage.subscriptions import plan_push_key
+from storage.push_keys import plan_push_key
 
 # What queries keep of accounts' emails: some 60 octets for each of a million emails.
 COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024

@@ -17,7 +17,7 @@ from storage.engine import Rows
 from storage.ids import AccountId, render_account
 from storage.mail.ingest import EMAIL_MAILBOXES_MAX
 from storage.mail.tree import MAILBOX_DEPTH_MAX, MAILBOX_NAME_OCTETS_MAX
-from storage.subscriptions import push_key
+from storage.push_keys import push_key
 
 CORE: Final = "urn:ietf:params:jmap:core"
 MAIL: Final = "urn:ietf:params:jmap:mail"

@@ -15,7 +15,7 @@ from protocols.webpush.targets import Target
 from protocols.webpush.vapid import authorization, base64url
 from storage.ids import render_subscription
 from storage.keys import TypeCode
-from storage.subscriptions import P256_ORDER
+from storage.push_keys import P256_ORDER
 
 # How long a push service may keep a message for a device that is away (RFC 8030 5.2).
 TTL_S: Final = 24 * 3600

@@ -25,13 +25,12 @@ from storage.ids import SYSTEM_ACCOUNT, AccountId, Version
 from storage.keys import TypeCode
 from storage.mail.state import version
 from storage.plan import Plan
+from storage.push_keys import is_signed_for, plan_push_key, push_key, signing_key
 from storage.subscriptions import (
     SUBSCRIPTIONS,
     credential_mark,
-    plan_push_key,
     plan_told,
     plan_unsubscribe,
-    push_key,
     subscribers,
     watched,
 )
@@ -190,15 +189,18 @@ class _Term:
     async def _post(self, job: Job) -> Posted:
         rows, now_ms = self._ports.reader.local(), self._ports.clock.now_ms()
         if _is_over(rows, job, now_ms):
-            return Posted(Outcome.GONE, "it has expired, or its credentials have")
+            return Posted(Outcome.GONE, "it has expired, or its credentials or key have")
         target = read_target(job.subscription.url)
         assert target is not None, job.subscription.url
-        sign = push_key(rows)
-        if sign is None:
+        if push_key(rows) is None:
             try:
-                sign = await self._ports.writer.write(SYSTEM_ACCOUNT, plan_push_key)
+                await self._ports.writer.write(SYSTEM_ACCOUNT, plan_push_key)
             except Unavailable:
                 return Posted(Outcome.UNREACHED, "there is no key to sign with yet")
+            rows = self._ports.reader.local()
+        sign = signing_key(rows, job.subscription.signed_by, now_ms)
+        if sign is None:
+            return Posted(Outcome.GONE, "the key it was made under signs no more")
         sealed = seal(
             content(job),
             job,
@@ -252,10 +254,12 @@ class _Term:
 
 
 def _is_over(rows: Rows, job: Job, now_ms: int) -> bool:
-    """It has expired, or the credentials it was made with are no more (RFC 8620 7.2)."""
+    """It has expired, or the credentials it was made with (RFC 8620 7.2) or the key it was made
+    under (RFC 9749 5) are no more."""
     owner, held = get_account(rows, job.account), job.subscription
     revoked = owner is None or credential_mark(owner.password) != held.credential
-    return revoked or held.expires_ms <= now_ms
+    is_signed = is_signed_for(rows, held.signed_by, now_ms)
+    return revoked or not is_signed or held.expires_ms <= now_ms
 
 
 def _tell(batch: Sequence[tuple[AccountId, int, Told]], plan: Plan) -> None:

@@ -9,10 +9,10 @@ from storage.audit import audit_account
 from storage.ids import SYSTEM_ACCOUNT, AccountId, Version
 from storage.memory import MemoryEngine
 from storage.plan import Plan
+from storage.push_keys import key_mark, plan_push_key
 from storage.push_rows import push_watch_key, push_watch_range, unpack_push_watch_key
 from storage.slices import at_once
 from storage.subscriptions import (
-    P256_ORDER,
     SUBSCRIPTIONS,
     SUBSCRIPTIONS_MAX,
     Subscription,
@@ -20,11 +20,9 @@ from storage.subscriptions import (
     Watch,
     get_watch,
     plan_change,
-    plan_push_key,
     plan_subscribe,
     plan_told,
     plan_unsubscribe,
-    push_key,
     recount_subscriptions,
     subscribers,
     watched,
@@ -41,7 +39,8 @@ def plan() -> Plan:
 
 def test_a_subscription_is_watched_from_the_version_that_made_it(plan: Plan) -> None:
     number = plan_subscribe(plan, ANN, SUB)
-    assert watched(plan, ANN) == [(number, SUB, Watch(plan.version(ANN), asked=False))]
+    made = msgspec.structs.replace(SUB, signed_by=key_mark(plan_push_key(plan)))
+    assert watched(plan, ANN) == [(number, made, Watch(plan.version(ANN), asked=False))]
     assert watched(plan, BEN) == []
 
 
@@ -96,13 +95,6 @@ def test_subscriptions_of_an_account_are_bounded(plan: Plan) -> None:
     with pytest.raises(TooManySubscriptions):
         plan_subscribe(plan, ANN, SUB)
     plan_subscribe(plan, BEN, SUB)
-
-
-def test_the_signing_key_is_made_once(plan: Plan) -> None:
-    assert push_key(plan) is None
-    made = plan_push_key(plan)
-    assert 0 < int.from_bytes(made, "big") < P256_ORDER
-    assert plan_push_key(plan) == push_key(plan) == made
 
 
 def test_an_audit_finds_halves(plan: Plan) -> None:

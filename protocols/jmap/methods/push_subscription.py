@@ -25,6 +25,7 @@ from storage.engine import Rows
 from storage.ids import AccountId, parse_subscription, render_subscription
 from storage.keys import TypeCode
 from storage.plan import Plan
+from storage.push_keys import is_signed_for, signed_until_ms
 from storage.subscriptions import (
     SUBSCRIPTIONS,
     PushKeys,
@@ -50,9 +51,12 @@ _CHANGED: Final = ("verificationCode", "expires", "types")
 
 
 def _mine(rows: Rows, account: AccountId, number: int, now_ms: int) -> Subscription | None:
-    """The subscription, if it was made by the present credentials and has not expired."""
+    """The subscription, if it was made by the present credentials and has not expired, nor has
+    the key that signs for it."""
     held, owner = SUBSCRIPTIONS.get(rows, account, number), get_account(rows, account)
     if held is None or owner is None or held.expires_ms <= now_ms:
+        return None
+    if not is_signed_for(rows, held.signed_by, now_ms):
         return None
     return held if held.credential == credential_mark(owner.password) else None
 
@@ -265,6 +269,9 @@ def _update(
     if "expires" in patch:
         wanted_ms = _read_expires(patch["expires"])
         changed["expires_ms"] = _until(wanted_ms, plan.now_ms)
+        # RFC 9749 5: it is not kept beyond the key it was made under.
+        if (ends_ms := signed_until_ms(plan, held.signed_by)) is not None:
+            changed["expires_ms"] = min(changed["expires_ms"], ends_ms)
         if changed["expires_ms"] != wanted_ms:
             told["expires"] = render_utc_date(changed["expires_ms"])
     plan_change(plan, account, number, msgspec.structs.replace(held, **changed))

@@ -34,6 +34,7 @@ def test_anything_else_is_refused(text: str) -> None:
         ["transfer-leader"],
         ["add-node", "x", "h:1"],
         ["rotate-key"],
+        ["rotate-push-key", "--now"],
     ],
 )
 def test_without_a_running_node_there_is_nobody_to_ask(words: list[str], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from protocols.jmap.capabilities import CORE
+from protocols.jmap.capabilities import CORE, VAPID
 from protocols.jmap.methods.push_subscription import (
     DEVICE_OCTETS_MAX,
     EXPIRES_MS_MAX,
@@ -12,6 +12,7 @@ from protocols.jmap.methods.push_subscription import (
 )
 from protocols.jmap.values import render_utc_date
 from storage import accounts
+from storage.push_keys import OLD_KEY_MS, plan_push_key, plan_rotate
 from storage.subscriptions import SUBSCRIPTIONS, SUBSCRIPTIONS_MAX, get_watch
 from tests.protocols.jmap.desk import BOB, Desk
 from tests.protocols.webpush.client import PushClient
@@ -226,3 +227,37 @@ async def test_there_are_only_so_many() -> None:
     assert (told, result["type"]) == ("error", "requestTooLarge")
     told, result = await desk.ask("PushSubscription/get", {"ids": ["p9"] * 1001})
     assert (told, result["type"]) == ("error", "requestTooLarge")
+
+
+async def test_another_signing_key_is_another_session() -> None:
+    """RFC 9749 5: the client hears of it by the sessionState of whatever it calls."""
+    desk = PushDesk()
+    desk.house.run(plan_push_key)
+    echo = {"using": [CORE], "methodCalls": [["Core/echo", {}, "c"]]}
+    before = (await desk.post(echo)).json["sessionState"]
+    told = (await desk.http("GET", "/.well-known/jmap")).json
+    assert told["state"] == before
+    desk.house.run(lambda plan: plan_rotate(plan, at_once=False))
+    after = (await desk.post(echo)).json["sessionState"]
+    now = (await desk.http("GET", "/.well-known/jmap")).json
+    assert now["state"] == after != before
+    assert now["capabilities"][VAPID] != told["capabilities"][VAPID]
+
+
+async def test_a_subscription_is_not_kept_beyond_its_key() -> None:
+    desk = PushDesk()
+    made = await desk.make()
+    desk.house.run(lambda plan: plan_rotate(plan, at_once=False))
+    ends = render_utc_date(desk.house.clock.now_ms() + OLD_KEY_MS)
+    desk.house.clock.pass_s(DAY_MS / 1000)
+    assert await desk.put(update={made: {"expires": None}}) == {
+        "created": None,
+        "updated": {made: {"expires": ends}},
+        "destroyed": None,
+        "notCreated": None,
+        "notUpdated": None,
+        "notDestroyed": None,
+    }
+    desk.house.run(lambda plan: plan_rotate(plan, at_once=True))
+    assert (await desk.shown(ids=None))["list"] == []
+    assert (await desk.put(destroy=[made]))["notDestroyed"][made]["type"] == "notFound"

@@ -9,6 +9,7 @@ import msgspec
 import trio
 from trio.testing import MockClock
 
+from protocols.jmap.capabilities import server_key
 from protocols.jmap.values import render_utc_date
 from protocols.push.post import Posted
 from protocols.push.schedule import PAUSE_S, RETRY_S_MAX, Outcome
@@ -16,7 +17,8 @@ from protocols.push.sender import NEWS_PAUSE_S, OVER_LOOK_S, PushSender
 from protocols.webpush.targets import Target
 from storage import accounts
 from storage.ids import Version
-from storage.subscriptions import SUBSCRIPTIONS, get_watch, push_key
+from storage.push_keys import plan_rotate, push_key
+from storage.subscriptions import SUBSCRIPTIONS, get_watch
 from tests.protocols.jmap.desk import message
 from tests.protocols.jmap.test_push_subscription import PushDesk
 from tests.protocols.webpush.client import PushClient
@@ -301,3 +303,36 @@ async def test_those_destroyed_while_under_way_stay_gone(autojump_clock: MockClo
         await trio.sleep(10)
         assert len(service.posts) == 3
         assert get_watch(desk.house.view(), desk.number, 1) is None
+
+
+def signed_by(service: Service) -> list[str]:
+    """The public key that each push was signed with."""
+    return [headers["Authorization"].partition(", k=")[2] for _, headers, _ in service.posts]
+
+
+async def test_a_rotated_key_signs_for_what_was_made_under_it(autojump_clock: MockClock) -> None:
+    desk, service = PushDesk(), Service()
+    async with sending(desk, service):
+        await verified(desk)
+        first = server_key(desk.house.view())
+        desk.house.run(lambda plan: plan_rotate(plan, at_once=False))
+        await verified(desk)
+        second = server_key(desk.house.view())
+        assert first != second and signed_by(service) == [first, second]
+        desk.deliver()
+        await trio.sleep(5)
+        assert sorted(signed_by(service)[2:]) == sorted([str(first), str(second)])
+
+
+async def test_what_an_ended_key_signed_for_is_forgotten(autojump_clock: MockClock) -> None:
+    desk, service = PushDesk(), Service()
+    async with sending(desk, service):
+        await verified(desk)
+        desk.house.run(lambda plan: plan_rotate(plan, at_once=True))
+        kept = await verified(desk)
+        posts = len(service.posts)
+        desk.deliver()
+        await trio.sleep(OVER_LOOK_S + 1)
+        assert len(service.posts) == posts + 1
+        held = [number for number, _ in SUBSCRIPTIONS.list(desk.house.view(), desk.number)]
+        assert [f"p{number}" for number in held] == [kept]
