@@ -40,6 +40,7 @@ damage: $(VENV)/.ready-dev
 
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/python -m fuzz parsers
+	$(BIN)/python -m fuzz jmap
 
 chaos: $(VENV)/.ready-dev
 	$(BIN)/python -m fuzz cluster --seconds $(CHAOS_SECONDS)

@@ -1,14 +1,16 @@
-"""`python -m fuzz cluster|imap|chaos|parsers ...`: what `trireme fuzz` starts.
+"""`python -m fuzz cluster|imap|chaos|parsers|jmap ...`: what `trireme fuzz` starts.
 
 cluster   real nodes, every fault, clients at every door, then the judges (fuzz/cluster.py)
 imap      random IMAP clients on one mailbox, nodes killed under them (fuzz/imap.py)
 chaos     nodes killed and started again under a steady stream of mail (tests/e2e/chaos.py)
 parsers   hostile bytes for every parser (fuzz/run.py)
+jmap      requests drawn from the schema of every JMAP method (fuzz/jmap/run.py)
 """
 
 import sys
 
 from fuzz import cluster, imap, run
+from fuzz.jmap import run as jmap
 from tests.e2e import chaos
 
 COMMANDS = {
@@ -16,6 +18,7 @@ COMMANDS = {
     "imap": imap.main,
     "chaos": chaos.main,
     "parsers": run.main,
+    "jmap": jmap.main,
 }
 
 

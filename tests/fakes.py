@@ -86,6 +86,7 @@ class FakeAuth:
     passwords: dict[str, str] = field(default_factory=dict)
     busy: bool = False
     attempts: list[tuple[str, str]] = field(default_factory=list)
+    lent: dict[str, tuple[AccountId, ...]] = field(default_factory=dict)
 
     async def password(self, username: str, password: str, *, remote: str) -> Principal:
         await trio.lowlevel.checkpoint()
@@ -98,7 +99,7 @@ class FakeAuth:
         account = accounts.by_address(self.house.engine, username)
         if account is None or self.passwords.get(address) != password:
             raise AuthFailed
-        return Principal(account, address)
+        return Principal(account, address, lent=self.lent.get(address, ()))
 
     async def scram(self, username: str, *, remote: str) -> "FakeScram":
         await trio.lowlevel.checkpoint()

@@ -36,6 +36,7 @@ _command("cluster", "Five real nodes, every fault, clients at every door; then t
 _command("imap", "Random IMAP clients on one mailbox, and nodes killed under them.")
 _command("chaos", "Nodes killed and started again under a steady stream of mail.")
 _command("parsers", "Hostile bytes for every parser.")
+_command("jmap", "Requests drawn from the schema of every JMAP method.")
 
 
 def start(checkout: Path, *words: str) -> int:

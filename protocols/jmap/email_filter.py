@@ -19,7 +19,8 @@ from storage.mail.records import DELETED
 # Operators and conditions of one filter together: each may cost a look at every email.
 FILTER_NODES_MAX: Final = 256
 
-_OPERATORS: Final = frozenset(("AND", "OR", "NOT"))
+# A tuple: what a client sends in its place need not be hashable.
+_OPERATORS: Final = ("AND", "OR", "NOT")
 
 
 @dataclass(frozen=True, slots=True)

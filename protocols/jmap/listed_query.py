@@ -30,7 +30,8 @@ T = TypeVar("T")
 N = TypeVar("N", bound=int)
 Test = Callable[[T], bool]
 
-_OPERATORS: Final = frozenset(("AND", "OR", "NOT"))
+# A tuple: what a client sends in its place need not be hashable.
+_OPERATORS: Final = ("AND", "OR", "NOT")
 _OPERATOR: Final = frozenset(("operator", "conditions"))
 
 

@@ -116,6 +116,7 @@ async def test_totals_agree_with_the_mailbox() -> None:
         ({"filter": {"text": " ".join(map(str, range(65)))}}, "unsupportedFilter"),
         ({"filter": {"operator": "OR", "conditions": [{}] * 256}}, "unsupportedFilter"),
         ({"filter": {"operator": "XOR", "conditions": []}}, "invalidArguments"),
+        ({"filter": {"operator": ["OR"], "conditions": []}}, "invalidArguments"),
         ({"filter": {"operator": "OR"}}, "invalidArguments"),
         ({"filter": {"operator": "OR", "conditions": [1]}}, "invalidArguments"),
         ({"filter": {"operator": "OR", "conditions": [], "text": "x"}}, "invalidArguments"),

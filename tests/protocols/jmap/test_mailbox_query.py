@@ -74,3 +74,10 @@ async def test_new_mail_moves_no_mailbox() -> None:
     for wrong in ("nonsense", "999"):
         refused = await desk.refusal("Mailbox/queryChanges", sinceQueryState=wrong)
         assert refused == "cannotCalculateChanges"
+
+
+async def test_an_operator_is_a_text_of_three() -> None:
+    desk = Desk()
+    for wrong in ("XOR", ["AND"], {}, None):
+        asked = {"operator": wrong, "conditions": []}
+        assert await desk.refusal("Mailbox/query", filter=asked) == "invalidArguments"
