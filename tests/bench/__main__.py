@@ -1,4 +1,5 @@
-"""`make bench`: what one node and three nodes do, as a table and as bench-results.json.
+"""`make bench`: what one node and three nodes do, as a table and as bench-results.json; beside
+them what Cyrus does, where it is installed (tests/bench/cyrus.py).
 
 Ratios matter, not seconds: beside every run stands what the same disk and machine did for a bare
 fdatasync, and three nodes are compared with one. `--messages` and `--big` change how much.
@@ -8,27 +9,24 @@ import argparse
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench import cyrus
 from tests.bench.clients import Imap, Jmap, Lmtp
-from tests.bench.jmap import (
-    Desk,
-    echo_and_list,
-    filters,
-    flags_and_changes,
-    large_blobs,
-    many_mailboxes,
-)
+from tests.bench.jmap import Desk, every_row
 from tests.bench.mail import message
 from tests.bench.meters import fdatasyncs_per_s, measure, rss_mib
 from tests.e2e.cluster import RealCluster, running
 
 USER, PASSWORD = "alice@example.org", "alice-demo"
 Row = dict[str, Any]
+# Where rows tell of how many nodes they are: rows of Cyrus.
+CYRUS = 0
 # After a mass of deliveries LevelDB merges its tables behind us: that is not a delivery's cost.
 SETTLE_S = 10.0
 
@@ -76,18 +74,32 @@ def ingest(
 
 
 def jmap(cluster: RealCluster, messages: int) -> list[Row]:
-    """What a client asks for on one connection and on eight, and large blobs."""
-    address, all_pids = cluster.nodes[0].address("http"), pids(cluster)
-    rows = []
-    for connections in (1, 8):
-        desk = Desk([Jmap(address, USER, PASSWORD) for _ in range(connections)], all_pids)
-        rows += echo_and_list(desk, 1000)
-        rows += flags_and_changes(desk, 400)
-    alone = Desk([Jmap(address, USER, PASSWORD)], all_pids)
-    rows += filters(alone, messages, 50)
-    collector = Desk([Jmap(address, CROWD[0], PASSWORD)], all_pids)
-    rows.append(many_mailboxes(collector, 50))
-    return rows + large_blobs(alone)
+    """JMAP at the first node, of which CPU and memory of all nodes are told."""
+    address = cluster.nodes[0].address("http")
+
+    def connect(user: str, connections: int) -> Desk:
+        clients = [Jmap(address, user, PASSWORD) for _ in range(connections)]
+        return Desk(clients, pids(cluster))
+
+    return every_row(partial(connect, USER), connect(CROWD[0], 1), messages, requests=1000)
+
+
+def jmap_of_cyrus(messages: int) -> list[Row]:
+    """The same of Cyrus with as many messages; nothing where it is not installed."""
+    if not cyrus.is_here():
+        Console().print("no Cyrus beside: it needs cyrus-imapd, cyrus-caldav, sasl2-bin, and root")
+        return []
+    with (
+        tempfile.TemporaryDirectory(prefix="trireme-bench-") as directory,
+        cyrus.running(Path(directory)) as peer,
+    ):
+        peer.deliver(message(number) for number in range(messages))
+
+        def connect(connections: int) -> Desk:
+            clients = [peer.jmap() for _ in range(connections)]
+            return Desk(clients, peer.pids())
+
+        return every_row(connect, connect(1), messages, requests=100)
 
 
 def imap(cluster: RealCluster, messages: int) -> list[Row]:
@@ -192,24 +204,36 @@ def bench(size: int, count: int, big: int) -> list[Row]:
 
 
 def show(results: list[Row]) -> None:
-    """The table, with three nodes beside one."""
+    """The table, with three nodes beside one, and Cyrus beside both."""
     table = Table(title="Trireme on this machine", box=None, header_style="bold")
-    for column in ("what", "unit", "one node", "CPU ms", "three nodes", "CPU ms (all)", "ratio"):
+    for column in (
+        *("what", "unit", "one node", "CPU ms", "three nodes", "CPU ms (all)", "ratio"),
+        *("Cyrus", "CPU ms", "CPU ratio"),
+    ):
         table.add_column(column, justify="left" if column in ("what", "unit") else "right")
     by_what: dict[tuple[str, str], dict[int, Row]] = {}
     for row in results:
         by_what.setdefault((row["what"], row["unit"]), {})[row["nodes"]] = row
     for (what, unit), rows in by_what.items():
-        cells = [what, unit]
-        for nodes in (1, 3):
-            found = rows.get(nodes)
-            cells.append(f"{found['rate']:,.1f}" if found else "")
-            cpu_ms = found["cpu_ms"] if found else None
-            cells.append("" if cpu_ms is None else f"{cpu_ms:.3f}")
-        both = 1 in rows and 3 in rows and rows[1]["rate"]
-        cells.append(f"{rows[3]['rate'] / rows[1]['rate']:.2f}" if both else "")
-        table.add_row(*cells)
-    Console(width=150).print(table)
+        one, three, peer = (rows.get(nodes) for nodes in (1, 3, CYRUS))
+        table.add_row(
+            *(what, unit, *_cells(one), *_cells(three), _ratio(three, one, "rate")),
+            *(*_cells(peer), _ratio(peer, one, "cpu_ms")),
+        )
+    Console(width=180).print(table)
+
+
+def _cells(row: Row | None) -> tuple[str, str]:
+    if row is None:
+        return "", ""
+    cpu_ms = row["cpu_ms"]
+    return f"{row['rate']:,.1f}", "" if cpu_ms is None else f"{cpu_ms:.3f}"
+
+
+def _ratio(row: Row | None, other: Row | None, what: str) -> str:
+    if row is None or other is None or not row[what] or not other[what]:
+        return ""
+    return f"{row[what] / other[what]:.2f}"
 
 
 def main() -> None:
@@ -220,6 +244,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="*", default=[1, 3])
     options = parser.parse_args()
     results = [row for size in options.nodes for row in bench(size, options.messages, options.big)]
+    results += [row | {"nodes": CYRUS} for row in jmap_of_cyrus(options.messages)]
     show(results)
     Path("bench-results.json").write_text(json.dumps(results, indent=2) + "\n")
     Console().print("written: bench-results.json")

@@ -4,6 +4,13 @@ import base64
 import json
 import socket
 from typing import Any
+from urllib.parse import quote, urlsplit
+
+
+def _path(url: str, **values: str) -> str:
+    """Path and query of a URI template (RFC 6570, level 1) with its variables filled in."""
+    parts = urlsplit(url.format_map(values))
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 class Lines:
@@ -99,23 +106,36 @@ class Imap(Lines):
 class Jmap(Lines):
     """One HTTP/1.1 connection with Basic authentication."""
 
-    def __init__(self, address: tuple[str, int], user: str, password: str) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        user: str,
+        password: str,
+        *,
+        session: str = "/.well-known/jmap",
+    ) -> None:
         super().__init__(address)
         secret = base64.b64encode(f"{user}:{password}".encode()).decode()
         self.head = f"Host: localhost\r\nAuthorization: Basic {secret}\r\n"
-        session = json.loads(self.get("/.well-known/jmap"))
-        self.account = session["primaryAccounts"]["urn:ietf:params:jmap:mail"]
+        told = json.loads(self.get(session))
+        self.account = told["primaryAccounts"]["urn:ietf:params:jmap:mail"]
+        self._api = urlsplit(told["apiUrl"]).path
+        self._upload = _path(told["uploadUrl"], accountId=self.account)
+        self._download = told["downloadUrl"]
 
     def _answer(self) -> bytes:
         return self.exactly(self._head())
 
     def _head(self) -> int:
-        """Read to the body; how long it is."""
-        status, length = self.line(), 0
-        while (line := self.line()) != b"\r\n":
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
+        """Read to the body, past interim answers (RFC 9110 15.2); how long it is."""
+        while True:
+            status, length = self.line(), 0
+            while (line := self.line()) != b"\r\n":
+                name, _, value = line.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            if not status.startswith(b"HTTP/1.1 1"):
+                break
         if b" 200 " not in status and b" 201 " not in status:
             raise ConnectionError(f"{status!r} {self.exactly(length)[:300]!r}")
         return length
@@ -126,16 +146,17 @@ class Jmap(Lines):
 
     def upload(self, data: bytes) -> bytes:
         """Put a blob into the account; what is answered."""
-        head = (
-            f"POST /jmap/upload/{self.account}/ HTTP/1.1\r\n{self.head}"
-            f"Content-Length: {len(data)}\r\n\r\n"
-        )
+        head = f"POST {self._upload} HTTP/1.1\r\n{self.head}Content-Length: {len(data)}\r\n\r\n"
         self.socket.sendall(head.encode())
         self.socket.sendall(data)
         return self._answer()
 
-    def passed(self, path: str) -> int:
-        """Get a large answer and keep nothing of it; how many octets it had."""
+    def download(self, blob: str) -> int:
+        """Get a blob and keep nothing of it; how many octets it had."""
+        kind = "application/octet-stream"
+        path = _path(
+            self._download, accountId=self.account, blobId=blob, name="blob", type=quote(kind, "")
+        )
         self.socket.sendall(f"GET {path} HTTP/1.1\r\n{self.head}\r\n".encode())
         length = self._head()
         missing = length - len(self.held)
@@ -153,7 +174,7 @@ class Jmap(Lines):
         using = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"]
         body = json.dumps({"using": using, "methodCalls": calls}).encode()
         head = (
-            f"POST /jmap/api HTTP/1.1\r\n{self.head}Content-Type: application/json\r\n"
+            f"POST {self._api} HTTP/1.1\r\n{self.head}Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body

@@ -67,6 +67,22 @@ class Desk:
         }
 
 
+def every_row(
+    connect: Callable[[int], Desk], collector: Desk, messages: int, *, requests: int
+) -> list[Row]:
+    """All that is here, by desks of one connection and of eight; `collector`: of somebody who
+    may get many mailboxes."""
+    rows = []
+    for connections in (1, 8):
+        desk = connect(connections)
+        rows += echo_and_list(desk, requests)
+        rows += flags_and_changes(desk, requests // 2)
+    alone = connect(1)
+    rows += filters(alone, messages, requests // 20)
+    rows.append(many_mailboxes(collector, requests // 20))
+    return rows + large_blobs(alone)
+
+
 def echo_and_list(desk: Desk, requests: int) -> list[Row]:
     """Core/echo, and the list view: Email/query of the 50 newest with Email/get of their rows."""
     query = {
@@ -163,8 +179,7 @@ def large_blobs(desk: Desk, *, rounds: int = 2) -> list[Row]:
         blobs.append(json.loads(answer)["blobId"])
 
     def download(_: int, at: int) -> None:
-        url = f"/jmap/download/{desk.account}/{blobs[at]}/blob"
-        assert client.passed(url) == LARGE_OCTETS
+        assert client.download(blobs[at]) == LARGE_OCTETS
 
     rows = []
     for what, work in (("upload", upload), ("download", download)):

@@ -29,7 +29,7 @@ from protocols.mime import parts
 from protocols.ports import Blobs
 from protocols.render.list_json import encode_value
 from storage.engine import Rows
-from storage.ids import AccountId, EmailId, parse_email, render_email
+from storage.ids import AccountId, EmailId, MailboxId, parse_email, render_email
 from storage.keys import TypeCode
 from storage.mail import messages
 from storage.mail.messages import ALL_MAIL
@@ -40,9 +40,18 @@ from storage.mail.records import DELETED, LIST_PROPERTIES, EmailMeta, EmailView,
 OPENED_EMAILS_PAGE: Final = 4
 
 
-def mailbox_ids(meta: EmailMeta) -> bytes:
+# Lists of the same newest emails are asked for again and again: these are kept in their encoded form,
+# each some 100 octets.
+@lru_cache(maxsize=8192)
+def mailbox_ids(mailboxes: tuple[tuple[MailboxId, int], ...]) -> bytes:
     """The mailboxIds property, encoded."""
-    return b"{" + b",".join([b'"m%d":true' % mailbox for mailbox, _ in meta.mailboxes]) + b"}"
+    return b"{" + b",".join([b'"m%d":true' % mailbox for mailbox, _ in mailboxes]) + b"}"
+
+
+@lru_cache(maxsize=8192)
+def received_at(received_ms: int) -> bytes:
+    """The receivedAt property, encoded."""
+    return b'"%s"' % render_utc_date(received_ms).encode()
 
 
 @lru_cache(maxsize=4096)
@@ -55,10 +64,10 @@ _META: Final[dict[str, Callable[[EmailMeta], bytes]]] = {
     "id": lambda meta: b'"e%d"' % meta.id,
     "blobId": lambda meta: b'"b%s"' % meta.blob.hex().encode(),
     "threadId": lambda meta: b'"t%d"' % meta.thread,
-    "mailboxIds": mailbox_ids,
+    "mailboxIds": lambda meta: mailbox_ids(meta.mailboxes),
     "keywords": lambda meta: keywords_object(meta.keywords),
     "size": lambda meta: b"%d" % meta.size,
-    "receivedAt": lambda meta: b'"%s"' % render_utc_date(meta.received_ms).encode(),
+    "receivedAt": lambda meta: received_at(meta.received_ms),
 }
 _VIEW: Final = {name: index for index, name in enumerate(LIST_PROPERTIES)}
 
