@@ -50,10 +50,32 @@ class Shadow:
         other.write(steps)
         return other
 
+    def mark(self, steps: Iterable[Persist]) -> "Mark":
+        """What is to be known to take these steps back, which are about to become durable."""
+        kept = len(self.terms)
+        for step in steps:
+            if step.truncate_from is not None:
+                kept = min(kept, step.truncate_from - 1)
+        return Mark(self.start, kept, self.terms[kept:])
+
+    def back_at(self, mark: "Mark") -> "Shadow":
+        """What it holds without the last flush; of a vote there is another copy."""
+        terms = self.terms[: mark.kept] + mark.taken_back
+        return Shadow(self.truth, self.hard_state, terms, mark.start)
+
     def is_what_reads_back(self, storage: LogStorage) -> bool:
         """Whether a log that was opened holds just this."""
         found = (_start_of(storage), storage.hard_state, _terms_of(storage))
         return found == (self.start, self.hard_state, self.terms[self.start :])
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a shadow stood: its start, and what followed the terms that it kept."""
+
+    start: Index
+    kept: int
+    taken_back: list[Term]
 
 
 def _start_of(storage: LogStorage) -> Index:
@@ -85,6 +107,9 @@ class Checker:
         self._commits = dict.fromkeys(voters, 0)
         self._terms = dict.fromkeys(voters, 0)
         self._installed: dict[ReplicaId, Index] = {}
+        self._marks: dict[ReplicaId, Mark] = {}
+        self._pledged: dict[ReplicaId, list[Term]] = {}
+        self._cut_back: dict[ReplicaId, Shadow] = {}
         self.proposed: set[bytes] | None = None  # all that clients asked for, where that is known
 
     def join(self, replica: ReplicaId) -> None:
@@ -151,9 +176,9 @@ class Checker:
         require(term == state.term, "5: an older term's entry was committed by counting", index)
         holders = [
             voter
-            for voter in self.shadows
-            if len(self.shadows[voter].terms) >= index
-            and self.shadows[voter].terms[index - 1] == term
+            for voter, shadow in self.shadows.items()
+            if shadow.terms[index - 1 : index] == [term]
+            or (voter in self._pledged and self._pledged[voter][index - 1 : index] == [term])
         ]
         require(
             decides(self.memberships.active(state.replica), holders),
@@ -182,7 +207,25 @@ class Checker:
 
     def durable(self, replica: ReplicaId, steps: Sequence[Persist]) -> None:
         """The fsync of these steps returned."""
-        self.shadows[replica].write(steps)
+        shadow = self.shadows[replica]
+        self._marks[replica] = shadow.mark(steps)
+        shadow.write(steps)
+
+    def has_written(self, replica: ReplicaId) -> bool:
+        """Whether its log has had a write since it was opened."""
+        return replica in self._marks
+
+    def head_damaged(self, replica: ReplicaId) -> None:
+        """Its disk may hold all from now on, or all but the last flush.
+
+        What it had acknowledged counts as held: it elects nobody before it has it back."""
+        shadow = self.shadows[replica]
+        self._pledged[replica] = list(shadow.terms)
+        self._cut_back[replica] = shadow.back_at(self._marks[replica])
+
+    def head_restored(self, replica: ReplicaId) -> None:
+        """Whatever of its lost end was committed, it has again."""
+        self._pledged.pop(replica, None)
 
     def sent(self, state: State, message: Message) -> None:
         """8, 11: no promise leaves before the disk holds it, and none is given twice."""
@@ -249,10 +292,19 @@ class Checker:
         allowed = [self.shadows[replica]]
         for steps in in_doubt:
             allowed.append(allowed[-1].after(steps))
+        if replica in self._cut_back:
+            allowed.append(self._cut_back[replica])
         allowed += [shadow.after([step]) for step in mended for shadow in allowed]
         found = [shadow for shadow in allowed if shadow.is_what_reads_back(storage)]
         known = (_start_of(storage), storage.hard_state, _terms_of(storage))
         require(bool(found), "36: the log does not read back", replica, known, allowed)
+        if replica in self._cut_back:
+            is_told = storage.head_in_doubt
+            require(is_told or found[0] is self.shadows[replica], "36: a lost end, untold", replica)
+            if not is_told:
+                self.head_restored(replica)
+        self._marks.pop(replica, None)
+        self._cut_back.pop(replica, None)
         self.shadows[replica] = found[0]
         self.memberships.started([replica], {replica: list(storage.configs)})
         if storage.snapshot is not None:

@@ -21,6 +21,7 @@ from raft.messages import Message
 from raft.model import KIB, NOBODY, Index, Membership, Persist, ReplicaId
 from raft.stable import DurableLog, open_log
 from raft.state import Role
+from raft.wal import DOUBT_NAME
 from tests.simulation.checkers import Checker, require
 from tests.simulation.damage import NobodyTells, ask_back, ask_others, mended
 from tests.simulation.disk import Crashed, SimDisk
@@ -187,6 +188,8 @@ class Cluster:
             require(tells, "36: entries given up without a word", node.replica)
         node.is_damaged = False
         self.checker.restarted(node.replica, storage, node.in_doubt, node.mended)
+        if storage.head_in_doubt and self.checker.applied_by[node.replica] > storage.last:
+            self.snapshots.refuse(node.replica)
         node.in_doubt, node.mended = [], []
         return storage
 
@@ -238,11 +241,20 @@ class Cluster:
         if node.writing and self._random.random() < 0.5:
             node.disk.crash_next_sync = True
             self._write(node)
-        self._down(node)
+        self.end_process(node)
         if power:
             node.disk.cut_power()
 
-    def _down(self, node: Node) -> None:
+    @property
+    def is_hurt(self) -> bool:
+        """Whether a log is damaged, or has its head in doubt."""
+        return any(
+            node.is_damaged or DOUBT_NAME in node.disk.list_names(DIRECTORY)
+            for node in self.nodes.values()
+        )
+
+    def end_process(self, node: Node) -> None:
+        """It is gone, between two of its writes."""
         node.is_up = False
         node.disk.crash_next_sync = node.disk.fail_next_sync = False
         node.core = node.storage = None
@@ -351,10 +363,11 @@ class Cluster:
             return False
         except DiskFailed:
             self.faults["fsync failed"] += 1
-            self._down(node)
+            self.end_process(node)
             return False
+        for batch in node.in_doubt:
+            self.checker.durable(node.replica, batch)
         node.in_doubt = []
-        self.checker.durable(node.replica, steps)
         if node.storage.needs_spare and self._random.random() < 0.3:
             node.storage.prepare()
         return True
@@ -409,6 +422,12 @@ class Cluster:
         if leader.core.hand_over(replica, leader.now_ms(self.now_us)):
             self.faults["handover"] += 1
             self.turn(leader)
+
+    def lose_peer(self, node: Node, replica: ReplicaId) -> None:
+        """A node's link to this replica has broken."""
+        assert node.core is not None
+        node.core.peer_lost(replica, node.now_ms(self.now_us))
+        self.turn(node)
 
     def slowest_applied(self) -> Index:
         """How far the member that is behind all others has applied."""

@@ -1,5 +1,9 @@
 """Synced bytes of a log that rot while its replica is down, and how the others bring them back.
 
+Damage of what was written last cannot be told from a write that was never acknowledged: the end is
+cut, and the replica has its head in doubt until a leader has brought it up to date. One log at a
+time is hurt in either way, and only where the others can elect without it.
+
 The atlas of damage: one log at a time, and only places whose entries are committed, whole, on a
 majority of voters besides. What is mended must then be just what was there, or begin later.
 """
@@ -11,7 +15,9 @@ from raft.damage import DamagedLog
 from raft.mending import Repair
 from raft.model import Index, Persist, ReplicaId
 from raft.repair import Mender, answer
+from raft.segment import BLOCK_BYTES, FLUSH_HEADER_BYTES, unpack_flush_header
 from tests.simulation.checkers import require
+from tests.simulation.memberships import decides
 from tests.simulation.network import US_PER_MS
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ class NobodyTells(Exception):
 def spoil(cluster: "Cluster", random: Random, replica: ReplicaId) -> bool:
     """Stop a replica and flip bits of entries in its older segments; False: there are none."""
     node = cluster.nodes[replica]
-    if node.storage is None or any(each.is_damaged for each in cluster.nodes.values()):
+    if node.storage is None or cluster.is_hurt:
         return False
     storage = node.storage
     low, anchor = storage.start + 1, storage._positions.first_in(storage._sequence)
@@ -44,6 +50,59 @@ def spoil(cluster: "Cluster", random: Random, replica: ReplicaId) -> bool:
             node.disk.flip_bit(f"wal/{names[sequence]}", offset * 8 + random.randrange(8))
             node.is_damaged = True
     return True
+
+
+def spoil_head(cluster: "Cluster", random: Random, replica: ReplicaId) -> bool:
+    """Stop a replica between two writes and damage its last flush, or the seal behind it; False:
+    it has written nothing since it started, or the others need it."""
+    node = cluster.nodes[replica]
+    storage = node.storage
+    if storage is None or cluster.is_hurt or not cluster.checker.has_written(replica):
+        return False
+    if not _others_elect(cluster, replica):
+        return False
+    path, start, seal = (
+        f"wal/{storage._names[storage._sequence]}",
+        _last_flush(node),
+        storage._offset,
+    )
+    cluster.checker.head_damaged(replica)
+    cluster.end_process(node)
+    node.is_damaged = True
+    match random.randrange(4):
+        case 0:
+            node.disk.flip_bit(path, random.randrange(start * 8, (start + FLUSH_HEADER_BYTES) * 8))
+        case 1 if seal + FLUSH_HEADER_BYTES <= storage._segment_bytes:
+            node.disk.flip_bit(path, random.randrange(seal * 8, (seal + FLUSH_HEADER_BYTES) * 8))
+        case 2:
+            node.disk.cut_short(path, random.randrange(start, storage._segment_bytes))
+        case _:
+            for block in range(start, min(seal + BLOCK_BYTES, storage._segment_bytes), BLOCK_BYTES):
+                for octet in range(block, block + FLUSH_HEADER_BYTES):
+                    node.disk.flip_bit(path, octet * 8 + random.randrange(8))
+    return True
+
+
+def _last_flush(node: "Node") -> int:
+    """Where what was written last begins in its segment."""
+    storage = node.storage
+    assert storage is not None
+    data = node.disk.read(f"wal/{storage._names[storage._sequence]}")
+    for offset in range(storage._offset - BLOCK_BYTES, 0, -BLOCK_BYTES):
+        flush = unpack_flush_header(data, offset, storage._salt)
+        if flush is not None and flush.number == storage._number - 1:
+            return offset
+    raise AssertionError("a write without a flush")
+
+
+def _others_elect(cluster: "Cluster", replica: ReplicaId) -> bool:
+    """Whether every membership that may count has a quorum without this one."""
+    memberships = cluster.checker.memberships
+    counting = [memberships.committed]
+    counting += [memberships.active(member) for member in memberships.committed.everyone]
+    return all(
+        decides(one, one.voters.union(one.outgoing) - {replica}) for one in counting if one.voters
+    )
 
 
 def _is_safe(cluster: "Cluster", node: "Node", anchor: Index) -> bool:
@@ -100,11 +159,19 @@ def mended(cluster: "Cluster", node: "Node", log: DamagedLog, repair: Repair) ->
 
 def ask_back(cluster: "Cluster", node: "Node", asked: tuple[bytes, ...] = ()) -> None:
     """Vote again once something that was proposed after the loss has come back through the log,
-    as a node's registration does."""
+    as a node's registration does.
+
+    What it had acknowledged before counts no more at whoever leads: its links broke when its
+    process ended. Messages outlive processes here, so that is told again while it is in doubt.
+    """
+    for peer in cluster.nodes.values():
+        if peer is not node and peer.is_up:
+            cluster.of_process(0, peer, cluster.lose_peer, peer, node.replica)
     assert node.storage is not None
     places = [cluster.checker.applied_at.get(payload) for payload in asked]
     if any(place and place <= cluster.checker.applied_by[node.replica] for place in places):
         node.storage.restore_head()
+        cluster.checker.head_restored(node.replica)
         cluster.faults["head restored"] += 1
         return
     payload = cluster.propose(node.replica, 0)

@@ -83,6 +83,7 @@ class SimDisk:
         self._name_changes: list[Change] = []
         self.fail_next_sync = False
         self.crash_next_sync = False
+        self.is_full = False
         self.syncs = 0
 
     # --- the Disk port ---
@@ -94,6 +95,8 @@ class SimDisk:
         return sorted(p.rsplit("/", 1)[1] for p in self._names if p.startswith(f"{directory}/"))
 
     def create_zeroed(self, path: str, size: int) -> SimFile:
+        if self.is_full:
+            raise DiskFailed("simulated ENOSPC")
         file = SimFile(self, size)
         self._change(path, file)
         return file
@@ -156,6 +159,12 @@ class SimDisk:
             file.store(self._some(file.dirty))
             file.dirty.clear()
             file.cache[:] = file.stored
+
+    def cut_short(self, path: str, size: int) -> None:
+        """A file ends earlier than it did, on the disk and in the cache."""
+        file = self._names[path]
+        del file.cache[size:], file.stored[size:]
+        file.dirty = {sector for sector in file.dirty if sector * SECTOR_BYTES < size}
 
     def flip_bit(self, path: str, bit: int) -> None:
         """Rot: one bit of a file changes, on the disk and in the cache."""

@@ -48,9 +48,14 @@ ACTS: Final = {
     "compact": "ab",
     "rows lost": "ab",
 }
-# Drawn from a stream of its own: seeds that do not have it stay what they were without it.
-LATER: Final = "log damaged"
-NAMES: Final = (*WEATHER, *ACTS, LATER)
+# Drawn after all others, each from a stream of its own, which is named: seeds that do not have it
+# stay what they were without it.
+LATER: Final = {
+    "log damaged": ("a", "later faults"),
+    "head damaged": ("a", "head damaged"),
+    "full disk": ("b", "full disk"),
+}
+NAMES: Final = (*WEATHER, *ACTS, *LATER)
 
 
 def known(tier: str) -> list[str]:
@@ -63,15 +68,17 @@ class Swarm:
 
     def __init__(self, tier: str, random: Random, always: Sequence[str] = ()) -> None:
         """`always` names faults that are on whatever is drawn."""
-        self._random = random
+        self._tier, self._random = tier, random
         drawn = [fault for fault in known(tier) if random.random() < ENABLED or fault in always]
         self.enabled = drawn
         self._acts: list[str] = []
 
-    def draw_later(self, random: Random, always: Sequence[str] = ()) -> None:
-        """The fault that is drawn after all others; of tier a only."""
-        if random.random() < ENABLED or LATER in always:
-            self.enabled.append(LATER)
+    def draw_later(self, seed: str, always: Sequence[str] = ()) -> None:
+        """The faults that are drawn after all others."""
+        for fault, (tiers, stream) in LATER.items():
+            is_drawn = Random(f"{seed}/{stream}").random() < ENABLED
+            if self._tier in tiers and (is_drawn or fault in always):
+                self.enabled.append(fault)
 
     def start(self) -> None:
         """From now on acts happen; what was taken out of `enabled` before never does."""

@@ -124,6 +124,8 @@ class Reformer:
             return
         if self._cluster.now_us < leader.paused_until_us:
             return
+        if self._cluster.is_hurt:
+            return  # who has forgotten does not vote: the others may need everybody there is
         name, change = self._draw(leader.core.state.membership, leader.replica)
         try:
             leader.core.change_membership(change, leader.now_ms(self._cluster.now_us))

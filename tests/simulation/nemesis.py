@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from raft.model import ReplicaId
 from tests.simulation.cluster import Cluster
-from tests.simulation.damage import spoil
+from tests.simulation.damage import spoil, spoil_head
 from tests.simulation.faults import Swarm
 from tests.simulation.memberships import Reformer
 from tests.simulation.network import US_PER_MS, Weather
@@ -17,7 +17,7 @@ class Nemesis:
         self._cluster = cluster
         self._random = random = cluster.stream("nemesis")
         self._swarm = Swarm("a", random, always)
-        self._swarm.draw_later(cluster.stream("later faults"), always)
+        self._swarm.draw_later(cluster.seed, always)
         on = self._swarm.enabled
         if "reorder" in on and "reorder" not in always and (always or random.random() < 0.7):
             on.remove("reorder")  # dear: every message out of order is sent again
@@ -124,6 +124,12 @@ class Nemesis:
         replica = self._anyone()
         if spoil(self._cluster, self._random, replica):
             self._count("log damaged")
+            self._boot_later(replica)
+
+    def _head_damaged(self) -> None:
+        replica = self._anyone()
+        if spoil_head(self._cluster, self._random, replica):
+            self._count("head damaged")
             self._boot_later(replica)
 
     def _slow_disk(self) -> None:

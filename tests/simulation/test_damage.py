@@ -6,11 +6,14 @@ from random import Random
 import pytest
 
 from raft.config import RaftConfig
+from raft.log import RaftLog
 from raft.mending import Repair
+from raft.model import ReplicaId
+from raft.wal import Wal
 from tests.simulation import cluster as cluster_file
 from tests.simulation.checkers import Violation
 from tests.simulation.cluster import Cluster
-from tests.simulation.damage import spoil
+from tests.simulation.damage import spoil, spoil_head
 from tests.simulation.network import US_PER_MS
 from tests.simulation.run import run_seed
 
@@ -50,7 +53,7 @@ def test_nothing_is_damaged_that_a_majority_does_not_hold_besides() -> None:
 
 def test_seeds_have_it_and_mend_it() -> None:
     faults: Counter[str] = Counter()
-    for seed in range(3):
+    for seed in range(3, 6):
         faults += run_seed(f"rot {seed}", 15, ["log damaged"]).faults
     assert faults["log damaged"] > 0
     assert faults["log mended"] + faults["log begun later"] > 0
@@ -63,3 +66,76 @@ def test_entries_given_up_that_others_have_are_missed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(cluster_file, "ask_others", lambda cluster, node, log: give_up)
     with pytest.raises(Violation, match="committed entries were given up"):
         cluster.boot(2)
+
+
+# --- the end of a log
+
+
+FLIPPED_FLUSH = next(seed for seed in range(99) if Random(seed).randrange(4) == 0)
+
+
+@pytest.mark.parametrize("seed", [str(number) for number in range(8)])
+def test_a_damaged_end_is_doubted_until_a_leader_has_brought_it_back(seed: str) -> None:
+    cluster = grown(seed)
+    before = list(cluster.checker.shadows[2].terms)
+    assert spoil_head(cluster, Random(seed), 2)
+    assert not spoil_head(cluster, Random(seed), 3), "one log at a time"
+    assert not spoil(cluster, Random(seed), 3)
+    assert cluster.boot(2)
+    storage = cluster.nodes[2].storage
+    assert storage is not None
+    assert storage.head_in_doubt or storage.last == len(before)
+    cluster.run_until(cluster.now_us + 3 * SECOND_US)
+    assert not storage.head_in_doubt and not cluster.is_hurt
+    assert cluster.checker.shadows[2].terms[: len(before)] == before
+
+
+def forgetful(seed: str) -> tuple[Cluster, ReplicaId]:
+    """A write that two of three have, the leader and one that then loses it; the leader is gone."""
+    cluster = grown(seed)
+    leader = cluster.leader()
+    assert leader is not None
+    other, away = (replica for replica in cluster.replicas if replica != leader.replica)
+    cluster.stop(away, power=False)
+    cluster.propose(leader.replica, 10)
+    cluster.run_until(cluster.now_us + SECOND_US // 2)
+    shadow = cluster.checker.shadows[other]
+    assert len(shadow.terms) == len(cluster.checker.applied)
+    assert spoil_head(cluster, Random(FLIPPED_FLUSH), other)
+    cluster.stop(leader.replica, power=False)
+    assert cluster.boot(other) and cluster.boot(away)
+    storage = cluster.nodes[other].storage
+    assert storage is not None and storage.head_in_doubt
+    assert storage.last < len(cluster.checker.applied)
+    return cluster, leader.replica
+
+
+def test_who_has_forgotten_its_end_elects_nobody() -> None:
+    cluster, gone = forgetful("6")
+    cluster.run_until(cluster.now_us + 5 * SECOND_US)
+    assert cluster.leader() is None
+    assert cluster.boot(gone)
+    cluster.run_until(cluster.now_us + 5 * SECOND_US)
+    assert cluster.faults["head restored"] == 1 and not cluster.is_hurt
+    assert cluster.slowest_applied() == len(cluster.checker.applied)
+
+
+def test_a_vote_of_one_in_doubt_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RaftLog, "head_in_doubt", False)
+    with pytest.raises(Violation, match="a leader lacks a committed entry"):
+        cluster, _ = forgetful("6")
+        cluster.run_until(cluster.now_us + 5 * SECOND_US)
+
+
+def test_an_end_that_is_lost_without_a_word_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Wal, "doubt_head", lambda log: None)
+    with pytest.raises(Violation, match="a lost end, untold"):
+        forgetful("6")
+
+
+def test_seeds_have_damaged_ends_and_outlive_them() -> None:
+    faults: Counter[str] = Counter()
+    for seed in range(3, 6):
+        faults += run_seed(f"head {seed}", 15, ["head damaged"]).faults
+    assert faults["head damaged"] > 0
+    assert faults["head restored"] > 0
