@@ -48,6 +48,10 @@ START_MS: Final = 1_793_534_400_000
 BLOCKING_S_MAX: Final = 0.004
 SYNC_S_MAX: Final = 0.003
 HUNG_S: Final = 0.05
+# Room on a disk as [storage] has it, and what is free as long as nothing fills it.
+FREE_BYTES_MIN: Final = 1_000_000
+RESERVE_BYTES: Final = 64 * 1024
+AMPLE_BYTES: Final = 10 * FREE_BYTES_MIN
 
 
 class MortalDisk:
@@ -199,6 +203,7 @@ class Machine:
     may_be_removed: bool = False
     loses_rows: bool = False
     is_hung: bool = False
+    free_bytes: int | None = None  # nobody measures it in seeds whose disks are never full
     sync_s_max: float = SYNC_S_MAX
     stopping: trio.Event = field(default_factory=trio.Event)
     ended: trio.Event = field(default_factory=trio.Event)
@@ -259,6 +264,11 @@ class Machine:
             self.house = None
             self.ended.set()
 
+    def leave_free(self, octets: int) -> None:
+        """Somebody else's files leave this much room; with none, no file can be made."""
+        self.free_bytes = octets
+        self.disk.is_full = octets == 0
+
     def _start_anew(self, why: BaseException) -> None:
         """It was removed: its disk is emptied, and it asks to be let in as another replica."""
         self.trace.fault("removed, and starts anew", self.name, why)
@@ -266,6 +276,7 @@ class Machine:
         self.watch.wiped(self.replica)
         self.state = None
         self.disk = SimDisk(random.Random(f"{self.seed}/disk/{self.name}/{self.boots}"))
+        self.disk.is_full = self.free_bytes == 0
         self.rows, self.files = {}, MemoryFiles()
         self.join = tuple(
             (node.host, node.peer) for node in self.config.node if node.name != self.name
@@ -297,6 +308,7 @@ class Machine:
             open_admin=lambda _: Silence(),
             data=Path("/virtual") / self.name,
             state_home=SimHome(self, process),
+            free_bytes=lambda: self.free_bytes,
         )
 
     def _open_state(self, directory: Path, *, log_end: int) -> State:

@@ -5,6 +5,7 @@ or of a disk mends itself after a while; a node that is down is started again.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -15,7 +16,7 @@ from tests.simulation.disk import Crashed
 from tests.simulation.faults import WEATHER, Swarm
 from tests.simulation.trace import Trace
 from tests.simulation.whole import scheduling
-from tests.simulation.whole.machine import SYNC_S_MAX, Machine
+from tests.simulation.whole.machine import AMPLE_BYTES, FREE_BYTES_MIN, SYNC_S_MAX, Machine
 from tests.simulation.whole.network import SimNetwork, Weather
 
 # Operators wait for an answer so long.
@@ -37,10 +38,12 @@ class Nemesis:
         trace: Trace,
         boot: Callable[[Machine], None],
         always: Sequence[str] = (),
+        seed: str = "",
     ) -> None:
         self._machines, self._network = machines, network
         self._chance, self._trace, self._boot = chance, trace, boot
         self._swarm = Swarm("b", chance, always)
+        self._swarm.draw_later(seed, always)
         self.enabled = list(self._swarm.enabled)
         self._pause_s_max = chance.choice([2.0, 5.0, 12.0])
         self._healed = self._asked_to_leave = False
@@ -61,6 +64,9 @@ class Nemesis:
         self._network.weather = self._weather()
         for fault in [one for one in WEATHER if one in self.enabled]:
             self._trace.faults[f"weather: {fault}"] += 1
+        if "full disk" in self.enabled:
+            for machine in self._machines:
+                machine.leave_free(AMPLE_BYTES)
         self._swarm.start()
         while True:
             await trio.sleep(self._chance.uniform(0.05, self._pause_s_max))
@@ -95,6 +101,8 @@ class Nemesis:
             scheduling.thaw(machine.name)
             machine.disk.fail_next_sync = machine.is_hung = False
             machine.sync_s_max = SYNC_S_MAX
+            if machine.free_bytes is not None:
+                machine.leave_free(AMPLE_BYTES)
         self._trace("healed")
 
     async def last_orders(self) -> None:
@@ -187,6 +195,14 @@ class Nemesis:
         machine = self._chance.choice(self._machines)
         machine.disk.fail_next_sync = True
         self._trace.fault("fsync fails", machine.name)
+
+    def _full_disk(self) -> None:
+        """Nearly full, so that it stands aside; too full for its reserve; or full."""
+        machine = self._chance.choice(self._machines)
+        octets = self._chance.choice([FREE_BYTES_MIN - 1, FREE_BYTES_MIN // 4, 0])
+        machine.leave_free(octets)
+        self._trace.fault("full disk", machine.name, octets)
+        self._later(partial(machine.leave_free, AMPLE_BYTES))
 
     def _slow_disk(self) -> None:
         machine = self._chance.choice(self._machines)

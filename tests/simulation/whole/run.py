@@ -37,7 +37,7 @@ from tests.simulation.report import Job, Report
 from tests.simulation.trace import Trace
 from tests.simulation.whole import judge, scheduling
 from tests.simulation.whole.clock import SimClock
-from tests.simulation.whole.machine import Machine
+from tests.simulation.whole.machine import FREE_BYTES_MIN, RESERVE_BYTES, Machine
 from tests.simulation.whole.nemesis import Nemesis
 from tests.simulation.whole.network import Process, SimNetwork
 from tests.simulation.whole.tripwires import tripwires
@@ -54,6 +54,12 @@ WITH_REPLICA: Final = 0.3
 CLIENT_HOST: Final = "10.1.0.1"
 # Events of the house's log that are bugs of ours wherever they come from.
 BUGS: Final = frozenset({"connection failed"})
+# What nodes did about a full disk, counted with the faults.
+COUNTED: Final = {
+    "the disk is nearly full: no writes here until there is room": "stood aside for want of room",
+    "the reserve file is given up, the log is cut": "reserve given up",
+    "the disk has room again: writes go on": "had room again",
+}
 
 
 class QuickHash:
@@ -78,6 +84,8 @@ def _stand_ins(trace: Trace, watch: Watch, bugs: list[str]) -> Iterator[None]:
     def keep(logger: object, method: str, event: structlog.typing.EventDict) -> Any:
         words = [f"{key}={event[key]}" for key in sorted(event) if key not in ("exc_info", "event")]
         trace("log", method, event["event"], *words)
+        if event["event"] in COUNTED:
+            trace.faults[COUNTED[event["event"]]] += 1
         if event["event"] in BUGS or method in ("critical", "exception"):
             told = structlog.processors.format_exc_info(None, "", event)
             bugs.append(str(told.get("exception", told)))
@@ -141,6 +149,7 @@ def _config(directory: Path, size: int, replicas: int) -> config.Config:
     lines = [
         '[cluster]\nname = "simulated"\nsecret-file = "cluster.key"\n',
         f"[raft]\ntrailing-bytes = {TRAILING_BYTES}\n",
+        f"[storage]\nfree-bytes-min = {FREE_BYTES_MIN}\nreserve-bytes = {RESERVE_BYTES}\n",
     ]
     for number in range(1, size + replicas + 1):
         role = "voter" if number <= size else "replica"
@@ -199,6 +208,7 @@ class Run:
                 self.trace,
                 village.boot,
                 self._always,
+                self.seed,
             )
             for machine in self.machines:
                 village.boot(machine)

@@ -12,12 +12,12 @@ import pytest
 import trio
 
 from node.house import House
-from raft import following, state
+from raft import DiskFailed, following, state
 from storage.apply import Applier
 from storage.batch import Batch
 from storage.opening import State
 from tests.simulation import faults
-from tests.simulation.disk import Crashed
+from tests.simulation.disk import Crashed, SimDisk
 from tests.simulation.report import SeedFailed
 from tests.simulation.trace import Trace
 from tests.simulation.whole import scheduling
@@ -40,6 +40,23 @@ def test_nothing_goes_wrong_under_faults(seed: str) -> None:
 def test_nodes_are_replaced_and_states_fetched_under_faults(fault: str) -> None:
     report = run_seed(f"{fault} 1", 20, always=[fault, "compact"])
     assert report.counts["delivery ok"] > 3
+
+
+def test_nodes_whose_disks_are_full_stand_aside_until_there_is_room() -> None:
+    report = run_seed("full disk 1", 20, always=["full disk", "compact"])
+    told = ("full disk", "stood aside for want of room", "reserve given up", "had room again")
+    assert all(report.faults[each] > 0 for each in told), report.faults
+    assert report.counts["delivery ok"] > 3
+
+
+def test_a_full_disk_takes_no_new_file_and_keeps_what_it_has() -> None:
+    disk = SimDisk(random.Random(1))
+    kept = disk.create_zeroed("d/kept", 512)
+    disk.is_full = True
+    with pytest.raises(DiskFailed, match="ENOSPC"):
+        disk.create_zeroed("d/new", 512)
+    kept.write_at(0, [b"there is room"])
+    assert disk.list_names("d") == ["kept"] and disk.read("d/kept").startswith(b"there is room")
 
 
 def test_a_frozen_node_stands_still_and_goes_on_where_it_stood() -> None:
