@@ -40,8 +40,8 @@ from storage.mail.records import DELETED, LIST_PROPERTIES, EmailMeta, EmailView,
 OPENED_EMAILS_PAGE: Final = 4
 
 
-# Lists of the same newest emails are asked for again and again: these are kept in their encoded form,
-# each some 100 octets.
+# Lists of the same newest emails are asked for again and again: what these give is kept, some 100
+# octets each.
 @lru_cache(maxsize=8192)
 def mailbox_ids(mailboxes: tuple[tuple[MailboxId, int], ...]) -> bytes:
     """The mailboxIds property, encoded."""
