@@ -123,7 +123,8 @@ class Subscribe:
 
 
 class StatusItem(Enum):
-    """RFC 9051 6.3.11 status-att; RECENT is RFC 3501's, HIGHESTMODSEQ RFC 7162's."""
+    """RFC 9051 6.3.11 status-att; RECENT is RFC 3501's, HIGHESTMODSEQ RFC 7162's, MAILBOXID RFC
+    8474's, APPENDLIMIT RFC 7889's."""
 
     MESSAGES = b"MESSAGES"
     UIDNEXT = b"UIDNEXT"
@@ -133,6 +134,8 @@ class StatusItem(Enum):
     SIZE = b"SIZE"
     RECENT = b"RECENT"
     HIGHESTMODSEQ = b"HIGHESTMODSEQ"
+    MAILBOXID = b"MAILBOXID"
+    APPENDLIMIT = b"APPENDLIMIT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +254,8 @@ class BinarySize:
 
 
 class FetchItem(Enum):
-    """FETCH items that name no section (RFC 9051 6.4.5); the order is that of the answer."""
+    """FETCH items that name no section (RFC 9051 6.4.5; MODSEQ RFC 7162, EMAILID and THREADID RFC
+    8474, PREVIEW RFC 8970); the order is that of the answer."""
 
     FLAGS = b"FLAGS"
     UID = b"UID"
@@ -261,6 +265,9 @@ class FetchItem(Enum):
     BODY = b"BODY"
     BODYSTRUCTURE = b"BODYSTRUCTURE"
     MODSEQ = b"MODSEQ"
+    EMAILID = b"EMAILID"
+    THREADID = b"THREADID"
+    PREVIEW = b"PREVIEW"
 
 
 @dataclass(frozen=True, slots=True)

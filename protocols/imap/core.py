@@ -23,6 +23,7 @@ from protocols.errors import LimitExceeded, LocalProtocolError, RemoteProtocolEr
 from protocols.imap import commands as c
 from protocols.imap import responses
 from protocols.imap.connection_commands import Compress, Unauthenticate
+from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
 from protocols.imap.responses import Ending, bad, no, render_ending
@@ -39,8 +40,6 @@ LINE_BYTES_MAX: Final = 64 * KIB
 COMMAND_BYTES_MAX: Final = 256 * KIB
 # Before anyone has logged in a command is a name and a password.
 STRANGER_BYTES_MAX: Final = 8 * KIB
-# The largest message APPEND takes, as LMTP's SIZE; a longer literal is refused unread.
-APPEND_BYTES_MAX: Final = 50 * MIB
 # How many literals one command may have: each is a line of its own to put together.
 LITERALS_MAX: Final = 256
 # What all connections of the door together may hold of literals.

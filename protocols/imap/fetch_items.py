@@ -78,6 +78,8 @@ def _item(tokens: Tokens, items: set[FetchItem], sections: list[Section | Binary
         sections.append(_section_item(tokens, name))
     elif name in _ITEMS:
         items.add(_ITEMS[name])
+        if name == b"PREVIEW":
+            tokens.accept_word(b" (LAZY)")  # RFC 8970 3.1: ours are made at delivery, always there
     elif name in _RFC822:
         sections.append(_RFC822[name])
     else:

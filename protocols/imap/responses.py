@@ -119,3 +119,8 @@ def expunge(sequence: int) -> bytes:
 def vanished(uids: Sequence[Range], *, earlier: bool = False) -> bytes:
     """RFC 7162 3.2.10; `earlier` ones were gone before the client selected the mailbox."""
     return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " if earlier else b"", render_ranges(uids))
+
+
+def object_id(name: str) -> bytes:
+    """RFC 8474 7: an object id as codes and items show it."""
+    return b"(%b)" % name.encode("ascii")

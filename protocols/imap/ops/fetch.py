@@ -5,8 +5,8 @@ is parsed, and between slices others run. Body sections are sent from the blob i
 message that is gone by the time it is its turn is left out, and the ending says so.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import trio
@@ -22,21 +22,35 @@ from protocols.imap.ops.bodies import (
     open_message,
 )
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.ops.facts import string
 from protocols.imap.ops.resync import changed_positions, vanished_earlier
 from protocols.imap.ops.store import mark_seen
 from protocols.imap.ops.views import ImapView, decode_view, read_views
-from protocols.imap.responses import Ending, bad, no, ok
+from protocols.imap.responses import Ending, bad, no, object_id, ok
 from protocols.imap.selected import Positions, Selected
 from protocols.render.bodystructure import render_body
+from protocols.render.strings import render_text
 from storage.engine import Rows
-from storage.ids import EmailId
-from storage.mail.records import UidRow
+from storage.ids import EmailId, render_email, render_thread
+from storage.keys import email_meta_key
+from storage.mail.records import (
+    LIST_PROPERTIES,
+    EmailMeta,
+    EmailView,
+    UidRow,
+    unpack_meta,
+    unpack_view,
+)
 from storage.mail.uids import uid_rows
 
 # Views are up to some hundred KiB each; so many are held at a time.
 VIEW_SLICE_MESSAGES: Final = 64
 # Ranges of a set that are so close are read as one.
 GAP_MESSAGES_MAX: Final = 8
+
+_PREVIEW: Final = LIST_PROPERTIES.index("preview")
+
+AnyView = ImapView | EmailView
 
 Row = tuple[int, int, UidRow]
 """Sequence number, UID, row."""
@@ -136,8 +150,8 @@ async def _see(context: Context, command: Fetch, positions: list[Positions]) -> 
 class _Renderer:
     """What one FETCH asks of every message, looked up once."""
 
-    __slots__ = ("_lines", "_selected", "body", "date", "envelope", "flags", "modseq", "size",
-                 "structure", "uid", "views")  # fmt: skip
+    __slots__ = ("_decode", "_lines", "_selected", "body", "date", "email", "envelope", "flags",
+                 "modseq", "preview", "size", "structure", "thread", "uid", "views")  # fmt: skip
 
     def __init__(self, selected: Selected, items: frozenset[FetchItem], lines: list[bytes]) -> None:
         self._selected = selected
@@ -150,16 +164,22 @@ class _Renderer:
         self.body = FetchItem.BODY in items
         self.structure = FetchItem.BODYSTRUCTURE in items
         self.modseq = FetchItem.MODSEQ in items
-        self.views = self.envelope or self.body or self.structure
+        self.email = FetchItem.EMAILID in items
+        self.thread = FetchItem.THREADID in items
+        self.preview = FetchItem.PREVIEW in items
+        self.views = self.envelope or self.body or self.structure or self.preview
+        self._decode: Callable[[bytes], AnyView] = unpack_view if self.preview else decode_view
 
-    def read_views(self, rows: Rows, found: list[Row]) -> dict[EmailId, ImapView]:
-        """The stored views of these messages, if any item needs them."""
-        if not self.views:
-            return {}
+    def read(self, rows: Rows, found: list[Row]) -> "_Stored":
+        """What is stored of these messages beside their rows, as far as any item needs it."""
         emails = [row.email for _, _, row in found]
-        return read_views(rows, self._selected.account, emails, decode_view)
+        account = self._selected.account
+        return _Stored(
+            read_views(rows, account, emails, self._decode) if self.views else {},
+            read_views(rows, account, emails, unpack_meta, email_meta_key) if self.thread else {},
+        )
 
-    def data(self, uid: int, row: UidRow, views: dict[EmailId, ImapView]) -> list[bytes]:
+    def data(self, uid: int, row: UidRow, stored: "_Stored") -> list[bytes]:
         """The items of one message in the order of FetchItem."""
         data: list[bytes] = []
         if self.flags:
@@ -171,7 +191,7 @@ class _Renderer:
         if self.size:
             data.append(b"RFC822.SIZE %d" % row.size)
         if self.views:
-            view = views[row.email]
+            view = stored.views[row.email]
             if self.envelope:
                 data.append(b"ENVELOPE " + view.envelope)
             if self.body:
@@ -180,15 +200,38 @@ class _Renderer:
                 data.append(b"BODYSTRUCTURE " + view.bodystructure)
         if self.modseq:
             data.append(b"MODSEQ (%d)" % row.modseq)
+        if self.email or self.thread or self.preview:
+            data += self._named(row, stored)
         return data
+
+    def _named(self, row: UidRow, stored: "_Stored") -> Iterator[bytes]:
+        """RFC 8474 5, RFC 8970 3."""
+        if self.email:
+            yield b"EMAILID " + object_id(render_email(row.email))
+        if self.thread:
+            thread = stored.metas[row.email].thread
+            yield b"THREADID " + object_id(render_thread(thread))
+        if self.preview:
+            view = stored.views[row.email]
+            assert isinstance(view, EmailView), "what is previewed is read whole"
+            yield b"PREVIEW " + render_text(string(view.json[_PREVIEW]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Of the messages of a window, by email."""
+
+    views: Mapping[EmailId, AnyView]
+    metas: Mapping[EmailId, EmailMeta]
 
 
 def _tell(context: Context, renderer: _Renderer, rows: list[Row]) -> int:
     """All items of all rows, without sections; returns how many."""
-    views = renderer.read_views(context.local(), rows)
+    stored = renderer.read(context.local(), rows)
     lines = context.out.lines
     for sequence, uid, row in rows:
-        lines.append(b"* %d FETCH (%b)\r\n" % (sequence, b" ".join(renderer.data(uid, row, views))))
+        data = b" ".join(renderer.data(uid, row, stored))
+        lines.append(b"* %d FETCH (%b)\r\n" % (sequence, data))
     context.out.count()
     return len(rows)
 
@@ -197,7 +240,7 @@ async def _tell_sections(
     context: Context, command: Fetch, renderer: _Renderer, rows: list[Row]
 ) -> int:
     """Message by message, its sections from the blob; returns how many were still there."""
-    views = renderer.read_views(context.local(), rows)
+    stored = renderer.read(context.local(), rows)
     told = 0
     for sequence, uid, row in rows:
         message = await open_message(context, row, command.sections)
@@ -205,7 +248,7 @@ async def _tell_sections(
             continue
         told += 1
         try:
-            data = renderer.data(uid, row, views)
+            data = renderer.data(uid, row, stored)
             context.out.add(b"* %d FETCH (%b" % (sequence, b" ".join(data)))
             for at, item in enumerate(command.sections):
                 context.out.add(b" " if at or data else b"")

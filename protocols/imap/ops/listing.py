@@ -12,13 +12,15 @@ import trio
 
 from protocols.imap import responses
 from protocols.imap.commands import List, Lsub, Namespace, Status, StatusItem
+from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.ops.metadata import find_entries, render_metadata
 from protocols.imap.patterns import SEPARATOR, Patterns
-from protocols.imap.responses import Ending, no, ok, render_list, render_mailbox
+from protocols.imap.responses import Ending, no, object_id, ok, render_list, render_mailbox
 from protocols.imap.selected import shown_modseq
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
+from storage.ids import render_mailbox as render_mailbox_id
 from storage.mail import mailboxes
 from storage.mail.counts import read_counts
 from storage.mail.records import Mailbox, MailboxCounts
@@ -35,16 +37,18 @@ _SPECIAL_USE: Final = {
     "trash": b"\\Trash",
 }
 
-_STATUS: Final[dict[StatusItem, Callable[[Mailbox, MailboxCounts], int]]] = {
-    StatusItem.MESSAGES: lambda mailbox, counts: counts.emails,
-    StatusItem.UIDNEXT: lambda mailbox, counts: counts.uidnext,
-    StatusItem.UIDVALIDITY: lambda mailbox, counts: mailbox.uidvalidity,
-    StatusItem.UNSEEN: lambda mailbox, counts: counts.unseen,
-    StatusItem.DELETED: lambda mailbox, counts: counts.deleted,
-    StatusItem.SIZE: lambda mailbox, counts: counts.octets,
+_STATUS: Final[dict[StatusItem, Callable[[Mailbox, MailboxCounts], bytes]]] = {
+    StatusItem.MESSAGES: lambda mailbox, counts: b"%d" % counts.emails,
+    StatusItem.UIDNEXT: lambda mailbox, counts: b"%d" % counts.uidnext,
+    StatusItem.UIDVALIDITY: lambda mailbox, counts: b"%d" % mailbox.uidvalidity,
+    StatusItem.UNSEEN: lambda mailbox, counts: b"%d" % counts.unseen,
+    StatusItem.DELETED: lambda mailbox, counts: b"%d" % counts.deleted,
+    StatusItem.SIZE: lambda mailbox, counts: b"%d" % counts.octets,
     # RFC 9051 A: \Recent is no more; 0 is what a server without it says.
-    StatusItem.RECENT: lambda mailbox, counts: 0,
-    StatusItem.HIGHESTMODSEQ: lambda mailbox, counts: shown_modseq(counts.modseq),
+    StatusItem.RECENT: lambda mailbox, counts: b"0",
+    StatusItem.HIGHESTMODSEQ: lambda mailbox, counts: b"%d" % shown_modseq(counts.modseq),
+    StatusItem.MAILBOXID: lambda mailbox, counts: object_id(render_mailbox_id(mailbox.id)),
+    StatusItem.APPENDLIMIT: lambda mailbox, counts: b"%d" % APPEND_BYTES_MAX,
 }
 
 
@@ -198,10 +202,8 @@ def status_line(
     counts = read_counts(rows, account, named.mailbox.id)
     if counts is None:
         return None
-    data = b" ".join(
-        b"%b %d" % (item.value, _STATUS[item](named.mailbox, counts)) for item in items
-    )
-    return b"* STATUS %b (%b)\r\n" % (render_mailbox(named.name, utf8=utf8), data)
+    told = [b"%b %b" % (item.value, _STATUS[item](named.mailbox, counts)) for item in items]
+    return b"* STATUS %b (%b)\r\n" % (render_mailbox(named.name, utf8=utf8), b" ".join(told))
 
 
 async def namespace(context: Context, command: Namespace) -> Ending:

@@ -7,6 +7,7 @@ not, STARTTLS while it can still be started (RFC 9051 11).
 from typing import Final
 
 from protocols.imap.commands import Capability, Check, Enable, Id, Login, Logout, Noop
+from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.ops.context import Context
 from protocols.imap.responses import Ending, bye, no, ok
 from protocols.ports import AuthBusy, AuthFailed, Principal
@@ -31,6 +32,8 @@ _KNOWN: Final = (
     b"METADATA",
     b"MOVE",
     b"NAMESPACE",
+    b"OBJECTID",
+    b"PREVIEW",
     b"QRESYNC",
     b"SEARCHRES",
     b"SORT",
@@ -44,6 +47,7 @@ _KNOWN: Final = (
     b"UNSELECT",
     b"WITHIN",
 )
+_APPENDLIMIT: Final = b"APPENDLIMIT=%d" % APPEND_BYTES_MAX  # RFC 7889 3
 _NAME: Final = b"Trireme"
 WRONG: Final = no("Wrong user name or password", b"AUTHENTICATIONFAILED")
 BUSY: Final = no("Too many attempts; try again later", b"LIMIT")
@@ -59,7 +63,7 @@ def capabilities(context: Context) -> bytes:
         names += _MECHANISMS if context.may_send_secrets else (b"LOGINDISABLED",)
     if not context.compressed:
         names.append(b"COMPRESS=DEFLATE")
-    return b"CAPABILITY " + b" ".join([*names, *_KNOWN])
+    return b"CAPABILITY " + b" ".join([*names, *_KNOWN, _APPENDLIMIT])
 
 
 async def capability(context: Context, command: Capability) -> Ending:

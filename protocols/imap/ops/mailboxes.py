@@ -11,8 +11,8 @@ from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import remove_uids
 from protocols.imap.ops.portions import in_portions
 from protocols.imap.patterns import SEPARATOR
-from protocols.imap.responses import Ending, no, ok
-from storage.ids import AccountId, MailboxId
+from protocols.imap.responses import Ending, no, object_id, ok
+from storage.ids import AccountId, MailboxId, render_mailbox
 from storage.mail import mailboxes
 from storage.mail.annotations import plan_copy_annotations
 from storage.mail.errors import (
@@ -36,13 +36,13 @@ async def create(context: Context, command: Create) -> Ending:
     account = context.account
     names = command.mailbox.removesuffix(SEPARATOR).split(SEPARATOR)
 
-    def plan_create(plan: Plan) -> None:
+    def plan_create(plan: Plan) -> MailboxId:
         if mailboxes.by_path(plan, account, names) is not None:
             raise MailboxExists("a mailbox has this name")
-        _make(plan, account, names)
+        return _make(plan, account, names)
 
-    await context.ports.writer.write(account, plan_create)
-    return ok("CREATE completed")
+    made = await context.ports.writer.write(account, plan_create)
+    return ok("CREATE completed", b"MAILBOXID " + object_id(render_mailbox(made)))  # RFC 8474 4.1
 
 
 def _make(plan: Plan, account: AccountId, names: list[str]) -> MailboxId:

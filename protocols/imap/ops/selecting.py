@@ -10,8 +10,9 @@ from protocols.imap.ops.copying import expunge_uids, marked_deleted
 from protocols.imap.ops.listing import Named, attributes_of
 from protocols.imap.ops.resync import resync
 from protocols.imap.patterns import SEPARATOR
-from protocols.imap.responses import Ending, bad, no, ok, render_list, untagged_ok
+from protocols.imap.responses import Ending, bad, no, object_id, ok, render_list, untagged_ok
 from protocols.imap.selected import Selected
+from storage.ids import render_mailbox
 from storage.mail import mailboxes
 from storage.mail.mailbox_rows import child_ids
 
@@ -55,6 +56,8 @@ async def select(context: Context, command: Select) -> Ending:
     out.add(untagged_ok("UIDs valid", b"UIDVALIDITY %d" % mailbox.uidvalidity))
     out.add(untagged_ok("Next UID", b"UIDNEXT %d" % counts.uidnext))
     out.add(selected.highest_modseq())
+    # RFC 8474 4.2
+    out.add(untagged_ok("Its id", b"MAILBOXID " + object_id(render_mailbox(mailbox.id))))
     if context.rev2:
         has_children = bool(child_ids(view, account, mailbox.id))
         named = Named(mailbox, command.mailbox, has_children)

@@ -15,6 +15,7 @@ from storage.engine import Rows
 from storage.ids import AccountId, EmailId
 
 T = TypeVar("T")
+Key = Callable[[AccountId, EmailId], bytes]
 
 # A range may hold this many times the rows wanted and still be cheaper than single reads.
 SPARSE_MAX: Final = 2
@@ -35,26 +36,36 @@ decode_view: Final = msgspec.msgpack.Decoder(ImapView).decode
 
 
 def read_views(
-    rows: Rows, account: AccountId, emails: Sequence[EmailId], decode: Callable[[bytes], T]
+    rows: Rows,
+    account: AccountId,
+    emails: Sequence[EmailId],
+    decode: Callable[[bytes], T],
+    key: Key = keys.email_view_key,
 ) -> dict[EmailId, T]:
-    """The views of these emails, as `decode` reads them; those that are gone are left out."""
+    """The views of these emails (or what `key` names of them), as `decode` reads them; those that
+    are gone are left out."""
     if len(emails) >= RANGE_ROWS_MIN:
         first, last = min(emails), max(emails)
         if last - first < SPARSE_MAX * len(emails):
-            return _read_range(rows, account, first, last, decode)
+            return _read_range(rows, account, first, last, decode, key)
     found: dict[EmailId, T] = {}
     for email in emails:
-        held = rows.get(keys.email_view_key(account, email))
+        held = rows.get(key(account, email))
         if held is not None:
             found[email] = decode(held)
     return found
 
 
 def _read_range(
-    rows: Rows, account: AccountId, first: EmailId, last: EmailId, decode: Callable[[bytes], T]
+    rows: Rows,
+    account: AccountId,
+    first: EmailId,
+    last: EmailId,
+    decode: Callable[[bytes], T],
+    key_of: Key,
 ) -> dict[EmailId, T]:
-    start = keys.email_view_key(account, first)
-    end = keys.email_view_key(account, EmailId(last + 1))
+    start = key_of(account, first)
+    end = key_of(account, EmailId(last + 1))
     return {
         EmailId(int.from_bytes(key[-8:], "big")): decode(value)
         for key, value in rows.scan(start, end)
