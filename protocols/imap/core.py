@@ -310,7 +310,7 @@ class Core:
             command = parse_command(tokens)
         except BadCharset as error:
             code = b"BADCHARSET (US-ASCII UTF-8)"
-            self._refuse(tag, no(str(error), code))
+            self._refuse(tag, (bad if error.filters else no)(str(error), code))
         except RemoteProtocolError as error:
             self._refuse(tag, bad(str(error)))
         else:

@@ -21,6 +21,7 @@ from protocols.imap.search_commands import (
     And,
     ChangedSince,
     Dated,
+    Filter,
     InBody,
     InHeader,
     Keyword,
@@ -105,6 +106,8 @@ def compile_key(key: SearchKey, naming: Naming) -> Test:
             return _any([compile_key(key.left, naming), compile_key(key.right, naming)])
         case And():
             return _all([compile_key(inner, naming) for inner in key.keys])
+        case Filter():
+            raise AssertionError("filters are replaced by what they say (filters.py)")
 
 
 def _keyword(key: Keyword) -> Test:

@@ -122,9 +122,16 @@ class And:
     keys: tuple["SearchKey", ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """RFC 5466 3.1: a search kept by name as an annotation of the server."""
+
+    name: bytes
+
+
 SearchKey = (
     All | Numbers | Keyword | Dated | Sized | ChangedSince | Aged | OfEmail | OfThread
-    | InHeader | InBody | Not | Or | And
+    | InHeader | InBody | Not | Or | And | Filter
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from protocols.imap.search_commands import (
     ChangedSince,
     Criterion,
     Dated,
+    Filter,
     InBody,
     InHeader,
     Keyword,
@@ -50,7 +51,11 @@ CHARSETS: Final = (b"US-ASCII", b"UTF-8")
 
 
 class BadCharset(RemoteProtocolError):
-    """NO [BADCHARSET]: not a charset we search in (RFC 9051 6.4.4)."""
+    """NO [BADCHARSET]: not a charset we search in (RFC 9051 6.4.4); with FILTER it is BAD."""
+
+    def __init__(self, *, filters: bool) -> None:
+        super().__init__("only US-ASCII and UTF-8 are searched")
+        self.filters = filters  # RFC 5466 3.1
 
 
 def parse_search(tokens: Tokens, *, uid: bool) -> Search:
@@ -97,7 +102,7 @@ def _accept_returns(tokens: Tokens) -> frozenset[SearchReturn] | None:
 def _charset(tokens: Tokens) -> None:
     charset = tokens.astring()
     if charset.upper() not in CHARSETS:
-        raise BadCharset("only US-ASCII and UTF-8 are searched")
+        raise BadCharset(filters=b"FILTER " in tokens.rest().upper())
     tokens.space()
 
 
@@ -110,6 +115,11 @@ def _criterion(tokens: Tokens) -> Criterion:
     if name not in SortKey._value2member_map_:
         raise RemoteProtocolError("unknown sort criterion")
     return Criterion(SortKey(name), reverse)
+
+
+def parse_search_keys(text: bytes) -> SearchKey:
+    """RFC 5466 4 search-criteria, by themselves; strings in it are quoted ones."""
+    return _program(Tokens(text))
 
 
 def _returns(tokens: Tokens) -> frozenset[SearchReturn]:
@@ -257,6 +267,14 @@ def _object_id(tokens: Tokens) -> str:
     return tokens.atom().decode("ascii")
 
 
+def _filter(tokens: Tokens) -> SearchKey:
+    """RFC 5466 4 filter-name."""
+    name = tokens.atom()
+    if b"/" in name:
+        raise RemoteProtocolError("the name of a filter has no /")
+    return Filter(name)
+
+
 def _modseq(tokens: Tokens) -> SearchKey:
     """RFC 7162 3.1.5. There is one mod-sequence per message, so entry name and type say nothing."""
     if tokens.peek() == b'"':
@@ -273,6 +291,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"BEFORE": _before(Moment.RECEIVED),
     b"BODY": lambda tokens: InBody(tokens.text().casefold(), header_too=False),
     b"CC": _field(b"cc"),
+    b"FILTER": _filter,
     b"FROM": _field(b"from"),
     b"HEADER": _header,
     b"EMAILID": lambda tokens: OfEmail(ids.parse_email(_object_id(tokens))),

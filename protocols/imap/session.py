@@ -16,6 +16,7 @@ from protocols.imap import commands as c
 from protocols.imap.authenticate import authenticate
 from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.core import Core, LiteralRoom, Phase, Request
+from protocols.imap.filters import UndefinedFilter
 from protocols.imap.ops import OPS
 from protocols.imap.ops.bodies import MessageGone
 from protocols.imap.ops.context import Context, Door, Outbox, refusal
@@ -26,6 +27,7 @@ from protocols.imap.responses import (
     bad,
     bye,
     continuation,
+    no,
     ok,
     render_ending,
     untagged_ok,
@@ -224,6 +226,8 @@ class ImapSession:
             return UNAVAILABLE
         except MailError as error:
             return refusal(error)
+        except UndefinedFilter as error:
+            return no("No such filter", b"UNDEFINED-FILTER " + error.name)
         except RemoteProtocolError as error:
             return bad(str(error))
         except MessageGone as error:

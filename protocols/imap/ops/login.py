@@ -25,6 +25,7 @@ _KNOWN: Final = (
     b"CONDSTORE",
     b"ESEARCH",
     b"ESORT",
+    b"FILTERS",
     b"IDLE",
     b"LIST-EXTENDED",
     b"LIST-METADATA",

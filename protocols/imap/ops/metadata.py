@@ -9,10 +9,12 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from protocols.errors import RemoteProtocolError
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
 from protocols.imap.ops.context import Context
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, ok, render_mailbox
+from protocols.imap.search_keys import parse_search_keys
 from protocols.render.strings import render_nstring, render_string
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
@@ -27,6 +29,8 @@ from storage.mail.annotations import (
 from storage.mail.errors import AnnotationTooLarge, MailboxNotFound, TooManyAnnotations
 from storage.plan import Plan
 
+# RFC 5466 3.2: what is below is a search by name.
+FILTERS: Final = "/filters/values/"
 _ADMIN: Final = "/admin"
 _ATOM: Final = re.compile(rb"[A-Za-z0-9/._-]+\Z")
 
@@ -110,6 +114,23 @@ def render_metadata(name: str, found: Sequence[Found], *, utf8: bool) -> bytes:
     return b"* METADATA %b (%b)\r\n" % (mailbox, b" ".join(pairs))
 
 
+def read_filter(context: Context, name: str) -> bytes | None:
+    """RFC 5466 3.1: the text of a filter, the user's own before one that all share."""
+    for shared in (False, True):
+        held = _held(context, context.local(), WHOLE_ACCOUNT, shared=shared)
+        if (text := held.get(FILTERS + name)) is not None:
+            return text
+    return None
+
+
+def _searches(value: bytes | None) -> bool:
+    """RFC 5466 3.2: a full and correct search, or none any more."""
+    try:
+        return value is None or parse_search_keys(value) is not None
+    except RemoteProtocolError:
+        return False
+
+
 async def set_metadata(context: Context, command: SetMetadata) -> Ending:
     """RFC 5464 4.3: all of it, or nothing."""
     account = context.account
@@ -117,6 +138,8 @@ async def set_metadata(context: Context, command: SetMetadata) -> Ending:
         return no("What all users of the server share is set by its administrator", b"NOPERM")
     values: dict[bool, dict[str, bytes | None]] = {}
     for entry, value in command.values:
+        if not command.mailbox and entry.name.startswith(FILTERS) and not _searches(value):
+            return no("The filter is not a search", b"CANNOT")
         values.setdefault(entry.shared, {})[entry.name] = value
 
     def plan_set(plan: Plan) -> None:

@@ -4,13 +4,16 @@ Walks the mailbox in slices and asks each message no more than it must (matching
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import trio
 
+from protocols.imap.filters import UndefinedFilter, expand_filters, has_filters
 from protocols.imap.matching import Facts, Naming, Test, compile_key
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
 from protocols.imap.ops.fetch import read_rows, windows
+from protocols.imap.ops.metadata import read_filter
 from protocols.imap.responses import Ending, ok
 from protocols.imap.search_commands import (
     And,
@@ -35,13 +38,27 @@ async def search(context: Context, command: Search) -> Ending:
     """RFC 9051 6.4.4."""
     selected = context.mailbox
     returns = command.returns or frozenset()
-    found = await find(context, command.key, saves=SearchReturn.SAVE in returns)
+    key = await filled(context, command.key, saves=SearchReturn.SAVE in returns)
+    found = await find(context, key, saves=SearchReturn.SAVE in returns)
     kept = to_save(returns, found)
     if SearchReturn.SAVE in returns:
         selected.save(runs(selected.uids[at] for at in kept))
-    _tell(context, command, found, await highest_of(context, command.key, kept))
+    _tell(context, command, found, await highest_of(context, key, kept))
     verb = "UID SEARCH completed" if command.uid else "SEARCH completed"
     return ok(verb, b"EXPUNGEISSUED" if selected.hides_expunges else None)
+
+
+async def filled(context: Context, key: SearchKey, *, saves: bool = False) -> SearchKey:
+    """The search with its filters' searches in their place; raises UndefinedFilter."""
+    if not has_filters(key):
+        return key
+    try:
+        await context.barrier()
+        return expand_filters(key, partial(read_filter, context))
+    except (Unavailable, UndefinedFilter):
+        if saves:
+            context.mailbox.save([])  # RFC 9051 6.4.4.1, as below
+        raise
 
 
 async def find(context: Context, key: SearchKey, *, saves: bool = False) -> list[int]:

@@ -14,7 +14,7 @@ import trio
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.facts import people, string
 from protocols.imap.ops.fetch import VIEW_SLICE_MESSAGES, Row, read_rows, windows
-from protocols.imap.ops.search import find, highest_of, modseq_told, render_esearch, to_save
+from protocols.imap.ops.search import filled, find, highest_of, modseq_told, render_esearch, to_save
 from protocols.imap.ops.views import read_views
 from protocols.imap.responses import Ending, ok
 from protocols.imap.search_commands import SearchReturn, Sort, Thread, ThreadAlgorithm
@@ -45,7 +45,8 @@ async def sort(context: Context, command: Sort) -> Ending:
     """RFC 5256 3 BASE.6.4.SORT."""
     selected = context.mailbox
     returns = command.returns or frozenset()
-    found = await find(context, command.key, saves=SearchReturn.SAVE in returns)
+    key = await filled(context, command.key, saves=SearchReturn.SAVE in returns)
+    found = await find(context, key, saves=SearchReturn.SAVE in returns)
     criteria, reads = command.criteria, needs_headline(command.criteria)
     messages: list[Sortable] = []
     async for sequence, _, row, view in _with_views(context, found, reads=reads):
@@ -56,7 +57,7 @@ async def sort(context: Context, command: Sort) -> Ending:
     kept = to_save(returns, ordered)
     if SearchReturn.SAVE in returns:
         selected.save(runs(sorted(selected.uids[at] for at in kept)))
-    highest = await highest_of(context, command.key, kept)
+    highest = await highest_of(context, key, kept)
     _tell(context, command, ordered, highest)
     verb = "UID SORT completed" if command.uid else "SORT completed"
     return ok(verb, b"EXPUNGEISSUED" if selected.hides_expunges else None)
@@ -75,7 +76,7 @@ def _tell(context: Context, command: Sort, ordered: Sequence[int], highest: int)
 
 async def thread(context: Context, command: Thread) -> Ending:
     """RFC 5256 3 BASE.6.4.THREAD."""
-    found = await find(context, command.key)
+    found = await find(context, await filled(context, command.key))
     messages: list[Threadable] = []
     async for sequence, uid, row, view in _with_views(context, found, reads=True):
         number = uid if command.uid else sequence
