@@ -196,17 +196,20 @@ class Applier:
         key, place = self._blobs.append(part)
         self._overlay[key] = place
         self.octets += len(part.data)
-        # Parts mostly come in order: looking from the end finds the missing one first.
-        others = [
+        others = (
             keys.blob_part_key(part.blob, offset)
             for offset in reversed(range(0, part.total, BLOB_PART_BYTES_MAX))
             if offset != part.offset
-        ]
-        if any(self._get(other) is None for other in others):
-            self._overlay[here] = b""
-            return
-        self._overlay[whole] = pack_u64(part.total)
+        )
+        found: list[bytes] = []
+        # Parts mostly come in order: looking from the end finds the missing one first.
         for other in others:
+            if self._get(other) is None:
+                self._overlay[here] = b""
+                return
+            found.append(other)
+        self._overlay[whole] = pack_u64(part.total)
+        for other in found:
             self._overlay[other] = None
 
     def _remember(self, origin: _Origin, batch: Batch, index: int, outcome: Outcome) -> None:
