@@ -8,7 +8,7 @@ case alone and none looks like a number (RFC 8620 1.2). A blob is named by the S
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Final, NewType
+from typing import Final, NamedTuple, NewType
 
 AccountId = NewType("AccountId", int)
 MailboxId = NewType("MailboxId", int)
@@ -25,7 +25,12 @@ NUMBER_MAX: Final = 2**63 - 1
 BLOB_ID_BYTES: Final = 32
 
 _NUMBERED: Final = re.compile(r"([a-z])(0|[1-9][0-9]{0,18})\Z", re.ASCII)
-_BLOB: Final = re.compile(r"b([0-9a-f]{64})(?:-([0-9]{1,12})-([0-9]{1,12})-([0-9]))?\Z", re.ASCII)
+# A section, one in what that one decodes to, and so on: an id has at most 255 characters.
+SECTIONS_MAX: Final = 4
+_BLOB: Final = re.compile(
+    rf"b([0-9a-f]{{64}})((?:-[0-9]{{1,12}}-[0-9]{{1,12}}-[0-9]){{0,{SECTIONS_MAX}}})\Z", re.ASCII
+)
+_SECTION: Final = re.compile(r"-([0-9]+)-([0-9]+)-([0-9])", re.ASCII)
 
 
 def blob_id(data: bytes) -> BlobId:
@@ -106,22 +111,46 @@ class BlobRef:
 
     `start` and `length` are octets into the blob; `encoding` is the code of the section's
     transfer encoding (0 none, 1 base64, 2 quoted-printable). A whole blob has length None.
+    `inner` are sections of what the one before decodes to: parts of a message that was encoded.
     """
 
     blob: BlobId
     start: int = 0
     length: int | None = None
     encoding: int = 0
+    inner: "tuple[Section, ...]" = ()
+
+    def within(self, start: int, length: int, encoding: int) -> "BlobRef | None":
+        """A section of what this names; None when it would lie too deep."""
+        first = () if self.length is None else (Section(self.start, self.length, self.encoding),)
+        sections = [*first, *self.inner]
+        if sections and not sections[-1].encoding:
+            start += sections.pop().start
+        sections.append(Section(start, length, encoding))
+        return _of_sections(self.blob, sections) if len(sections) <= SECTIONS_MAX else None
+
+
+class Section(NamedTuple):
+    """Octets of something, and the code of the transfer encoding they are in."""
+
+    start: int
+    length: int
+    encoding: int
+
+
+def _of_sections(blob: BlobId, sections: "list[Section]") -> BlobRef:
+    return BlobRef(blob, *sections[0], tuple(sections[1:])) if sections else BlobRef(blob)
 
 
 def render_blob(ref: BlobRef | BlobId) -> str:
-    """`b<sha256>` or `b<sha256>-<start>-<length>-<encoding>`."""
+    """`b<sha256>`, and `-<start>-<length>-<encoding>` for each section."""
     if isinstance(ref, bytes):
         return "b" + ref.hex()
     whole = "b" + ref.blob.hex()
     if ref.length is None:
         return whole
-    return f"{whole}-{ref.start}-{ref.length}-{ref.encoding}"
+    inner = "".join(f"-{one.start}-{one.length}-{one.encoding}" for one in ref.inner)
+    return f"{whole}-{ref.start}-{ref.length}-{ref.encoding}{inner}"
 
 
 def parse_blob(text: str) -> BlobRef | None:
@@ -130,7 +159,8 @@ def parse_blob(text: str) -> BlobRef | None:
     if found is None:
         return None
     blob = BlobId(bytes.fromhex(found[1]))
-    if found[2] is None:
-        return BlobRef(blob)
-    ref = BlobRef(blob, int(found[2]), int(found[3]), int(found[4]))
+    sections = [Section(*map(int, one)) for one in _SECTION.findall(found[2])]
+    if not all(one.encoding for one in sections[:-1]):
+        return None
+    ref = _of_sections(blob, sections)
     return ref if render_blob(ref) == text else None

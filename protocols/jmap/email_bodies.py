@@ -5,7 +5,7 @@ Works on a stored email and on a message that is only parsed (Email/parse) alike
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from protocols.jmap.header_forms import HeaderProperty, all_fields, parse_header_property
@@ -111,12 +111,13 @@ class ParsedMessage(Message):
         self.root = root
 
     def part_blob(self, part: Part) -> str | None:
-        """The id of a part's decoded body; None also where a message was sent encoded as a whole
-        (RFC 2046 5.2.1 forbids it): a section of what must be decoded first has no id."""
-        if part.is_multipart or self._ref.encoding:
+        """The id of a part's decoded body; None also for one that lies in more messages, each
+        encoded as a whole (which RFC 2046 5.2.1 forbids), than an id can name."""
+        if part.is_multipart:
             return None
         section = section_of(self._blob, part)
-        return render_blob(replace(section, start=self._ref.start + section.start))
+        found = self._ref.within(section.start, part.size, section.encoding)
+        return None if found is None else render_blob(found)
 
 
 class BodyReader:

@@ -46,6 +46,11 @@ def read_ref(blobs: Blobs, ref: BlobRef) -> bytes | None:
         return read_span(blobs, ref.blob, 0, size)
     if ref.start + ref.length > size:
         return None
-    return decode_transfer(
+    data = decode_transfer(
         read_span(blobs, ref.blob, ref.start, ref.length), _ENCODINGS[ref.encoding]
     )
+    for start, length, encoding in ref.inner:
+        if start + length > len(data) or encoding not in _ENCODINGS:
+            return None
+        data = decode_transfer(data[start : start + length], _ENCODINGS[encoding])
+    return data

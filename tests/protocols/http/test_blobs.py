@@ -152,6 +152,18 @@ async def test_blobs_of_others_are_not_found() -> None:
     assert (await desk.http("POST", f"/jmap/upload/{desk.account}/", b"x", auth=None)).status == 401
 
 
+async def test_a_blob_goes_with_the_last_that_holds_it() -> None:
+    desk = Desk()
+    emails = [desk.deliver(), desk.deliver()]
+    told = await desk.call("Email/get", ids=emails, properties=["blobId", "textBody"])
+    blob, part = told["list"][0]["blobId"], told["list"][0]["textBody"][0]["blobId"]
+    for held, gone in enumerate([*emails, None]):
+        statuses = {(await download(desk, each)).status for each in (blob, part)}
+        assert statuses == ({200} if gone else {404}), held
+        if gone:
+            assert (await desk.call("Email/set", destroy=[gone]))["destroyed"] == [gone]
+
+
 async def test_without_a_leader() -> None:
     desk = Desk()
     blob = (await upload(desk, b"x")).json["blobId"]

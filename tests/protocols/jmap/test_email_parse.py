@@ -1,9 +1,14 @@
 """Email/parse: attached messages are read where they lie."""
 
+import base64
+import quopri
 from typing import Any
 
+import pytest
+
 from protocols.jmap.capabilities import Limits
-from tests.protocols.jmap.desk import PLAIN, Desk
+from storage.ids import SECTIONS_MAX
+from tests.protocols.jmap.desk import BOB, Desk
 
 INNER = (
     b"From: =?utf-8?q?Zo=C3=AB?= <zoe@example.net>\r\nSubject: Inside\r\nMIME-Version: 1.0\r\n"
@@ -55,21 +60,61 @@ async def test_what_an_email_has_and_a_message_has_not_is_null() -> None:
     assert all(told[name] is None for name in names if name not in {*names[-3:], "blobId", "size"})
 
 
-async def test_a_message_that_was_encoded_as_a_whole_is_parsed_without_blobs() -> None:
-    desk = Desk()
-    head, _, _ = OUTER.partition(b"\r\n\r\n" + INNER)
-    encoded = head.replace(b"--out\r\nContent-Type: message/rfc822", b"--out")
-    data = (
-        encoded[: encoded.rindex(b"--out")]
-        + b"--out\r\nContent-Type: application/octet-stream\r\n"
-        + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-        + PLAIN.replace(b"=", b"=3D")
-        + b"\r\n--out--\r\n"
+def enclosed(message: bytes, encoding: bytes = b"base64") -> bytes:
+    """A message whose only attachment is this one, encoded as a whole."""
+    lines = base64.encodebytes if encoding == b"base64" else quopri.encodestring
+    return (
+        b"From: ann@example.net\r\nSubject: Outside\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/mixed; boundary="o"\r\n\r\n--o\r\n\r\nSee this.\r\n'
+        b"--o\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: "
+        + encoding
+        + b"\r\n\r\n"
+        + lines(message).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        + b"\r\n--o--\r\n"
     )
-    blob = await attachment(desk, data)
-    told = await desk.call("Email/parse", blobIds=[blob], properties=["subject", "textBody"])
-    assert told["parsed"][blob]["subject"] == "Hello"
-    assert told["parsed"][blob]["textBody"][0]["blobId"] is None
+
+
+@pytest.mark.parametrize("encoding", [b"base64", b"quoted-printable"])
+async def test_parts_of_a_message_that_was_encoded_as_a_whole_are_blobs(encoding: bytes) -> None:
+    desk = Desk()
+    blob = await attachment(desk, enclosed(INNER, encoding))
+    told = await desk.call("Email/parse", blobIds=[blob], fetchTextBodyValues=True)
+    parsed = told["parsed"][blob]
+    assert parsed["subject"] == "Inside"
+    (picture,) = parsed["attachments"]
+    path = f"/jmap/download/{desk.account}/{picture['blobId']}/a.png"
+    assert (await desk.http("GET", path)).body == b"hello"
+    part = await desk.http("GET", path, headers={"range": "bytes=1-2"})
+    assert (part.status, part.body) == (206, b"el")
+    (got,) = (await desk.call("Blob/get", ids=[picture["blobId"]]))["list"]
+    assert (got["data:asText"], got["size"]) == ("hello", 5)
+    assert (await desk.http("GET", path, auth=(BOB, "other"))).status == 404
+
+
+async def test_encoded_messages_in_encoded_messages_as_deep_as_an_id_can_name() -> None:
+    desk = Desk()
+    data = INNER
+    for _ in range(SECTIONS_MAX):
+        data = enclosed(data)
+    blob: str | None = await attachment(desk, data)
+    for level in range(SECTIONS_MAX):
+        assert blob is not None
+        told = await desk.call("Email/parse", blobIds=[blob], properties=["subject", "attachments"])
+        parsed = told["parsed"][blob]
+        assert parsed["subject"] == ("Inside" if level == SECTIONS_MAX - 1 else "Outside")
+        blob = parsed["attachments"][0]["blobId"]
+    assert blob is None
+
+
+async def test_sections_outside_of_what_they_are_in_are_no_blobs() -> None:
+    desk = Desk()
+    blob = await attachment(desk, enclosed(INNER))
+    far = [f"{blob}-0-{len(INNER) + 1}-0", f"{blob}-{len(INNER)}-1-0", f"{blob}-0-4-9"]
+    told = await desk.call("Email/parse", blobIds=far)
+    assert sorted(told["notFound"]) == sorted(far)
+    for each in far:
+        path = f"/jmap/download/{desk.account}/{each}/x"
+        assert (await desk.http("GET", path)).status == 404
 
 
 async def test_what_is_no_message_and_what_is_no_blob() -> None:
