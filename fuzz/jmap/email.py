@@ -88,10 +88,12 @@ def blob_ids(held: Known) -> Shape:
         *(f"{first}-0-0-0", f"{first}-0-5-1", f"{first}-5-99999999-0", f"{first}-5-9-9"),
         *(f"{first}-0-5", f"{first}-0-5-2-0-3-0", f"{first}-18446744073709551615-9-0", "b1"),
     )
+    encoded = [blob for blob in held.blobs if blob.endswith("-1")]
+    within = [f"{blob}-{tail}" for blob in encoded for tail in ("0-9-0", "0-9-1", "3-9-2-0-1-0")]
     return mostly(
         st.sampled_from(held.blobs)
         | st.sampled_from(held.blobs)
-        | st.sampled_from((*strange, *HOSTILE_TEXTS, "#u", "#k"))
+        | st.sampled_from((*within, *strange, *HOSTILE_TEXTS, "#u", "#k"))
     )
 
 
