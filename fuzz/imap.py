@@ -25,6 +25,7 @@ from typing import Any, Final
 import trio
 
 from fuzz import judge
+from fuzz.imap_acts import Busy
 from fuzz.imap_client import MAILBOX, Client
 from fuzz.imap_ledger import Held, Ledger
 from fuzz.imap_line import Cut, Line, World
@@ -76,7 +77,7 @@ class Stress:
     """The clients of one run, and what they found."""
 
     world: World
-    clients: list[Client]
+    clients: list[Busy]
     ledger: Ledger
     wrong: list[str] = field(default_factory=list)
     dialogues: dict[str, list[str]] = field(default_factory=dict)
@@ -86,9 +87,9 @@ class Stress:
     def gather(cls, world: World, count: int, seed: int) -> "Stress":
         """So many clients, whom nobody has let in yet."""
         ledger = Ledger()
-        return cls(world, [Client(world, ledger, n, seed) for n in range(count)], ledger)
+        return cls(world, [Busy(world, ledger, n, seed) for n in range(count)], ledger)
 
-    async def run_one(self, client: Client) -> None:
+    async def run_one(self, client: Busy) -> None:
         """One client to the end of the run, or to the first thing that is wrong."""
         try:
             await client.run(lambda: self.over)
@@ -214,19 +215,16 @@ async def _trouble(stress: Stress, streets: Streets, options: argparse.Namespace
         stress.over = True
 
 
-async def _run(made: Town, options: argparse.Namespace) -> tuple[Stress, Streets]:
-    streets = Streets(made)
-    stress = Stress.gather(streets, options.clients, options.seed)
-    for name in made.names:
-        made.start(name)
-    await judge.wait_ready(made)
+async def _run(stress: Stress, streets: Streets, options: argparse.Namespace) -> None:
+    for name in streets.names:
+        streets.town.start(name)
+    await judge.wait_ready(streets.town)
     await _trouble(stress, streets, options)
-    await judge.wait_ready(made)
+    await judge.wait_ready(streets.town)
     if not stress.wrong:
         await stress.judge()
     for client in stress.clients:
         await client.hang_up()
-    return stress, streets
 
 
 def run(directory: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -234,11 +232,14 @@ def run(directory: Path, options: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
     means = Means(isolated=False, strace=False, faketime=None)
     with town(directory, options.nodes, options.seed, means) as made:
+        streets = Streets(made)
+        stress = Stress.gather(streets, options.clients, options.seed)
         try:
-            stress, streets = trio.run(_run, made, options)
+            trio.run(_run, stress, streets, options)
+            stress.wrong += judge.stop_and_compare(made)
         except Unhealed as error:
-            return {"seed": options.seed, "violations": [str(error)]}
-        wrong = [*stress.wrong, *judge.stop_and_compare(made), *judge.bugs(made)]
+            stress.wrong.append(str(error))
+        wrong = [*stress.wrong, *judge.bugs(made)]
         summary: dict[str, Any] = {
             "seed": options.seed,
             "nodes": options.nodes,

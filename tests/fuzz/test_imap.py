@@ -91,9 +91,8 @@ async def trouble(town: MemoryTown, run: Stress) -> None:
         run.over = True
 
 
-@pytest.mark.parametrize("seed", range(2))
-async def test_every_view_is_what_there_is(seed: int, autojump_clock: MockClock) -> None:
-    async with stress(6, seed) as (town, run):
+async def test_every_view_is_what_there_is(autojump_clock: MockClock) -> None:
+    async with stress(6, 1) as (town, run):
         await trouble(town, run)
         if not run.wrong:
             await run.judge()
