@@ -237,6 +237,7 @@ async def test_query_windows_and_refusals() -> None:
         ({"filter": {"size": 1}}, "unsupportedFilter"),
         ({"filter": {"name": 1}}, "invalidArguments"),
         ({"filter": {"operator": "XOR", "conditions": []}}, "invalidArguments"),
+        ({"filter": {"operator": ["OR"], "conditions": []}}, "invalidArguments"),
         ({"filter": {"operator": "AND", "conditions": [1]}}, "invalidArguments"),
         ({"sort": [{"property": "parentId"}]}, "unsupportedSort"),
     ):
