@@ -9,6 +9,7 @@ from enum import Enum
 
 from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
+from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.search_commands import Search, Sort, Thread
 from protocols.imap.sets import NumberSet
 
@@ -124,7 +125,7 @@ class Subscribe:
 
 class StatusItem(Enum):
     """RFC 9051 6.3.11 status-att; RECENT is RFC 3501's, HIGHESTMODSEQ RFC 7162's, MAILBOXID RFC
-    8474's, APPENDLIMIT RFC 7889's."""
+    8474's, APPENDLIMIT RFC 7889's, DELETED-STORAGE RFC 9208's."""
 
     MESSAGES = b"MESSAGES"
     UIDNEXT = b"UIDNEXT"
@@ -136,6 +137,7 @@ class StatusItem(Enum):
     HIGHESTMODSEQ = b"HIGHESTMODSEQ"
     MAILBOXID = b"MAILBOXID"
     APPENDLIMIT = b"APPENDLIMIT"
+    DELETED_STORAGE = b"DELETED-STORAGE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,5 +320,5 @@ Command = (
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle
     | Check | Close | Expunge | Fetch | Store | Copy | Search | Sort | Thread
-    | Compress | Unauthenticate | GetMetadata | SetMetadata
+    | Compress | Unauthenticate | GetMetadata | SetMetadata | GetQuota | GetQuotaRoot
 )  # fmt: skip

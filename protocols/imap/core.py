@@ -26,6 +26,7 @@ from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
+from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.responses import Ending, bad, no, render_ending
 from protocols.imap.search_commands import Search, Sort, Thread
 from protocols.imap.search_keys import BadCharset
@@ -72,7 +73,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
     {
         c.Enable, c.Select, c.Create, c.Delete, c.Rename, c.Subscribe, c.List, c.Lsub,
         c.Namespace, c.Status, c.Append, c.Idle, Compress, Unauthenticate,
-        GetMetadata, SetMetadata,
+        GetMetadata, SetMetadata, GetQuota, GetQuotaRoot,
     }
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(

@@ -13,12 +13,14 @@ from protocols.imap.ops import (
     login,
     mailboxes,
     metadata,
+    quota,
     search,
     selecting,
     sort,
     store,
 )
 from protocols.imap.ops.context import Context
+from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.responses import Ending
 from protocols.imap.search_commands import Search, Sort, Thread
 
@@ -52,6 +54,8 @@ OPS: Final[Mapping[type, Op]] = {
     Sort: sort.sort,
     Thread: sort.thread,
     GetMetadata: metadata.get_metadata,
+    GetQuota: quota.get_quota,
+    GetQuotaRoot: quota.get_quota_root,
     SetMetadata: metadata.set_metadata,
 }
 """All but those that change the stream itself: STARTTLS, COMPRESS and their kin (session.py)."""

@@ -15,6 +15,7 @@ from protocols.imap.commands import List, Lsub, Namespace, Status, StatusItem
 from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.ops.metadata import find_entries, render_metadata
+from protocols.imap.ops.quota import deleted_octets
 from protocols.imap.patterns import SEPARATOR, Patterns
 from protocols.imap.responses import Ending, no, object_id, ok, render_list, render_mailbox
 from protocols.imap.selected import shown_modseq
@@ -112,7 +113,9 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
             continue
         context.out.add(_list_line(context, command, named, below))
         if command.status and selected:
-            line = status_line(context.local(), account, named, command.status, context.rev2)
+            freed = await deleted_octets(context, named.mailbox.id, command.status)
+            rows = context.local()
+            line = status_line(rows, account, named, command.status, context.rev2, freed)
             context.out.add(line or b"")
         if command.metadata and selected:
             entries = find_entries(context, context.local(), named.mailbox.id, command.metadata)
@@ -188,7 +191,8 @@ async def status(context: Context, command: Status) -> Ending:
     if mailbox is None:
         return no("No such mailbox", b"NONEXISTENT")
     named = Named(mailbox, command.mailbox, has_children=False)
-    line = status_line(view, context.account, named, command.items, context.rev2)
+    freed = await deleted_octets(context, mailbox.id, command.items)
+    line = status_line(view, context.account, named, command.items, context.rev2, freed)
     if line is None:
         return no("No such mailbox", b"NONEXISTENT")
     context.out.add(line)
@@ -196,13 +200,23 @@ async def status(context: Context, command: Status) -> Ending:
 
 
 def status_line(
-    rows: Rows, account: AccountId, named: Named, items: tuple[StatusItem, ...], utf8: bool
+    rows: Rows,
+    account: AccountId,
+    named: Named,
+    items: tuple[StatusItem, ...],
+    utf8: bool,
+    freed: int = 0,
 ) -> bytes | None:
-    """RFC 9051 7.3.4 STATUS; None when the mailbox has just gone."""
+    """RFC 9051 7.3.4 STATUS; None when the mailbox has just gone. `freed` is DELETED-STORAGE."""
     counts = read_counts(rows, account, named.mailbox.id)
     if counts is None:
         return None
-    told = [b"%b %b" % (item.value, _STATUS[item](named.mailbox, counts)) for item in items]
+    told = [
+        b"%b %b" % (item.value, _STATUS[item](named.mailbox, counts))
+        if item in _STATUS
+        else b"%b %d" % (item.value, freed)
+        for item in items
+    ]
     return b"* STATUS %b (%b)\r\n" % (render_mailbox(named.name, utf8=utf8), b" ".join(told))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from storage.mail.quota import plan_limit
 from tests.protocols.imap.stage import Client, Stage, mail, open_stage
 
 DIALOGUES = Path(__file__).resolve().parents[2] / "imap" / "dialogues"
@@ -87,6 +88,8 @@ class Player:
             case ["deliver-file", name]:
                 octets = (self.path.parent / name).read_bytes()
                 self.stage.deliver(octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+            case ["quota", octets]:
+                house.run(lambda plan: plan_limit(plan, self.stage.alice, int(octets)))
             case ["unavailable"]:
                 house.unavailable = True
             case ["available"]:

@@ -1,0 +1,76 @@
+"""GETQUOTA, GETQUOTAROOT, and what an EXPUNGE would free (RFC 9208).
+
+An account has one quota root, "": its octets, while an operator limits them, and its mailboxes.
+Limits are the operator's to set, so there is no SETQUOTA.
+"""
+
+from typing import Final
+
+import trio
+
+from protocols.imap.commands import StatusItem
+from protocols.imap.flags import DELETED
+from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.patterns import SEPARATOR
+from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
+from protocols.imap.responses import Ending, no, ok, render_mailbox
+from storage.engine import Rows
+from storage.ids import AccountId, MailboxId
+from storage.mail import mailboxes, quota
+from storage.mail.counts import read_counts
+from storage.mail.uids import UID_MAX, uid_rows
+
+_ROOT: Final = b'""'
+# RFC 9208 5.1: STORAGE counts units of 1024 octets.
+_UNIT_OCTETS: Final = 1024
+
+
+async def get_quota(context: Context, command: GetQuota) -> Ending:
+    """RFC 9208 4.1.1."""
+    if command.root:
+        return no("No such quota root", b"NONEXISTENT")
+    context.out.add(_quota(await context.barrier(), context.account))
+    return ok("GETQUOTA completed")
+
+
+async def get_quota_root(context: Context, command: GetQuotaRoot) -> Ending:
+    """RFC 9208 4.1.2."""
+    view, account = await context.barrier(), context.account
+    if mailboxes.by_path(view, account, command.mailbox.split(SEPARATOR)) is None:
+        return no("No such mailbox", b"NONEXISTENT")
+    name = render_mailbox(command.mailbox, utf8=context.rev2)
+    context.out.add(b"* QUOTAROOT %b %b\r\n" % (name, _ROOT))
+    context.out.add(_quota(view, account))
+    return ok("GETQUOTAROOT completed")
+
+
+def _quota(rows: Rows, account: AccountId) -> bytes:
+    """RFC 9208 4.2.1; what is used is rounded up, what may be is rounded down."""
+    told = []
+    for one in quota.quotas(rows, account):
+        if one.id == quota.OCTETS_ID:
+            used, limit = -(-one.used // _UNIT_OCTETS), one.limit // _UNIT_OCTETS
+            told.append(b"STORAGE %d %d" % (used, limit))
+        else:
+            told.append(b"MAILBOX %d %d" % (one.used, one.limit))
+    return b"* QUOTA %b (%b)\r\n" % (_ROOT, b" ".join(told))
+
+
+async def deleted_octets(
+    context: Context, mailbox: MailboxId, items: tuple[StatusItem, ...]
+) -> int:
+    """RFC 9208 4.1.4 DELETED-STORAGE, if it is asked: the octets of what is marked \\Deleted."""
+    if StatusItem.DELETED_STORAGE not in items:
+        return 0
+    account, octets, next_uid = context.account, 0, 1
+    while True:
+        rows = context.local()
+        counts = read_counts(rows, account, mailbox)
+        if counts is None or not counts.deleted:
+            return octets
+        held = uid_rows(rows, account, mailbox, next_uid, UID_MAX, SLICE_MESSAGES)
+        octets += sum(row.size for _, row in held if DELETED in row.keywords)
+        if len(held) < SLICE_MESSAGES:
+            return octets
+        next_uid = held[-1][0] + 1
+        await trio.lowlevel.checkpoint()
