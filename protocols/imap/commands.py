@@ -7,7 +7,7 @@ dates are day numbers or milliseconds. A command with `uid` set counts in UIDs (
 from dataclasses import dataclass
 from enum import Enum
 
-from protocols.imap.connection_commands import Compress, Unauthenticate
+from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.search_commands import Search, Sort, Thread
@@ -320,5 +320,6 @@ Command = (
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle
     | Check | Close | Expunge | Fetch | Store | Copy | Search | Sort | Thread
-    | Compress | Unauthenticate | GetMetadata | SetMetadata | GetQuota | GetQuotaRoot
+    | Compress | Unauthenticate | GetJmapAccess | GetMetadata | SetMetadata
+    | GetQuota | GetQuotaRoot
 )  # fmt: skip

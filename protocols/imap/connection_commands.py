@@ -11,3 +11,8 @@ class Compress:
 @dataclass(frozen=True, slots=True)
 class Unauthenticate:
     """RFC 8437 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetJmapAccess:
+    """RFC 9698: where the same mail is by JMAP."""

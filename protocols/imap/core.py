@@ -22,7 +22,7 @@ from protocols.buffer import ReceiveBuffer
 from protocols.errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
 from protocols.imap import commands as c
 from protocols.imap import responses
-from protocols.imap.connection_commands import Compress, Unauthenticate
+from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
@@ -73,7 +73,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
     {
         c.Enable, c.Select, c.Create, c.Delete, c.Rename, c.Subscribe, c.List, c.Lsub,
         c.Namespace, c.Status, c.Append, c.Idle, Compress, Unauthenticate,
-        GetMetadata, SetMetadata, GetQuota, GetQuotaRoot,
+        GetMetadata, SetMetadata, GetQuota, GetQuotaRoot, GetJmapAccess,
     }
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(

@@ -10,7 +10,7 @@ from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap import commands as c
-from protocols.imap.connection_commands import Compress, Unauthenticate
+from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.dates import parse_date_time
 from protocols.imap.fetch_items import parse_fetch
 from protocols.imap.flags import parse_flag
@@ -283,6 +283,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"IDLE": lambda tokens: c.Idle(),
     b"COMPRESS": _compress,
     b"UNAUTHENTICATE": lambda tokens: Unauthenticate(),
+    b"GETJMAPACCESS": lambda tokens: GetJmapAccess(),
     b"GETMETADATA": parse_get_metadata,
     b"GETQUOTA": parse_get_quota,
     b"GETQUOTAROOT": parse_get_quota_root,

@@ -67,12 +67,13 @@ class ImapDoor:
         *,
         tls: ssl.SSLContext | None = None,
         room: LiteralRoom | None = None,
+        jmap_url: str | None = None,
         autologout_s: float = AUTOLOGOUT_S,
     ) -> None:
         self.ports = ports
         self.tls = tls
         self.autologout_s = autologout_s
-        self.shared = Door(room=room)
+        self.shared = Door(room=room, jmap_url=jmap_url)
 
     async def converse(self, transport: trio.abc.Stream, peer_ip: str, secure: bool) -> None:
         """Serve one accepted connection to its end; `secure` when TLS is on already."""
@@ -207,7 +208,7 @@ class ImapSession:
     async def _carry_out(self, request: Request, patience: Patience) -> Ending | None:
         """Do it; whatever the world refuses is the ending. None: the ending is said already."""
         context = self._context
-        context.tag = request.tag
+        context.began(request.tag)
         try:
             match request.command:
                 case c.StartTls():

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from protocols.imap import commands as c
+from protocols.imap.connection_commands import GetJmapAccess
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.ops import (
     append,
@@ -53,6 +54,7 @@ OPS: Final[Mapping[type, Op]] = {
     Search: search.search,
     Sort: sort.sort,
     Thread: sort.thread,
+    GetJmapAccess: login.get_jmap_access,
     GetMetadata: metadata.get_metadata,
     GetQuota: quota.get_quota,
     GetQuotaRoot: quota.get_quota_root,

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocols.imap.core import LiteralRoom
-from protocols.imap.responses import Ending, no
+from protocols.imap.responses import Ending, no, untagged_ok
 from protocols.imap.selected import Selected
 from protocols.ports import Ports, Principal
+from protocols.render.strings import render_string
 from storage.ids import AccountId
 from storage.mail import errors
 from storage.mail.mailbox_index import MailboxIndexes
@@ -21,6 +22,8 @@ from storage.view import View
 
 # What is gathered before it is sent: one send costs as much as rendering a hundred messages.
 OUT_BYTES: Final = 64 * 1024
+# A client hears of a command that takes longer than this (RFC 9585 3), before it gives us up.
+PROGRESS_S: Final = 10.0
 # Messages an op handles between two looks at the rest of the world.
 SLICE_MESSAGES: Final = 256
 # What all connections' mailbox indexes together may take.
@@ -65,10 +68,15 @@ class Door:
     """What all connections of the IMAP door share."""
 
     def __init__(
-        self, *, indexes_bytes_max: int = INDEXES_BYTES_MAX, room: LiteralRoom | None = None
+        self,
+        *,
+        indexes_bytes_max: int = INDEXES_BYTES_MAX,
+        room: LiteralRoom | None = None,
+        jmap_url: str | None = None,
     ) -> None:
         self.indexes = MailboxIndexes(indexes_bytes_max)
         self.room = room or LiteralRoom()
+        self.jmap_url = jmap_url
 
 
 @dataclass(slots=True)
@@ -97,6 +105,8 @@ class Context:
     """LOGOUT was said: the connection ends after its ending."""
     tag: bytes = b""
     """The command's tag, which ESEARCH repeats."""
+    heard_s: float = 0.0
+    """When the command began, or its progress was told last; by the monotonic clock."""
 
     @property
     def account(self) -> AccountId:
@@ -122,6 +132,21 @@ class Context:
     async def barrier(self) -> View:
         """A view that shows every write acknowledged before now; raises Unavailable."""
         return await self.ports.reader.view()
+
+    def began(self, tag: bytes) -> None:
+        """A command begins."""
+        self.tag = tag
+        self.heard_s = self.ports.clock.monotonic_s()
+
+    async def progress(self, done: int, goal: int) -> None:
+        """RFC 9585 3: `done` of `goal` messages are; said when the client has waited a while."""
+        now_s = self.ports.clock.monotonic_s()
+        if now_s - self.heard_s < PROGRESS_S:
+            return
+        self.heard_s = now_s
+        code = b"INPROGRESS (%b %d %d)" % (render_string(self.tag), done, goal)
+        self.out.add(untagged_ok(f"Done with {done} of {goal} messages", code))
+        await self.out.flush()
 
     def local(self) -> View:
         """What this node has applied."""

@@ -51,6 +51,7 @@ async def copy(context: Context, command: Copy) -> Ending:
 
     async def carry(portion: Sequence[int]) -> None:
         pairs.extend(await _carry(context, portion, target, move=command.move))
+        await context.progress(len(pairs), len(uids))
 
     try:
         await in_portions(uids, carry)
@@ -144,14 +145,19 @@ async def marked_deleted(context: Context, positions: Iterable[Positions]) -> li
 async def expunge_uids(context: Context, uids: Sequence[int]) -> None:
     """Take these out of the selected mailbox, but for those that have lost \\Deleted since."""
     account, mailbox = context.account, context.mailbox.mailbox
+    done = 0
 
     async def carry(portion: Sequence[int]) -> None:
+        nonlocal done
+
         def command(plan: Plan) -> None:
             rows = ((uid, uid_row(plan, account, mailbox, uid)) for uid in portion)
             still = [uid for uid, row in rows if row is not None and DELETED in row.keywords]
             plan_expunge(plan, account, mailbox, still)
 
         await context.ports.writer.write(account, command)
+        done += len(portion)
+        await context.progress(done, len(uids))
 
     await in_portions(uids, carry)
 

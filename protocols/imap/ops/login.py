@@ -7,6 +7,7 @@ not, STARTTLS while it can still be started (RFC 9051 11).
 from typing import Final
 
 from protocols.imap.commands import Capability, Check, Enable, Id, Login, Logout, Noop
+from protocols.imap.connection_commands import GetJmapAccess
 from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.ops.context import Context
 from protocols.imap.responses import Ending, bye, no, ok
@@ -27,6 +28,7 @@ _KNOWN: Final = (
     b"ESORT",
     b"FILTERS",
     b"IDLE",
+    b"INPROGRESS",
     b"LIST-EXTENDED",
     b"LIST-METADATA",
     b"LIST-STATUS",
@@ -65,6 +67,8 @@ def capabilities(context: Context) -> bytes:
             names.append(b"STARTTLS")
         names += _STRANGER
         names += _MECHANISMS if context.may_send_secrets else (b"LOGINDISABLED",)
+    elif context.door.jmap_url is not None:
+        names.append(b"JMAPACCESS")
     if not context.compressed:
         names.append(b"COMPRESS=DEFLATE")
     return b"CAPABILITY " + b" ".join([*names, *_KNOWN, _APPENDLIMIT])
@@ -95,6 +99,14 @@ async def identify(context: Context, command: Id) -> Ending:
     """RFC 2971 3.1."""
     context.out.add(b'* ID ("name" %b)\r\n' % render_string(_NAME))
     return ok("ID completed")
+
+
+async def get_jmap_access(context: Context, command: GetJmapAccess) -> Ending:
+    """RFC 9698 3: the session resource; the name and password of this login open it too."""
+    if context.door.jmap_url is None:
+        return no("JMAP is at no address that is known here", b"CANNOT")
+    context.out.add(b"* JMAPACCESS %b\r\n" % render_string(context.door.jmap_url.encode("ascii")))
+    return ok("GETJMAPACCESS completed")
 
 
 async def login(context: Context, command: Login) -> Ending:

@@ -130,6 +130,8 @@ def _scope(
 async def _find(context: Context, test: Test, scope: list[Positions]) -> list[int]:
     """Positions of the messages that match, ascending."""
     found: list[int] = []
+    goal = sum(end - first for first, end in scope)
+    done = 0
     for window in windows(scope, SLICE_MESSAGES):
         rows = read_rows(context.local(), context.mailbox, window)
         undecided: list[Facts] = []
@@ -143,6 +145,8 @@ async def _find(context: Context, test: Test, scope: list[Positions]) -> list[in
         if undecided:
             found += await _decide(context, test, undecided)
             found.sort()
+        done += len(rows)
+        await context.progress(done, goal)
         await trio.lowlevel.checkpoint()
     return found
 
