@@ -183,13 +183,20 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Append:
-    """RFC 9051 6.3.12; `received_ms` None is now."""
+class NewMessage:
+    """RFC 9051 9 append-message; `received_ms` None is now."""
 
-    mailbox: str
     keywords: tuple[str, ...]
     received_ms: int | None
-    message: bytes
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """RFC 9051 6.3.12; several messages are added all or none (RFC 3502)."""
+
+    mailbox: str
+    messages: tuple[NewMessage, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,14 @@ def _status(tokens: Tokens) -> c.Command:
 def _append(tokens: Tokens) -> c.Command:
     tokens.space()
     mailbox = tokens.mailbox()
-    tokens.space()
+    messages: list[c.NewMessage] = []
+    while not messages or not tokens.at_end:
+        tokens.space()
+        messages.append(_append_message(tokens))
+    return c.Append(mailbox, tuple(messages))
+
+
+def _append_message(tokens: Tokens) -> c.NewMessage:
     keywords: tuple[str, ...] = ()
     if tokens.peek() == b"(":
         keywords = _flag_list(tokens)
@@ -148,7 +155,7 @@ def _append(tokens: Tokens) -> c.Command:
     if tokens.peek() == b'"':
         received_ms = parse_date_time(tokens.string())
         tokens.space()
-    return c.Append(mailbox, keywords, received_ms, tokens.literal())
+    return c.NewMessage(keywords, received_ms, tokens.literal())
 
 
 def _flag_list(tokens: Tokens) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ _KNOWN: Final = (
     b"LIST-STATUS",
     b"METADATA",
     b"MOVE",
+    b"MULTIAPPEND",
     b"NAMESPACE",
     b"OBJECTID",
     b"PREVIEW",

@@ -66,7 +66,7 @@ def test_list_in_its_extended_form() -> None:
 def test_append_keeps_flags_date_and_octets() -> None:
     text = b'APPEND a (\\Seen X) " 1-Jan-1970 00:00:01 +0000" {3}'
     found = parse_command(Tokens(text, {len(text): b"a\0b"}))
-    assert found == c.Append("a", ("$seen", "x"), 1000, b"a\0b")
+    assert found == c.Append("a", (c.NewMessage(("$seen", "x"), 1000, b"a\0b"),))
 
 
 def test_a_fetch_section_knows_how_its_answer_is_called() -> None:
