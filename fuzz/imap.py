@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -55,6 +56,7 @@ class Streets:
 
     town: Town
     died: Counter[str] = field(default_factory=Counter)
+    dying: str = ""
     user: str = "alice@example.org"
     password: str = ACCOUNTS["alice@example.org"]
 
@@ -70,6 +72,17 @@ class Streets:
     def deaths(self, name: str) -> int:
         """How often the node was killed so far."""
         return self.died[name]
+
+    def is_dying(self, name: str) -> bool:
+        """It is being killed just now."""
+        return name == self.dying
+
+    async def kill(self, name: str) -> None:
+        """End a node, at whatever it is; who connects meanwhile is cut off too."""
+        self.dying = name
+        await trio.to_thread.run_sync(self.town.signal, name, signal.SIGKILL)
+        self.died[name] += 1
+        self.dying = ""
 
 
 @dataclass
@@ -167,6 +180,7 @@ async def listing(world: World, name: str) -> list[Held]:
     while True:
         try:
             line = await Line.dial(world, name)
+            await line.response()
             held: list[Held] = []
             for words in (login, f"EXAMINE {MAILBOX}", LISTING, "LOGOUT"):
                 await line.send(b"z " + words.encode() + b"\r\n")
@@ -208,8 +222,7 @@ async def _trouble(stress: Stress, streets: Streets, options: argparse.Namespace
             if stress.over or trio.current_time() >= ends:
                 break
             name = chance.choice(streets.names)
-            streets.died[name] += 1
-            await trio.to_thread.run_sync(streets.town.signal, name, 9)
+            await streets.kill(name)
             await trio.sleep(chance.uniform(*AWAY_S))
             streets.town.start(name)
             while not stress.over and trio.current_time() < ends:

@@ -65,6 +65,7 @@ class Client:
         """Log in somewhere, select, and learn what is new."""
         self.name = name or self.chance.choice(self.world.names)
         self.line = await Line.dial(self.world, self.name)
+        await self.line.response()
         self.count("connections")
         if not await self.plain(f"LOGIN {self.world.user} {self.world.password}"):
             raise Cut("not logged in")

@@ -36,6 +36,9 @@ class World(Protocol):
     def deaths(self, name: str) -> int:
         """How often the node was ended so far."""
 
+    def is_dying(self, name: str) -> bool:
+        """It is being ended just now."""
+
 
 class Line:
     """One connection."""
@@ -50,7 +53,7 @@ class Line:
 
     @classmethod
     async def dial(cls, world: World, name: str) -> "Line":
-        """A new connection, greeted."""
+        """A new connection; its greeting comes first."""
         deaths = world.deaths(name)
         try:
             with trio.fail_after(ANSWER_S):
@@ -58,7 +61,6 @@ class Line:
         except OSError as error:
             raise Cut(str(error)) from error
         line._deaths = deaths
-        await line.response()
         return line
 
     async def send(self, octets: bytes) -> None:
@@ -118,7 +120,8 @@ class Line:
 
     def _ended(self) -> Exception:
         """A server hangs up after BYE, or because it is dead; else it has a fault."""
-        if self._said_bye or self.world.deaths(self.name) != self._deaths:
+        world, name = self.world, self.name
+        if self._said_bye or world.is_dying(name) or world.deaths(name) != self._deaths:
             return Cut("closed")
         return Violation("hung up without a word")
 

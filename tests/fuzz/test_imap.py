@@ -13,6 +13,8 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from fuzz.imap import Stress
+from fuzz.imap_line import Cut
+from fuzz.imap_view import Violation
 from protocols.imap import ImapDoor
 from protocols.imap.selected import Selected
 from tests.fakes import FakeHouse, make_house
@@ -41,6 +43,9 @@ class MemoryTown:
 
     def deaths(self, name: str) -> int:
         return self.died[name]
+
+    def is_dying(self, name: str) -> bool:
+        return False
 
     async def dial(self, name: str) -> trio.abc.Stream:
         ours, theirs = memory_stream_pair()
@@ -109,6 +114,22 @@ async def test_every_view_is_what_there_is(autojump_clock: MockClock) -> None:
             "idle",
         } <= did.keys()
         assert did["resynchronised"] > 0 and did["unavailable"] > 0 and sum(did.values()) > 500
+
+
+async def test_a_node_that_hangs_up_is_seen_unless_it_is_dying(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hang_up(stream: trio.abc.Stream, *_: object) -> None:
+        await stream.aclose()
+
+    async with stress(1, 1) as (town, run):
+        monkeypatch.setattr(town._doors["n1"], "converse", hang_up)
+        monkeypatch.setattr(town, "is_dying", lambda name: True)
+        with pytest.raises(Cut):
+            await run.clients[0].connect("n1")
+        monkeypatch.setattr(town, "is_dying", lambda name: False)
+        with pytest.raises(Violation, match="without a word"):
+            await run.clients[0].connect("n1")
 
 
 async def test_an_expunge_where_none_may_be_is_seen(
