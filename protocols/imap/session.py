@@ -21,6 +21,7 @@ from protocols.imap.ops import OPS
 from protocols.imap.ops.bodies import MessageGone
 from protocols.imap.ops.context import Context, Door, Outbox, refusal
 from protocols.imap.ops.login import capabilities
+from protocols.imap.ops.metadata_news import tell_metadata
 from protocols.imap.responses import (
     UNAVAILABLE,
     Ending,
@@ -259,6 +260,7 @@ class ImapSession:
             return
         numbered = isinstance(command, _NUMBERED) and not command.uid
         self._context.catch_up(expunges=not numbered)
+        tell_metadata(self._context)
 
     def _count_failures(self, ending: Ending | None) -> bool:
         """True: whoever it is has guessed often enough."""
@@ -361,4 +363,5 @@ class ImapSession:
             if not idling.over:
                 watch.take()
                 context.catch_up(expunges=True)
+                tell_metadata(context)
                 await context.out.flush()

@@ -7,7 +7,7 @@ up its own command and not our memory.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from protocols.imap.core import LiteralRoom
@@ -101,6 +101,10 @@ class Context:
     """QRESYNC is enabled (RFC 7162 3.2.3)."""
     rev2: bool = False
     """IMAP4rev2 is enabled."""
+    metadata_seen: int | None = None
+    """METADATA is enabled (RFC 5464 4.1): annotations changed up to here are told."""
+    annotated: set[int] = field(default_factory=set)
+    """Versions by which this connection changed annotations since it was told of any."""
     logged_out: bool = False
     """LOGOUT was said: the connection ends after its ending."""
     tag: bytes = b""

@@ -14,6 +14,7 @@ from protocols.imap.responses import Ending, bye, no, ok
 from protocols.ports import AuthBusy, AuthFailed, Principal
 from protocols.render.strings import render_string
 from protocols.sasl import Claim
+from storage.mail.annotations import last_change
 
 # IMAP4rev2 holds most of these by itself; clients of IMAP4rev1 look for them by name. LITERAL+
 # says all that LITERAL- does (RFC 7888 7: never both).
@@ -138,7 +139,7 @@ def logged_in(context: Context, principal: Principal, verb: str) -> Ending:
 
 async def enable(context: Context, command: Enable) -> Ending:
     """RFC 9051 6.3.1: what we do not know is passed over; IMAP4rev1 is always on."""
-    asked = command.capabilities
+    asked = frozenset(command.capabilities)
     enabled = []
     if b"IMAP4REV2" in asked and not context.rev2:
         context.rev2 = True
@@ -150,6 +151,10 @@ async def enable(context: Context, command: Enable) -> Ending:
             context.selected.vanishes = True
     if b"CONDSTORE" in asked and not context.condstore:
         enabled.append(b"CONDSTORE")
+    metadata = asked & {b"METADATA", b"METADATA-SERVER"}
+    if metadata and context.metadata_seen is None:
+        context.metadata_seen = last_change(context.local(), context.account)
+        enabled += sorted(metadata)
     context.out.add(b" ".join([b"* ENABLED", *enabled]) + b"\r\n")
     if b"CONDSTORE" in enabled or b"QRESYNC" in enabled:  # RFC 7162 3.2.3: the one means the other
         context.know_modseqs()

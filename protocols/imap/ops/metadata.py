@@ -108,10 +108,22 @@ def render_metadata(name: str, found: Sequence[Found], *, utf8: bool) -> bytes:
         shown = render_nstring(value)
         if value is not None and b"\0" in value:
             shown = b"~{%d}\r\n%b" % (len(value), value)
-        named = entry if _ATOM.match(entry) else render_string(entry)
-        pairs.append(b"%b %b" % (named, shown))
-    mailbox = render_mailbox(name, utf8=utf8) if name else b'""'
-    return b"* METADATA %b (%b)\r\n" % (mailbox, b" ".join(pairs))
+        pairs.append(b"%b %b" % (_astring(entry), shown))
+    return b"* METADATA %b (%b)\r\n" % (_mailbox(name, utf8=utf8), b" ".join(pairs))
+
+
+def render_changed(name: str, entries: Sequence[bytes], *, utf8: bool) -> bytes:
+    """RFC 5464 4.4.2: METADATA without values."""
+    listed = b" ".join(map(_astring, entries))
+    return b"* METADATA %b %b\r\n" % (_mailbox(name, utf8=utf8), listed)
+
+
+def _astring(entry: bytes) -> bytes:
+    return entry if _ATOM.match(entry) else render_string(entry)
+
+
+def _mailbox(name: str, *, utf8: bool) -> bytes:
+    return render_mailbox(name, utf8=utf8) if name else b'""'
 
 
 def read_filter(context: Context, name: str) -> bytes | None:
@@ -142,15 +154,18 @@ async def set_metadata(context: Context, command: SetMetadata) -> Ending:
             return no("The filter is not a search", b"CANNOT")
         values.setdefault(entry.shared, {})[entry.name] = value
 
-    def plan_set(plan: Plan) -> None:
+    def plan_set(plan: Plan) -> int:
         mailbox = _find(plan, account, command.mailbox)
         for shared, some in values.items():
             plan_annotate(plan, account, mailbox, SHARED if shared else account, some)
+        return plan.version(account)
 
     try:
-        await context.ports.writer.write(account, plan_set)
+        version = await context.ports.writer.write(account, plan_set)
     except AnnotationTooLarge as error:
         return no(str(error), b"METADATA MAXSIZE %d" % VALUE_BYTES_MAX)
     except TooManyAnnotations as error:
         return no(str(error), b"METADATA TOOMANY")
+    if context.metadata_seen is not None:
+        context.annotated.add(version)
     return ok("SETMETADATA completed")

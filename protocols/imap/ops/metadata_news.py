@@ -1,0 +1,35 @@
+"""METADATA that nobody asked for: which entries others have changed (RFC 5464 4.4.2).
+
+Told after ENABLE METADATA, with the other news of a command or during IDLE; names only.
+"""
+
+from protocols.imap.ops.context import Context
+from protocols.imap.ops.listing import named_mailboxes
+from protocols.imap.ops.metadata import render_changed
+from storage.ids import MailboxId
+from storage.mail.annotations import SHARED, WHOLE_ACCOUNT, changed_since, last_change
+
+
+def tell_metadata(context: Context) -> None:
+    """Say what has changed since it was last said, but for what this connection did itself."""
+    seen = context.metadata_seen
+    if seen is None:
+        return
+    rows, account = context.local(), context.account
+    last = last_change(rows, account)
+    if last <= seen:
+        return
+    context.metadata_seen = last
+    changed: dict[int, list[bytes]] = {}
+    for mailbox, reader, name, version in changed_since(rows, account, seen):
+        if reader in (SHARED, account) and version not in context.annotated:
+            scope = b"/shared" if reader == SHARED else b"/private"
+            changed.setdefault(mailbox, []).append(scope + name.encode("ascii"))
+    context.annotated.clear()
+    if not changed:
+        return
+    names = {named.mailbox.id: named.name for named in named_mailboxes(rows, account)}
+    names[WHOLE_ACCOUNT] = ""
+    for number, entries in changed.items():
+        if (whole := names.get(MailboxId(number))) is not None:
+            context.out.add(render_changed(whole, entries, utf8=context.rev2))
