@@ -95,9 +95,10 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """RFC 9051 6.3.4."""
+    """RFC 9051 6.3.4; `uses` are the attributes, in upper case, of RFC 6154 3 USE."""
 
     mailbox: str
+    uses: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ ID_FIELDS_MAX: Final = 30
 # How many flags one command may name, and how many capabilities one ENABLE.
 FLAGS_MAX: Final = 128
 CAPABILITIES_MAX: Final = 64
+# How many special uses one CREATE may name: more than there are.
+USES_MAX: Final = 16
 
 
 def parse_command(tokens: Tokens) -> c.Command:
@@ -112,6 +114,29 @@ def _mailbox(make: Callable[[str], c.Command]) -> Callable[[Tokens], c.Command]:
         return make(tokens.mailbox())
 
     return rule
+
+
+def _create(tokens: Tokens) -> c.Command:
+    """RFC 9051 9 create, with the one parameter there is: RFC 6154 6 USE."""
+    tokens.space()
+    mailbox = tokens.mailbox()
+    if tokens.at_end:
+        return c.Create(mailbox)
+    tokens.space()
+    tokens.expect(b"(")
+    if tokens.keyword() != b"USE":
+        raise RemoteProtocolError("unknown CREATE parameter; there is USE")
+    tokens.space()
+    tokens.expect(b"(")
+    uses: list[bytes] = []
+    while not tokens.accept(b")"):
+        if uses:
+            tokens.space()
+        uses.append(tokens.flag().upper())
+        if len(uses) > USES_MAX:
+            raise LimitExceeded("CREATE_USES", f"a mailbox may have {USES_MAX} uses")
+    tokens.expect(b")")
+    return c.Create(mailbox, tuple(uses))
 
 
 def _rename(tokens: Tokens) -> c.Command:
@@ -277,7 +302,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"ENABLE": _enable,
     b"SELECT": lambda tokens: parse_select(tokens, read_only=False),
     b"EXAMINE": lambda tokens: parse_select(tokens, read_only=True),
-    b"CREATE": _mailbox(c.Create),
+    b"CREATE": _create,
     b"DELETE": _mailbox(c.Delete),
     b"RENAME": _rename,
     b"SUBSCRIBE": _mailbox(lambda name: c.Subscribe(name, wanted=True)),

@@ -27,7 +27,7 @@ from storage.mail.counts import read_counts
 from storage.mail.records import Mailbox, MailboxCounts
 
 # RFC 6154 2, RFC 8457: roles that are mailbox attributes too. The inbox needs none.
-_SPECIAL_USE: Final = {
+SPECIAL_USE: Final = {
     "all": b"\\All",
     "archive": b"\\Archive",
     "drafts": b"\\Drafts",
@@ -85,7 +85,7 @@ def _whole_name(held: dict[MailboxId, Mailbox], mailbox: Mailbox) -> str:
 def attributes_of(named: Named) -> list[bytes]:
     """What LIST always says: children (RFC 3348) and special use (RFC 6154)."""
     attributes = [b"\\HasChildren" if named.has_children else b"\\HasNoChildren"]
-    special = _SPECIAL_USE.get(named.mailbox.role or "")
+    special = SPECIAL_USE.get(named.mailbox.role or "")
     if special is not None:
         attributes.append(special)
     return attributes
@@ -128,7 +128,7 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
 def _selects(command: List, named: Named) -> bool:
     if command.select_subscribed and not named.mailbox.subscribed:
         return False
-    return not command.select_special or (named.mailbox.role or "") in _SPECIAL_USE
+    return not command.select_special or (named.mailbox.role or "") in SPECIAL_USE
 
 
 def _names_above(found: list[Named], command: List) -> dict[str, bytes]:

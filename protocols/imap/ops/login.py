@@ -25,6 +25,7 @@ _KNOWN: Final = (
     b"BINARY",
     b"CHILDREN",
     b"CONDSTORE",
+    b"CREATE-SPECIAL-USE",
     b"ESEARCH",
     b"ESORT",
     b"FILTERS",

@@ -5,10 +5,12 @@ emptied, or an INBOX renamed, in several.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from protocols.imap.commands import Create, Delete, Rename, Subscribe
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import remove_uids
+from protocols.imap.ops.listing import SPECIAL_USE
 from protocols.imap.ops.portions import in_portions
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, object_id, ok
@@ -21,6 +23,8 @@ from storage.mail.errors import (
     MailboxNotFound,
     MailboxProtected,
     MailboxTooLarge,
+    RoleInvalid,
+    RoleTaken,
     TooManyEmails,
 )
 from storage.mail.ledger import COMMAND_EMAILS_MAX
@@ -30,28 +34,42 @@ from storage.mail.records import Mailbox
 from storage.mail.uids import uid_rows
 from storage.plan import Plan
 
+_ROLES: Final = {attribute.upper(): role for role, attribute in SPECIAL_USE.items()}
+
 
 async def create(context: Context, command: Create) -> Ending:
-    """RFC 9051 6.3.4: with all names above it; a trailing separator is ignored."""
+    """RFC 9051 6.3.4: with all names above it; a trailing separator is ignored. RFC 6154 3: of
+    special uses a mailbox has one at most, and each is one mailbox's.
+    """
     account = context.account
+    roles = [_ROLES.get(use) for use in command.uses]
+    if len(roles) > 1 or None in roles:
+        return no("No mailbox here can be used so", b"USEATTR")
+    role = roles[0] if roles else None
     names = command.mailbox.removesuffix(SEPARATOR).split(SEPARATOR)
 
     def plan_create(plan: Plan) -> MailboxId:
         if mailboxes.by_path(plan, account, names) is not None:
             raise MailboxExists("a mailbox has this name")
-        return _make(plan, account, names)
+        return _make(plan, account, names, role)
 
-    made = await context.ports.writer.write(account, plan_create)
+    try:
+        made = await context.ports.writer.write(account, plan_create)
+    except (RoleTaken, RoleInvalid):
+        return no("Another mailbox has this use", b"USEATTR")
     return ok("CREATE completed", b"MAILBOXID " + object_id(render_mailbox(made)))  # RFC 8474 4.1
 
 
-def _make(plan: Plan, account: AccountId, names: list[str]) -> MailboxId:
+def _make(plan: Plan, account: AccountId, names: list[str], role: str | None = None) -> MailboxId:
     """The mailbox at this path, made with those above it where they are missing."""
     parent = TOP
     for depth, name in enumerate(names, 1):
         found = mailboxes.by_path(plan, account, names[:depth])
         if found is None:
-            found = mailboxes.plan_create(plan, account, name, parent=parent, subscribed=False)
+            its = role if depth == len(names) else None
+            found = mailboxes.plan_create(
+                plan, account, name, parent=parent, role=its, subscribed=False
+            )
         parent = found.id
     return parent
 
