@@ -1,4 +1,5 @@
-"""Three forms of push through the leader's death: every change is heard of in each."""
+"""Three forms of push through the leader's death, and a change of the key that signs pushes: every
+change is heard of in each."""
 
 import contextlib
 import json
@@ -79,6 +80,8 @@ def test_no_change_is_missed_when_the_leader_dies(tmp_path: Path) -> None:
             first = alice.state()
             assert until(lambda: all(ear.newest >= first for ear in ears), 20), heard(ears)
 
+            turned = cluster.trireme("cluster", "rotate-push-key", "--json")
+            assert turned.returncode == 0, turned.stderr
             cluster.kill(dying.name)
             assert until(lambda: deliver(others[1], 2), 60), cluster.logs()
             last = alice.state()
@@ -88,7 +91,10 @@ def test_no_change_is_missed_when_the_leader_dies(tmp_path: Path) -> None:
         assert stream.reconnected and socket.reconnected
         for headers in service.headers:
             assert headers["Content-Encoding"] == "aes128gcm" and int(headers["TTL"]) > 0
+            # RFC 9749 4: by the key that was told when the client subscribed, also now.
+            signed_by = json.loads(turned.stdout)["old_key"]
             assert headers["Authorization"].startswith("vapid t=")
+            assert headers["Authorization"].endswith(f", k={signed_by}")
     finally:
         cluster.end()
 
