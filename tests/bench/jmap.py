@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any, Final
 
 from tests.bench.clients import Jmap
-from tests.bench.meters import anonymous_mib, measure
+from tests.bench.meters import anonymous_mib, is_there, measure
 
 Row = dict[str, Any]
 Send = Callable[[int, int], None]
@@ -207,13 +207,15 @@ def large_blobs(desk: Desk, *, rounds: int = 2) -> list[Row]:
 @contextmanager
 def _peak_mib(pids: list[int]) -> Iterator[list[float]]:
     """By node, the most memory it had while the block ran, beside what it had before."""
+    pids = [pid for pid in pids if is_there(pid)]
     before = [anonymous_mib(pid) for pid in pids]
     peak, is_over = [0.0] * len(pids), threading.Event()
 
     def look() -> None:
         while not is_over.wait(LOOK_S):
             for at, pid in enumerate(pids):
-                peak[at] = max(peak[at], anonymous_mib(pid) - before[at])
+                if is_there(pid):
+                    peak[at] = max(peak[at], anonymous_mib(pid) - before[at])
 
     looking = threading.Thread(target=look)
     looking.start()

@@ -1,5 +1,6 @@
 """What a benchmark reads beside the clock: CPU and memory of processes, and the disk's own rate."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -22,6 +23,14 @@ def rss_mib(pid: int) -> float:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     raise ValueError(f"no VmRSS for {pid}")
+
+
+def is_there(pid: int) -> bool:
+    """Whether the process has memory still: it has not ended, nor is it only remembered."""
+    try:
+        return "RssAnon:" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def anonymous_mib(pid: int) -> float:
@@ -58,12 +67,22 @@ def measure(
         for number in range(connection, operations, connections):
             work(connection, number)
 
-    cpu, start = cpu_s(pids), time.perf_counter()
+    before, start = _cpu_of_each(pids), time.perf_counter()
     with ThreadPoolExecutor(connections) as pool:
         for done in [pool.submit(one, connection) for connection in range(connections)]:
             done.result()
     seconds = time.perf_counter() - start
-    return Rate(operations, seconds, cpu_s(pids) - cpu)
+    after = _cpu_of_each(before)
+    return Rate(operations, seconds, sum(used - before[pid] for pid, used in after.items()))
+
+
+def _cpu_of_each(pids: Iterable[int]) -> dict[int, float]:
+    """CPU seconds by process; a peer's worker that was idle may have ended and is left out."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found[pid] = cpu_s([pid])
+    return found
 
 
 def fdatasyncs_per_s(directory: Path, *, octets: int = 16384, count: int = 1000) -> float:
