@@ -11,17 +11,16 @@ from protocols.ports import AuthBusy, Reader, Unavailable, Writer
 from storage import keys
 from storage.accounts import (
     Account,
-    AddressInvalid,
     AddressTaken,
     DomainUnknown,
     TooManyAliases,
     by_address,
-    fold_address,
     get_account,
     list_accounts,
     plan_create_account,
     plan_set_quota,
 )
+from storage.addresses import AddressInvalid, fold_address
 from storage.engine import Rows
 from storage.identities import plan_set_aliases
 from storage.ids import SYSTEM_ACCOUNT, AccountId, render_account

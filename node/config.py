@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 import msgspec
 
 from node.config_lines import line_of
+from protocols.lmtp.events import RECIPIENTS_MAX
+from protocols.lmtp.policy import PRIVATE
 
 NODES_MAX: Final = 64
 CONFIG_BYTES_MAX: Final = 1024 * 1024
@@ -100,6 +102,18 @@ class JmapSection(_Section, frozen=True, kw_only=True):
     max_objects_in_get: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1_000
     max_objects_in_set: Annotated[int, msgspec.Meta(ge=1, le=5_000)] = 500
     """One /set is one entry of the log: others wait while it is planned."""
+
+
+class LmtpSection(_Section, frozen=True, kw_only=True):
+    """[lmtp]: who may hand mail in, and what is told of addresses."""
+
+    trusted_networks: tuple[str, ...] = PRIVATE
+    """Networks whose hosts need not authenticate: those that nobody reaches from outside."""
+    accounts: tuple[Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
+    """Accounts that may hand mail in from elsewhere, with their password and under TLS."""
+    verify: bool = False
+    """Whether VRFY and EXPN tell who is here, and who is in a list."""
+    max_recipients: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = RECIPIENTS_MAX
 
 
 class PushSection(_Section, frozen=True, kw_only=True):
@@ -196,6 +210,7 @@ class Config(_Section, frozen=True, kw_only=True):
     tls: TlsSection = TlsSection()
     http: HttpSection = HttpSection()
     jmap: JmapSection = JmapSection()
+    lmtp: LmtpSection = LmtpSection()
     push: PushSection = PushSection()
     limits: LimitsSection = LimitsSection()
     auth: AuthSection = AuthSection()
@@ -378,6 +393,15 @@ def _check_rest(config: Config, text: str) -> None:
                         f"{path}:{line}: key 'node.{key}': needs a certificate: "
                         "give [tls] certificate and key."
                     )
+    for index, network in enumerate(config.lmtp.trusted_networks):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            line = line_of(text, ("lmtp", "trusted-networks", index))
+            raise ConfigError(
+                f"{path}:{line}: key 'lmtp.trusted-networks': {error}: "
+                "write networks as 192.0.2.0/24."
+            ) from error
     if not config.raft.heartbeat_ms * 2 < config.raft.election_min_ms < config.raft.election_max_ms:
         line = line_of(text, ("raft",))
         raise ConfigError(

@@ -22,6 +22,7 @@ from protocols.http.serve import HttpDoor
 from protocols.imap.session import ImapDoor
 from protocols.jmap.capabilities import Limits
 from protocols.lmtp.events import Offer
+from protocols.lmtp.policy import Policy
 from protocols.lmtp.session import LmtpDoor
 from protocols.ports import Blobs, News, Ports, Reader, Writer
 from protocols.submitting import LocalSubmitter
@@ -112,7 +113,6 @@ def build_doors(
     tls: ssl.SSLContext | None = None
     if config.tls.certificate:
         tls = _context(foundation)
-    message_bytes_max = config.limits.message_bytes
     limits = jmap_limits(config)
     app = HttpApp(
         ports,
@@ -143,14 +143,27 @@ def build_doors(
     for name, port, context in (("imap", own.imap, None), ("imaps", own.imaps, tls)):
         if port is not None:
             doors.doors.append(Door(name, port, imap.converse, context))
-    offer = Offer(
-        hostname=ports.hostname, starttls=tls is not None, message_bytes_max=message_bytes_max
-    )
-    lmtp = LmtpDoor(ports, offer, tls=tls)
+    lmtp = _lmtp(config, ports, tls)
     for name, port, context in (("lmtp", own.lmtp, None), ("lmtps", own.lmtps, tls)):
         if port is not None:
             doors.doors.append(Door(name, port, lmtp.converse, context))
     return doors
+
+
+def _lmtp(config: Config, ports: Ports, tls: ssl.SSLContext | None) -> LmtpDoor:
+    policy = Policy(
+        trusted=config.lmtp.trusted_networks,
+        accounts=[address.lower() for address in config.lmtp.accounts],
+    )
+    offer = Offer(
+        hostname=ports.hostname,
+        starttls=tls is not None,
+        auth=policy.some_authenticate,
+        verify=config.lmtp.verify,
+        message_bytes_max=config.limits.message_bytes,
+        recipients_max=config.lmtp.max_recipients,
+    )
+    return LmtpDoor(ports, offer, tls=tls, policy=policy)
 
 
 def named_url(hostname: str, own: NodeSection) -> str | None:

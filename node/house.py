@@ -37,6 +37,7 @@ from node.foundation import Foundation
 from node.key_desk import KeyDesk
 from node.key_holder import KeyHolder
 from node.listeners import Listeners
+from node.lists import ListDesk
 from node.log_desk import ask_of, tell
 from node.machine import Machine
 from node.newcomer import newcomer_on
@@ -426,10 +427,10 @@ class House:
 
     async def _serve_admin(self) -> None:
         desk = AccountDesk(self._barriers, self._proposer, self._passwords)
-        calls = {"status": self.status.everybody, "tree": tree.answer}
-        calls |= desk.calls() | self._belonging.desk.calls()
-        calls |= PushDesk(self._proposer).calls()
-        calls |= self._snapshots.calls() | self._upkeep.calls()
+        lists = ListDesk(self._barriers, self._proposer)
+        calls = {"status": self.status.everybody, "tree": tree.answer} | desk.calls()
+        calls |= lists.calls() | PushDesk(self._proposer).calls()
+        calls |= self._belonging.desk.calls() | self._snapshots.calls() | self._upkeep.calls()
         await admin.AdminDoor(calls).serve(self._env.open_admin(self._env.data))
 
     def ready(self) -> bool:

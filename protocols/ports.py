@@ -137,11 +137,36 @@ class Auth(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where mail for an address goes: to these accounts, each once, and on to these addresses."""
+
+    accounts: tuple[AccountId, ...]
+    elsewhere: tuple[str, ...] = ()
+    mailing_list: str = ""
+    """The address of the list, if it is one: what goes elsewhere says that it came by it."""
+    members: tuple[str, ...] = ()
+    """Of the list, as it names them."""
+
+
+class TooManyMembers(Exception):
+    """A list and the lists in it have so many members that mail to it is not taken."""
+
+
 class Directory(Protocol):
     """Addresses to accounts."""
 
     def resolve(self, view: View, address: str) -> AccountId | None:
-        """Whose mail is addressed so (case folded, subaddress and aliases resolved), or None."""
+        """The one account whose mail is addressed so, or None: nobody's, or a mailing list's.
+
+        Case is folded; aliases, details and the domain's catch-all are resolved.
+        """
+
+    def route(self, view: View, address: str) -> Route | None:
+        """Where mail for the address goes, mailing lists expanded; None: nobody has it.
+
+        Raises TooManyMembers.
+        """
 
 
 Answers = Mapping[str, tuple[str, str]]
@@ -169,6 +194,21 @@ class Submitter(Protocol):
     ) -> Answers:
         """Send a message that is no submission of the account, a receipt say.
 
+        Raises Unavailable.
+        """
+
+    async def forward(
+        self,
+        ports: "Ports",
+        mail_from: str,
+        recipients: Sequence[str],
+        message: bytes,
+        *,
+        key: bytes | None,
+    ) -> Answers:
+        """Send a message on, as it is, to addresses elsewhere: members of a list that it came to.
+
+        With a key (see delivery.delivery_key) it may be asked again: nobody gets it twice.
         Raises Unavailable.
         """
 

@@ -1,19 +1,17 @@
 """The directory: domains, accounts, and which address is whose. Rows of the system account.
 
-An address is looked up in one form: local part and domain in lower case, the domain as IDNA
-A-labels are written by clients or as UTF-8 (RFC 6532), both NFC. Local parts are folded too:
-that is every receiving host's right (RFC 5321 2.4), and what people expect.
+An address is one account's, as its own or as an alias, or one mailing list's (storage/lists.py).
 
 A password is kept as the hash string its maker gives (PHC form); here it is opaque.
 """
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from storage import lists
+from storage.addresses import AddressInvalid, fold_address, fold_domain
 from storage.collection import Collection
 from storage.engine import Rows
 from storage.ids import SYSTEM_ACCOUNT, AccountId
@@ -21,26 +19,15 @@ from storage.indexes import Index
 from storage.keys import TypeCode
 from storage.plan import Plan
 
-LOCAL_BYTES_MAX: Final = 64  # RFC 5321 4.5.3.1.1
-DOMAIN_BYTES_MAX: Final = 255  # RFC 5321 4.5.3.1.2
-LABEL_BYTES_MAX: Final = 63  # RFC 1035 2.3.4
 ALIASES_MAX: Final = 100
-# RFC 5233 1: what divides user from detail.
-SEPARATOR: Final = "+"
-
-# RFC 5321 4.1.2 Dot-string with RFC 6531 3.3's UTF-8; the quoted form is refused for accounts.
-_LOCAL: Final = re.compile(
-    r"[^\s\x00-\x20\x7f\"(),:;<>@\[\]\\.]+(\.[^\s\x00-\x20\x7f\"(),:;<>@\[\]\\.]+)*"
-)
-_LABEL: Final = re.compile(r"[^\W_](?:[\w-]*[^\W_])?")
-
-
-class AddressInvalid(ValueError):
-    """The text is no address an account can have."""
 
 
 class AddressTaken(Exception):
-    """An account has this address already."""
+    """An account or a mailing list has this address already."""
+
+
+class AddressUnknown(Exception):
+    """Nobody has this address."""
 
 
 class DomainUnknown(Exception):
@@ -56,10 +43,12 @@ class TooManyAliases(ValueError):
 
 
 class Domain(msgspec.Struct, array_like=True, frozen=True):
-    """A domain whose mail ends here. `created` in milliseconds since 1970."""
+    """A domain whose mail ends here. `created` in milliseconds since 1970; `catch_all` is who has
+    the mail for addresses in it that nobody has, empty for nobody."""
 
     name: str
     created: int
+    catch_all: str = ""
 
 
 class Account(msgspec.Struct, array_like=True, frozen=True):
@@ -84,32 +73,6 @@ _DOMAIN_NAME: Final[Index[Domain]] = Index(
 _ADDRESS: Final[Index[Account]] = Index(1, "address", _addresses, unique=True)
 DOMAINS: Final = Collection(TypeCode.DOMAIN, Domain, [_DOMAIN_NAME])
 ACCOUNTS: Final = Collection(TypeCode.ACCOUNT, Account, [_ADDRESS])
-
-
-def fold_domain(text: str) -> str:
-    """A domain in the form it is looked up in; raises AddressInvalid."""
-    domain = unicodedata.normalize("NFC", text.lower()).removesuffix(".")
-    labels = domain.split(".")
-    if len(domain.encode()) > DOMAIN_BYTES_MAX or any(
-        len(label.encode()) > LABEL_BYTES_MAX or not _LABEL.fullmatch(label) for label in labels
-    ):
-        raise AddressInvalid(f"{text!r} is no domain")
-    return domain
-
-
-def fold_address(text: str) -> str:
-    """An address in the form it is looked up in; raises AddressInvalid."""
-    local, at, domain = text.rpartition("@")
-    local = unicodedata.normalize("NFC", local.lower())
-    if not at or len(local.encode()) > LOCAL_BYTES_MAX or not _LOCAL.fullmatch(local):
-        raise AddressInvalid(f"{text!r} is no address")
-    return f"{local}@{fold_domain(domain)}"
-
-
-def without_detail(address: str) -> str:
-    """RFC 5233: the address that user+detail is delivered as."""
-    local, at, domain = address.rpartition("@")
-    return (local.partition(SEPARATOR)[0] or local) + at + domain
 
 
 def by_address(rows: Rows, address: str) -> AccountId | None:
@@ -141,6 +104,17 @@ def has_domain(rows: Rows, name: str) -> bool:
     return DOMAINS.find(rows, SYSTEM_ACCOUNT, _DOMAIN_NAME, folded.encode()) is not None
 
 
+def catch_all(rows: Rows, domain: str) -> str:
+    """Whose the mail is for addresses of the domain that nobody has; empty for nobody's."""
+    try:
+        folded = fold_domain(domain)
+    except AddressInvalid:
+        return ""
+    number = DOMAINS.find(rows, SYSTEM_ACCOUNT, _DOMAIN_NAME, folded.encode())
+    held = None if number is None else DOMAINS.get(rows, SYSTEM_ACCOUNT, number)
+    return "" if held is None else held.catch_all
+
+
 def list_domains(rows: Rows) -> list[Domain]:
     """Every domain in the order they were made."""
     return [domain for _, domain in DOMAINS.walk(rows, SYSTEM_ACCOUNT)]
@@ -150,6 +124,32 @@ def plan_create_domain(plan: Plan, name: str) -> None:
     """Serve a domain; one that is served already stays as it is. Raises AddressInvalid."""
     if not has_domain(plan, folded := fold_domain(name)):
         DOMAINS.create(plan, SYSTEM_ACCOUNT, Domain(folded, plan.now_ms))
+
+
+def plan_set_catch_all(plan: Plan, name: str, address: str) -> None:
+    """Give a domain's mail for unknown addresses to an account or a list; "" to nobody.
+
+    Raises AddressInvalid, DomainUnknown, AddressUnknown.
+    """
+    folded = fold_domain(name)
+    number = DOMAINS.find(plan, SYSTEM_ACCOUNT, _DOMAIN_NAME, folded.encode())
+    held = None if number is None else DOMAINS.get(plan, SYSTEM_ACCOUNT, number)
+    if number is None or held is None:
+        raise DomainUnknown(folded)
+    to = fold_address(address) if address else ""
+    if to and not _is_taken(plan, to, None):
+        raise AddressUnknown(to)
+    DOMAINS.update(plan, SYSTEM_ACCOUNT, number, msgspec.structs.replace(held, catch_all=to))
+
+
+def plan_create_list(plan: Plan, address: str, members: Sequence[str]) -> int:
+    """Make a mailing list in a domain of ours; its number.
+
+    Raises AddressInvalid, AddressTaken, DomainUnknown, lists.TooManyMembers.
+    """
+    folded = fold_address(address)
+    _check_free(plan, folded, None)
+    return lists.plan_create(plan, folded, members)
 
 
 def plan_create_account(
@@ -210,8 +210,15 @@ def _fold_aliases(address: str, aliases: Sequence[str]) -> tuple[str, ...]:
 def _check_free(plan: Plan, address: str, holder: AccountId | None) -> None:
     if not has_domain(plan, domain := address.rpartition("@")[2]):
         raise DomainUnknown(domain)
-    if by_address(plan, address) not in (None, holder):
+    if _is_taken(plan, address, holder):
         raise AddressTaken(address)
+
+
+def _is_taken(plan: Plan, address: str, holder: AccountId | None) -> bool:
+    """Does somebody else have it."""
+    if by_address(plan, address) not in (None, holder):
+        return True
+    return lists.by_address(plan, address) is not None
 
 
 def _update(plan: Plan, account: AccountId, **fields: object) -> None:

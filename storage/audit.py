@@ -8,6 +8,7 @@ from storage import keys
 from storage.accounts import ACCOUNTS, DOMAINS, get_account
 from storage.engine import Rows, prefix_end
 from storage.ids import SYSTEM_ACCOUNT, AccountId, BlobId
+from storage.lists import LISTS
 from storage.mail.recount import recount_in_steps
 from storage.slices import DIFFERENCES_MAX, STEP_ROWS, Steps, pages
 from storage.subscriptions import lone_watches, recount_subscriptions
@@ -26,6 +27,7 @@ def audit_account(rows: Rows, account: AccountId) -> Steps[list[str]]:
     if account == SYSTEM_ACCOUNT:
         wrong = yield from ACCOUNTS.recount_in_steps(rows, account)
         wrong += yield from DOMAINS.recount_in_steps(rows, account)
+        wrong += yield from LISTS.recount_in_steps(rows, account)
         wrong += yield from lone_watches(rows)
         return wrong[:DIFFERENCES_MAX]
     wrong = yield from recount_in_steps(rows, account)

@@ -13,7 +13,10 @@ from typing import Final
 import msgspec
 
 from storage import accounts, changes
-from storage.accounts import get_account, without_detail
+from storage.accounts import (
+    get_account,
+)
+from storage.addresses import without_detail
 from storage.collection import Collection, Missing
 from storage.engine import Rows
 from storage.ids import AccountId

@@ -97,6 +97,7 @@ class TypeCode(IntEnum):
     UPLOAD = 14
     HIDDEN_EMAIL = 15  # changes of emails marked $deleted: IMAP follows them, JMAP does not
     ANNOTATION = 16
+    MAILING_LIST = 17
 
     @property
     def bit(self) -> int:

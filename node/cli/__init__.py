@@ -10,6 +10,7 @@ from node.cli.asking import Refused
 from node.cli.cluster import cluster
 from node.cli.fuzz import fuzz
 from node.cli.house_commands import run_node, tree, up
+from node.cli.mailing_list import domain, mailing_list
 from node.cli.status import status
 from node.cli.verify import verify
 from node.config import ConfigError
@@ -21,7 +22,8 @@ def trireme() -> None:
     """A mail store that replicates itself."""
 
 
-for _command in (up, run_node, status, verify, tree, account, quota, cluster, fuzz):
+_DIRECTORY = (account, quota, mailing_list, domain)
+for _command in (up, run_node, status, verify, tree, *_DIRECTORY, cluster, fuzz):
     trireme.add_command(_command)
 
 

@@ -18,7 +18,10 @@ from protocols.jmap.sections import read_span
 from protocols.jmap.standard_set import Prepared
 from protocols.jmap.values import is_id, is_reference
 from protocols.mime import headers
-from storage.accounts import AddressInvalid, fold_address, has_domain
+from storage.accounts import (
+    has_domain,
+)
+from storage.addresses import AddressInvalid, fold_address
 from storage.identities import Identity, get_identity
 from storage.ids import AccountId, parse_email, parse_numbered
 from storage.mail.messages import visible_meta

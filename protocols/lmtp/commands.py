@@ -117,7 +117,24 @@ class Noop:
 
 @dataclass(frozen=True, slots=True)
 class Vrfy:
-    """RFC 5321 4.1.1.6."""
+    """RFC 5321 4.1.1.6. `name` is an address, with or without < and >, or whatever was asked."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expn:
+    """RFC 5321 4.1.1.7. `name` as for VRFY."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """RFC 4954 4. `initial` is the initial response in base64, None when there is none."""
+
+    mechanism: str
+    initial: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +152,9 @@ class StartTls:
     """RFC 3207 4."""
 
 
-Command = Lhlo | Mail | Rcpt | Data | Bdat | Rset | Noop | Vrfy | Help | Quit | StartTls
+Command = (
+    Lhlo | Mail | Rcpt | Data | Bdat | Rset | Noop | Vrfy | Expn | Help | Quit | StartTls | Auth
+)
 
 # RFC 5321 4.1.2 atext, and RFC 6531 3.3 UTF8-non-ascii without the C1 controls.
 _ATEXT: Final = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\U0010ffff"
@@ -149,6 +168,7 @@ _LITERAL: Final = re.compile(r"\[[!-Z^-~]+\]")  # RFC 5321 4.1.3, dcontent
 _ROUTE: Final = re.compile(r"@[^:<>\"\s]*:")  # RFC 5321 4.1.2 A-d-l, ignored
 _PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\u00a0-\U0010ffff]+))?")
 _XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")  # RFC 3461 4
+_MECHANISM: Final = re.compile(r"[A-Za-z0-9_-]{1,20}")  # RFC 4422 3.1
 _DIGITS: Final = re.compile(r"[0-9]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -212,6 +232,23 @@ def _bdat(argument: str) -> Bdat:
     return Bdat(int(size), last=bool(end))
 
 
+def _auth(argument: str) -> Auth:
+    """RFC 4954 4: "AUTH" SP mechanism [SP initial-response]."""
+    mechanism, _, initial = argument.partition(" ")
+    if not _MECHANISM.fullmatch(mechanism) or not initial.isascii():
+        raise Refused(replies.syntax_error("5.5.4", "AUTH needs a mechanism"))
+    return Auth(mechanism.upper(), initial.strip(" ").encode() or None)
+
+
+def _asked_name(argument: str) -> str:
+    """RFC 5321 3.5.1: a name or an address; RFC 6531 3.7.4: it may be UTF-8 by SMTPUTF8."""
+    name = argument.removesuffix(" SMTPUTF8").strip(" ")
+    name = name[1:-1] if name.startswith("<") and name.endswith(">") else name
+    if not name:
+        raise Refused(replies.syntax_error("5.5.4", "whom?"))
+    return name
+
+
 def _bare(command: Command) -> Callable[[str], Command]:
     """A command without arguments (RFC 5321 4.3.2: 501 when there are some)."""
 
@@ -240,15 +277,15 @@ _COMMANDS: Final[Mapping[str, Callable[[str], Command]]] = {
     "BDAT": _bdat,
     "RSET": _bare(Rset()),
     "NOOP": lambda argument: Noop(),
-    "VRFY": lambda argument: Vrfy(),
+    "VRFY": lambda argument: Vrfy(_asked_name(argument)),
+    "EXPN": lambda argument: Expn(_asked_name(argument)),
     "HELP": lambda argument: Help(),
     "QUIT": _bare(Quit()),
+    "AUTH": _auth,
     "STARTTLS": _bare(StartTls()),
     # RFC 2033 4.1: a server must not answer HELO or EHLO with success.
     "HELO": _foreign(replies.USE_LHLO),
     "EHLO": _foreign(replies.USE_LHLO),
-    "EXPN": _foreign(replies.NOT_OFFERED),
-    "AUTH": _foreign(replies.NOT_OFFERED),
 }
 
 
@@ -305,6 +342,10 @@ def _ret(value: str) -> bool:
     return value.upper() in ("FULL", "HDRS")
 
 
+def _xtext(value: str) -> bool:
+    return len(value) <= ORCPT_CHARS_MAX and _XTEXT.fullmatch(value) is not None
+
+
 def _envid(value: str) -> bool:
     return len(value) <= ENVID_CHARS_MAX and _XTEXT.fullmatch(value) is not None
 
@@ -330,6 +371,7 @@ _MAIL_PARAMETERS: Final[Mapping[str, Callable[[str], bool] | None]] = {
     "SMTPUTF8": None,  # RFC 6531 3.4
     "RET": _ret,  # RFC 3461 4.3
     "ENVID": _envid,  # RFC 3461 4.4
+    "AUTH": _xtext,  # RFC 4954 5
 }
 _RCPT_PARAMETERS: Final[Mapping[str, Callable[[str], bool] | None]] = {
     "NOTIFY": _notify,

@@ -10,6 +10,8 @@ from enum import Enum, auto
 from typing import Final
 
 from protocols.buffer import ReceiveBuffer
+from protocols.lmtp import replies
+from protocols.lmtp.replies import Reply
 
 MIB: Final = 1024 * 1024
 
@@ -107,6 +109,13 @@ class Draft:
         """More came than all connections may hold together."""
         self.dropped = 0
         """Octets received since one of these, and forgotten."""
+
+    @property
+    def refusal(self) -> Reply | None:
+        """Why it is not kept, if it is not."""
+        if self.too_big:
+            return replies.MESSAGE_TOO_BIG
+        return replies.NO_ROOM if self.no_room else None
 
     def append(self, content: bytes) -> None:
         """Keep it, or count it as dropped."""

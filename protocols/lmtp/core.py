@@ -2,16 +2,15 @@
 
 The driver feeds octets (`receive`), asks for the next event, answers it, and sends what
 `outgoing` gives whenever it is about to wait: replies to a pipelined group leave together (RFC 2920
-3.2). Which command may come when is the table ALLOWED; what it does not list is 503. Phase is
+3.2). Which command may come when is phases.ALLOWED; what it does not list is 503. Phase is
 written by `_enter` alone. After the end of a message there is one reply per accepted recipient, in
 the order of their RCPTs (RFC 2033 4.2).
 
-Who a recipient is and whether a message could be kept is not known here: those are the events
-RecipientAsked and MessageReceived, and nothing else is read until they are answered.
+Who a recipient is, whether a password is right and whether a message could be kept is not known
+here: those are events like RecipientAsked, and nothing else is read until they are answered.
 """
 
-from collections.abc import Mapping, Sequence
-from enum import Enum, auto
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from protocols.buffer import ReceiveBuffer
@@ -19,10 +18,12 @@ from protocols.errors import LimitExceeded, LocalProtocolError
 from protocols.lmtp import replies
 from protocols.lmtp.commands import (
     Address,
+    Auth,
     Bdat,
     Body,
     Command,
     Data,
+    Expn,
     Help,
     Lhlo,
     Mail,
@@ -44,74 +45,69 @@ from protocols.lmtp.content import (
     Taken,
 )
 from protocols.lmtp.events import (
+    AuthAsked,
     Awaiting,
     Closed,
     Event,
     MessageReceived,
+    NameAsked,
     NeedInput,
     Offer,
     Recipient,
     RecipientAsked,
     TlsAsked,
 )
+from protocols.lmtp.phases import ALLOWED, Phase
+from protocols.lmtp.proving import Access
 from protocols.lmtp.replies import Reply
-from storage.ids import AccountId
+from protocols.ports import Route
+from protocols.sasl import Claim
 
 E = TypeVar("E", RecipientAsked, MessageReceived, TlsAsked)
+_Asking = RecipientAsked | NameAsked | AuthAsked | MessageReceived | TlsAsked
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
 # Octets received and not yet understood; pipelined commands beyond it wait in the kernel.
 INPUT_BYTES_MAX: Final = 64 * KIB
-# RFC 5321 4.5.3.1.4 has 512; SIZE, BODY, SMTPUTF8 and the parameters of DSN add some 700.
-LINE_BYTES_MAX: Final = 2 * KIB
+# RFC 5321 4.5.3.1.4 has 512; SIZE, BODY, SMTPUTF8 and the parameters of DSN add some 700; an
+# initial response of AUTH has RESPONSE_LINE_BYTES_MAX.
+LINE_BYTES_MAX: Final = 5 * KIB
 # What of a line too long is stepped over before the connection is given up.
 LINE_SKIPPED_BYTES_MAX: Final = MIB
+# Accounts and addresses elsewhere that a transaction with many recipients leads to.
+PLACES_MAX: Final = 10_000
 # Commands malformed or out of order; an MTA makes none.
 ERRORS_MAX: Final = 20
 # Commands since the last message that was kept: 1000 recipients, some RSETs, no idling about.
 COMMANDS_MAX: Final = 5000
 
 
-class Phase(Enum):
-    """Where the conversation stands."""
-
-    GREETED = auto()  # no LHLO yet
-    READY = auto()  # no transaction
-    SENDER = auto()  # MAIL accepted
-    RECIPIENTS = auto()  # and a RCPT
-    CHUNKS = auto()  # and a BDAT, not the last
-    CONTENT = auto()  # octets of DATA or BDAT, not commands
-    CLOSED = auto()
-
-
-_ANYWHERE: Final[frozenset[type[Command]]] = frozenset({Rset, Noop, Vrfy, Help, Quit})
-ALLOWED: Final[Mapping[Phase, frozenset[type[Command]]]] = {
-    Phase.GREETED: _ANYWHERE | {Lhlo, StartTls},
-    Phase.READY: _ANYWHERE | {Lhlo, StartTls, Mail},  # RFC 5321 4.1.4
-    Phase.SENDER: _ANYWHERE | {Lhlo, Rcpt},
-    Phase.RECIPIENTS: _ANYWHERE | {Lhlo, Rcpt, Data, Bdat},
-    Phase.CHUNKS: _ANYWHERE | {Lhlo, Bdat},  # RFC 3030 2: DATA does not follow BDAT
-    Phase.CONTENT: frozenset(),
-    Phase.CLOSED: frozenset(),
-}
-
-
 class Core:
     """One connection."""
 
-    def __init__(self, offer: Offer, budget: Budget, *, secure: bool = False) -> None:
+    def __init__(
+        self,
+        offer: Offer,
+        budget: Budget,
+        *,
+        secure: bool = False,
+        loopback: bool = False,
+        trusted: bool = True,
+    ) -> None:
+        """`trusted`: mail is taken without AUTH; `loopback`: secrets may come without TLS."""
         self._offer = offer
         self._budget = budget
-        self._secure = secure
+        self._access = Access(offer, secure=secure, loopback=loopback, trusted=trusted)
         self._buffer = ReceiveBuffer(INPUT_BYTES_MAX)
         self._out = bytearray()
         self._phase = Phase.GREETED
-        self._asked: Event | None = None  # the event the driver owes an answer to
+        self._asked: _Asking | None = None  # the event the driver owes an answer to
         self._client = ""
         self._mail: Mail | None = None
         self._recipients: list[Recipient] = []
+        self._places = 0  # where their mail goes
         self._draft: Draft | None = None
         self._intake: DottedIntake | ChunkIntake | None = None
         self._chunk = Bdat(0, last=False)  # the one being taken in
@@ -144,17 +140,22 @@ class Core:
         if self._asked is not None:
             raise LocalProtocolError(f"not answered: {self._asked}")
         while self._phase is not Phase.CLOSED:
-            event = self._read_content() if self._phase is Phase.CONTENT else self._read_command()
-            if isinstance(event, RecipientAsked | MessageReceived | TlsAsked):
+            event = self._read_content() if self._phase is Phase.CONTENT else self._read_line()
+            if isinstance(event, _Asking):
                 self._asked = event
             if event is not None:
                 return event
         return Closed()
 
-    def accept_recipient(self, account: AccountId) -> None:
-        """The answer to RecipientAsked: known, and this is its account."""
+    def accept_recipient(self, route: Route) -> None:
+        """The answer to RecipientAsked: known, and this is where its mail goes."""
         asked = self._answer(RecipientAsked)
-        self._recipients.append(Recipient(asked.address, account))
+        places = len(route.accounts) + len(route.elsewhere)
+        if self._recipients and self._places + places > PLACES_MAX:
+            self._reply(replies.TOO_MANY_RECIPIENTS)
+            return
+        self._places += places
+        self._recipients.append(Recipient(asked.address, route))
         self._reply(replies.recipient_ok(str(asked.address)))
         self._enter(Phase.RECIPIENTS)
 
@@ -162,6 +163,20 @@ class Core:
         """The answer to RecipientAsked: not now, or not at all."""
         self._answer(RecipientAsked)
         self._reply(reply)
+
+    def told(self, reply: Reply) -> None:
+        """The answer to NameAsked, and to AuthAsked when the claim is not proven."""
+        assert isinstance(self._asked, NameAsked | AuthAsked), self._asked
+        self._errors += isinstance(self._asked, AuthAsked)
+        self._asked = None
+        self._reply(reply)
+
+    def authenticated(self) -> None:
+        """The answer to AuthAsked: mail may be handed in."""
+        assert isinstance(self._asked, AuthAsked), self._asked
+        self._asked = None
+        self._access.proven = True
+        self._reply(replies.AUTHENTICATED)
 
     def delivered(self, each: Sequence[Reply]) -> None:
         """The answer to MessageReceived: what became of it, recipient by recipient."""
@@ -176,7 +191,7 @@ class Core:
     def tls_started(self) -> None:
         """The answer to TlsAsked. All that was said in clear text is forgotten (RFC 3207 4.2)."""
         self._answer(TlsAsked)
-        self._secure = True
+        self._access.tls_started()
         self._client = ""
         self._reset()
         self._enter(Phase.GREETED)
@@ -188,14 +203,18 @@ class Core:
 
     # --- commands
 
-    def _read_command(self) -> Event | None:
+    def _read_line(self) -> Event | None:
         if self._skipped is not None:
             return self._skip_line(self._skipped)
         try:
             line = self._buffer.line(LINE_BYTES_MAX)
         except LimitExceeded:
             self._skipped = 0
+            if self._phase is Phase.PROVING:
+                self._enter(Phase.READY)
             return self._error(replies.LINE_TOO_LONG)
+        if line is None and self._phase is Phase.PROVING:
+            return self._need_input(Awaiting.RESPONSE)
         if line is None:
             awaiting = Awaiting.REST_OF_COMMAND if len(self._buffer) else Awaiting.COMMAND
             return self._need_input(awaiting)
@@ -204,6 +223,9 @@ class Core:
         if self._commands > COMMANDS_MAX:
             return self._hang_up(replies.TOO_MANY_COMMANDS)
         try:
+            if self._phase is Phase.PROVING:
+                self._enter(Phase.READY)
+                return self._prove(self._access.go_on(line))
             return self._obey(parse_command(line))
         except Refused as refused:
             return self._error(refused.reply)
@@ -242,8 +264,10 @@ class Core:
                 self._reply(replies.OK)
             case Noop():
                 self._reply(replies.OK)
-            case Vrfy():
-                self._reply(replies.CANNOT_VERIFY)
+            case Vrfy() | Expn():
+                return self._ask_name(command)
+            case Auth():
+                return self._prove(self._access.begin(command))
             case Help():
                 self._reply(replies.HELP)
             case StartTls():
@@ -257,13 +281,20 @@ class Core:
         self._client = domain
         self._reset()
         self._enter(Phase.READY)
-        self._reply(Reply(250, "", self._offer.lines(secure=self._secure)))
+        self._reply(
+            Reply(
+                250, "", self._offer.lines(secure=self._access.secure, secrets=self._access.secrets)
+            )
+        )
 
     def _begin(self, mail: Mail) -> None:
         """MAIL: refused early when the announced size does not fit (RFC 1870 6.1).
 
         Nothing is set aside for it: announcing much and sending nothing must not cost others.
         """
+        if not self._access.granted:
+            self._reply(replies.NEEDS_AUTH if self._offer.auth else replies.NOT_TRUSTED)
+            return
         if mail.size is not None and mail.size > self._offer.message_bytes_max:
             self._reply(replies.MESSAGE_TOO_BIG)
             return
@@ -284,8 +315,25 @@ class Core:
             return self._error(replies.NEEDS_SMTPUTF8)  # RFC 6531 3.5
         return RecipientAsked(recipient)
 
+    def _ask_name(self, command: Vrfy | Expn) -> Event | None:
+        """RFC 5321 3.5.3, 7.3: told by policy, and only to whom mail would be taken from."""
+        if self._offer.verify and self._access.granted:
+            return NameAsked(command.name, isinstance(command, Expn))
+        expand = isinstance(command, Expn)
+        self._reply(replies.EXPANSION_OFF if expand else replies.CANNOT_VERIFY)
+        return None
+
+    def _prove(self, step: Reply | Claim) -> Event | None:
+        """A step of AUTH: the next challenge, or a claim for the driver to check."""
+        if isinstance(step, Reply):
+            self._enter(Phase.PROVING)
+            self._reply(step)
+            return None
+        self._enter(Phase.READY)
+        return AuthAsked(step)
+
     def _starttls(self) -> Event | None:
-        if not self._offer.starttls or self._secure:
+        if not self._offer.starttls or self._access.secure:
             return self._error(replies.NOT_OFFERED)
         self._buffer.clear()  # RFC 3207 4.2: nothing that came in clear text counts
         self._reply(replies.START_TLS)
@@ -335,7 +383,7 @@ class Core:
             return self._error(self._chunk_refusal)
         if chunk.last:
             return self._received()
-        refusal = self._refusal()
+        refusal = self._draft.refusal
         if refusal is not None:
             # RFC 3030 2: after a refused chunk there is no transaction to go on with.
             self._reset()
@@ -348,7 +396,7 @@ class Core:
     def _received(self) -> Event | None:
         """The whole message is here, or has been dropped: then each recipient is told why."""
         assert self._mail is not None and self._draft is not None
-        refusal = self._refusal()
+        refusal = self._draft.refusal
         if refusal is not None:
             for _ in self._recipients:
                 self._reply(refusal)
@@ -356,12 +404,6 @@ class Core:
             return None
         content = self._draft.finish()
         return MessageReceived(self._mail, tuple(self._recipients), content, self._client)
-
-    def _refusal(self) -> Reply | None:
-        assert self._draft is not None
-        if self._draft.too_big:
-            return replies.MESSAGE_TOO_BIG
-        return replies.NO_ROOM if self._draft.no_room else None
 
     # --- the rest
 
@@ -387,6 +429,7 @@ class Core:
         self._drop_draft()
         self._mail = None
         self._recipients = []
+        self._places = 0
         self._intake = None
         self._enter(Phase.READY if self._client else Phase.GREETED)
 

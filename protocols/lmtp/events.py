@@ -5,7 +5,8 @@ from enum import Enum, auto
 from typing import Final
 
 from protocols.lmtp.commands import Address, Mail
-from storage.ids import AccountId
+from protocols.ports import Route
+from protocols.sasl import MECHANISMS, Claim
 
 MIB: Final = 1024 * 1024
 
@@ -21,12 +22,16 @@ class Offer:
 
     hostname: str
     starttls: bool = False
+    auth: bool = False
+    """There is somebody who may authenticate."""
+    verify: bool = False
+    """VRFY and EXPN are answered."""
     message_bytes_max: int = MESSAGE_BYTES_MAX
     recipients_max: int = RECIPIENTS_MAX
 
-    def lines(self, *, secure: bool) -> tuple[str, ...]:
-        """The answer to LHLO (RFC 5321 4.1.1.1)."""
-        always = (
+    def lines(self, *, secure: bool, secrets: bool = False) -> tuple[str, ...]:
+        """The answer to LHLO (RFC 5321 4.1.1.1); `secrets`: passwords may come."""
+        told = [
             self.hostname,
             "PIPELINING",  # RFC 2920
             f"SIZE {self.message_bytes_max}",  # RFC 1870
@@ -35,16 +40,22 @@ class Offer:
             "CHUNKING",  # RFC 3030
             "BINARYMIME",
             "SMTPUTF8",  # RFC 6531
-        )
-        return (*always, "STARTTLS") if self.starttls and not secure else always  # RFC 3207
+        ]
+        if self.verify:
+            told += ["VRFY", "EXPN"]  # RFC 5321 3.5.3
+        if self.auth and secrets:
+            told.append(" ".join(("AUTH", *MECHANISMS)))  # RFC 4954 3
+        if self.starttls and not secure:
+            told.append("STARTTLS")  # RFC 3207
+        return tuple(told)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """An accepted recipient."""
+    """An accepted recipient, and where the mail for it goes."""
 
     address: Address
-    account: AccountId
+    route: Route
 
 
 class Awaiting(Enum):
@@ -52,6 +63,7 @@ class Awaiting(Enum):
 
     COMMAND = auto()
     REST_OF_COMMAND = auto()
+    RESPONSE = auto()  # to a challenge of AUTH
     CONTENT = auto()
 
 
@@ -75,6 +87,21 @@ class RecipientAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class NameAsked:
+    """VRFY, or EXPN when `expand`. Answer with `told`."""
+
+    name: str
+    expand: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuthAsked:
+    """Answer with `told`, or with `authenticated`."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
     """Answer with `delivered`, a reply for each of `recipients` in order."""
 
@@ -94,4 +121,4 @@ class Closed:
     """Send what is outgoing and close."""
 
 
-Event = NeedInput | RecipientAsked | MessageReceived | TlsAsked | Closed
+Event = NeedInput | RecipientAsked | NameAsked | AuthAsked | MessageReceived | TlsAsked | Closed

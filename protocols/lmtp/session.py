@@ -1,39 +1,35 @@
-"""LMTP over a stream: asks the house who recipients are, delivers, and answers for each.
+"""LMTP over a stream: asks the house who recipients and clients are, and answers each.
 
-250 for a recipient means that the message is durable on a majority in that recipient's inbox. A
-recipient that could not be answered for gets 451, and the MTA tries again; nothing is said for all
-because of one. Recipients of one account share one delivery.
+What becomes of a message is distribution.py's business; what 250 means stands there.
 """
 
 import ssl
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import trio
 
-from protocols import delivery
 from protocols.lmtp import replies
 from protocols.lmtp.commands import Address
 from protocols.lmtp.content import Budget
 from protocols.lmtp.core import Core
+from protocols.lmtp.distribution import distribute
 from protocols.lmtp.events import (
+    AuthAsked,
     Awaiting,
     Closed,
     MessageReceived,
+    NameAsked,
     NeedInput,
     Offer,
-    Recipient,
     RecipientAsked,
     TlsAsked,
 )
+from protocols.lmtp.policy import Policy
 from protocols.lmtp.replies import Reply
-from protocols.lmtp.trace import render_trace
-from protocols.ports import Ports, Unavailable
+from protocols.ports import AuthBusy, AuthFailed, Ports, TooManyMembers, Unavailable
+from protocols.sasl import Claim
 from protocols.serve import COMMAND_S, Closing, Fault, Patience, run_connection
 from protocols.stream import DoorStream, PeerSlow
-from storage.ids import AccountId
-from storage.mail.errors import MailError, OverQuota
-from storage.mail.records import NewEmail
 from storage.view import View
 
 MIB: Final = 1024 * 1024
@@ -45,12 +41,11 @@ CONTENT_S: Final = 600.0
 # Octets of messages that all LMTP connections of a node hold while receiving and delivering them.
 # Parsing and writing hold a message some three times over.
 HELD_BYTES_MAX: Final = 256 * MIB
-# Deliveries of one message under way at a time: enough for the proposer to batch them.
-DELIVERIES_MAX: Final = 32
 
 _PATIENCE_S: Final = {
     Awaiting.COMMAND: IDLE_S,
     Awaiting.REST_OF_COMMAND: COMMAND_S,
+    Awaiting.RESPONSE: COMMAND_S,
     Awaiting.CONTENT: CONTENT_S,
 }
 
@@ -64,9 +59,12 @@ class LmtpDoor:
         offer: Offer,
         *,
         tls: ssl.SSLContext | None = None,
+        policy: Policy | None = None,
         held_bytes_max: int = HELD_BYTES_MAX,
     ) -> None:
         assert offer.starttls == (tls is not None), "STARTTLS is offered with a certificate only"
+        self.policy = policy or Policy()
+        assert offer.auth == self.policy.some_authenticate, "AUTH is offered for somebody only"
         self.ports = ports
         self.offer = offer
         self.tls = tls
@@ -92,11 +90,19 @@ class LmtpSession:
         self._stream = stream
         self._view: View | None = None  # good for all that was received before it was taken
         self._waiting_for: NeedInput | None = None
-        self.core = Core(door.offer, door.budget, secure=stream.secure)
+        self._trusted = door.policy.trusts(stream.peer_ip)
+        self.core = Core(
+            door.offer,
+            door.budget,
+            secure=stream.secure,
+            loopback=stream.loopback,
+            trusted=self._trusted,
+        )
 
     async def run(self, patience: Patience) -> None:
-        """serve.Session: converse to the end. The MTA is known by the network it may come from."""
-        patience.trust()
+        """serve.Session: converse to the end. A stranger has the time of one to prove itself."""
+        if self._trusted:
+            patience.trust()
         while True:
             match self.core.next_event():
                 case NeedInput() as need:
@@ -107,7 +113,20 @@ class LmtpSession:
                     await self._recipient(address)
                 case MessageReceived() as received:
                     patience.lift()
-                    self.core.delivered(await self._deliver(received))
+                    self.core.delivered(
+                        await distribute(
+                            self._ports,
+                            received,
+                            peer_ip=self._stream.peer_ip,
+                            secure=self._stream.secure,
+                        )
+                    )
+                case NameAsked() as asked:
+                    patience.lift()
+                    self.core.told(await self._name(asked))
+                case AuthAsked(claim=claim):
+                    patience.lift()
+                    await self._authenticate(claim, patience)
                 case TlsAsked():
                     patience.lift()
                     await self._start_tls()
@@ -155,73 +174,47 @@ class LmtpSession:
             return
         # RFC 5321 4.5.1: Postmaster without a domain is ours.
         domain = address.domain or self._ports.hostname
-        whole = f"{address.local}@{domain}"
-        account = self._ports.directory.resolve(self._view, whole)
-        if account is None:
-            self.core.refuse_recipient(replies.unknown_recipient(str(address)))
-        else:
-            self.core.accept_recipient(account)
-
-    # --- delivery
-
-    async def _deliver(self, received: MessageReceived) -> Sequence[Reply]:
-        """A reply for each recipient, in order."""
-        now_ms = self._ports.clock.now_ms()
-        trace = self._trace(received, now_ms)
-        message = b"".join((trace, received.content))
-        email = delivery.prepare(message, received_ms=now_ms)
-        key = delivery.delivery_key(str(received.mail.sender or ""), received.content)
-        accounts = list(dict.fromkeys(recipient.account for recipient in received.recipients))
-        refusals = await self._deliver_to_all(accounts, email, message, key)
-        return [_reply_for(recipient, refusals) for recipient in received.recipients]
-
-    async def _deliver_to_all(
-        self, accounts: Sequence[AccountId], email: NewEmail, message: bytes, key: bytes | None
-    ) -> Mapping[AccountId, Reply | None]:
-        """What each account's delivery is refused with, None where it is done."""
-        if len(accounts) == 1:  # nearly all mail; a nursery would cost more than the planning
-            return {accounts[0]: await self._deliver_to(accounts[0], email, message, key)}
-        refusals: dict[AccountId, Reply | None] = {}
-        seats = trio.CapacityLimiter(DELIVERIES_MAX)
-
-        async def seated(account: AccountId) -> None:
-            async with seats:
-                refusals[account] = await self._deliver_to(account, email, message, key)
-
-        async with trio.open_nursery() as nursery:
-            for account in accounts:
-                nursery.start_soon(seated, account)
-        return refusals
-
-    async def _deliver_to(
-        self, account: AccountId, email: NewEmail, message: bytes, key: bytes | None
-    ) -> Reply | None:
         try:
-            await delivery.deliver(self._ports, account, email, message, key=key)
+            route = self._ports.directory.route(self._view, f"{address.local}@{domain}")
+        except TooManyMembers:
+            self.core.refuse_recipient(replies.LIST_TOO_LARGE)
+            return
+        if route is None:
+            self.core.refuse_recipient(replies.unknown_recipient(str(address)))
+        elif not (route.accounts or route.elsewhere):
+            self.core.refuse_recipient(replies.LIST_EMPTY)
+        else:
+            self.core.accept_recipient(route)
+
+    async def _name(self, asked: NameAsked) -> Reply:
+        """VRFY and EXPN (RFC 5321 3.5)."""
+        try:
+            view = await self._ports.reader.view()
+            route = self._ports.directory.route(view, asked.name)
         except Unavailable:
             return replies.UNAVAILABLE
-        except OverQuota:
-            return replies.MAILBOX_FULL
-        except (MailError, delivery.NoInbox):
-            return replies.MAILBOX_DISABLED
-        return None
+        except TooManyMembers:
+            return replies.LIST_TOO_LARGE
+        if route is None:
+            return replies.unknown_recipient(asked.name)
+        if not asked.expand:
+            return replies.verified(asked.name)
+        if not route.mailing_list:
+            return replies.no_list(asked.name)
+        return replies.expanded(route.members) if route.members else replies.LIST_EMPTY
 
-    def _trace(self, received: MessageReceived, now_ms: int) -> bytes:
-        only = received.recipients[0] if len(received.recipients) == 1 else None
-        chance = self._ports.chance.getrandbits(64)
-        return render_trace(
-            sender=received.mail.sender,
-            client=received.client,
-            peer_ip=self._stream.peer_ip,
-            hostname=self._ports.hostname,
-            secure=self._stream.secure,
-            smtputf8=received.mail.smtputf8,
-            delivery_id=f"{self._ports.node}-{chance:016x}",
-            only_recipient=None if only is None else only.address,
-            now_ms=now_ms,
-        )
-
-
-def _reply_for(recipient: Recipient, refusals: Mapping[AccountId, Reply | None]) -> Reply:
-    refused = refusals[recipient.account]
-    return replies.delivered(str(recipient.address)) if refused is None else refused
+    async def _authenticate(self, claim: Claim, patience: Patience) -> None:
+        try:
+            principal = await self._ports.auth.password(
+                claim.username, claim.password, remote=self._stream.peer_ip
+            )
+        except AuthFailed:
+            self.core.told(replies.AUTH_FAILED)
+        except (AuthBusy, Unavailable):
+            self.core.told(replies.AUTH_BUSY)
+        else:
+            if self._door.policy.admits(principal.address):
+                self.core.authenticated()
+                patience.trust()
+            else:
+                self.core.told(replies.AUTH_NOT_ADMITTED)

@@ -178,3 +178,13 @@ def test_a_public_url_is_scheme_and_host() -> None:
     assert good.http.public_url == "https://mail.example.org:8443"
     for wrong in ("mail.example.org", "ftp://x", "https://x/", "https://x y"):
         assert "http.public-url" in refusal(TEXT + f'\n[http]\npublic-url = "{wrong}"\n')
+
+
+def test_who_may_hand_mail_in_is_checked() -> None:
+    assert "10.0.0.0/8" in config.parse(TEXT, DEMO).lmtp.trusted_networks
+    good = config.parse(TEXT + '\n[lmtp]\ntrusted-networks = ["192.0.2.0/24", "::1"]\n', DEMO)
+    assert good.lmtp.trusted_networks == ("192.0.2.0/24", "::1")
+    for wrong in ("192.0.2.1/24", "mx.example.net", ""):
+        assert "write networks as" in refusal(TEXT + f'\n[lmtp]\ntrusted-networks = ["{wrong}"]\n')
+    assert "lmtp.accounts" in refusal(TEXT + '\n[lmtp]\naccounts = ["mta"]\n')
+    assert "lmtp.max-recipients" in refusal(TEXT + "\n[lmtp]\nmax-recipients = 99\n")

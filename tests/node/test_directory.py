@@ -1,11 +1,14 @@
 """Whose mail an address is: folding, details, aliases, both spellings of a domain."""
 
+from functools import partial
+
 import pytest
 
 from node.directory import AccountDirectory
-from storage import accounts
+from protocols.ports import TooManyMembers
+from storage import accounts, lists
 from storage.view import View
-from tests.fakes import make_house
+from tests.fakes import FakeHouse, make_house
 
 
 @pytest.fixture
@@ -47,3 +50,56 @@ def view() -> View:
 )
 def test_resolve(view: View, address: str, number: int | None) -> None:
     assert AccountDirectory().resolve(view, address) == number
+
+
+# --- lists and catch-all
+
+ALICE, BOB, CREW = "alice@example.org", "bob@example.org", "crew@example.org"
+
+
+def lists_of(**members: list[str]) -> FakeHouse:
+    """Alice, Bob and lists of example.org by name."""
+    house = make_house(dict.fromkeys([ALICE, BOB], "x"))
+    for name, some in members.items():
+        address = f"{name}@example.org"
+        house.run(partial(accounts.plan_create_list, address=address, members=some))
+    return house
+
+
+def test_a_list_leads_to_everybody_in_it_once() -> None:
+    others = [BOB, "alice+crew@example.org", "out@elsewhere.example", "gone@example.org"]
+    house = lists_of(crew=[ALICE, "deck@example.org", "x@elsewhere.example"], deck=others)
+    route = AccountDirectory().route(house.view(), "Crew+detail@example.org")
+    assert route is not None and set(route.accounts) == {1, 2} and len(route.accounts) == 2
+    assert set(route.elsewhere) == {"x@elsewhere.example", "out@elsewhere.example"}
+    assert route.mailing_list == CREW and "deck@example.org" in route.members
+    assert AccountDirectory().resolve(house.view(), CREW) is None  # no one account
+
+
+def test_lists_in_a_circle_are_walked_once() -> None:
+    house = lists_of(crew=["deck@example.org", CREW, ALICE], deck=[CREW, BOB])
+    for address in (CREW, "deck@example.org"):
+        route = AccountDirectory().route(house.view(), address)
+        assert route is not None and set(route.accounts) == {1, 2} and not route.elsewhere
+
+
+def test_a_list_that_leads_to_too_many_is_not_expanded() -> None:
+    house = lists_of(crew=["deck@example.org", ALICE], deck=[ALICE, BOB])
+    assert AccountDirectory(addresses_max=4).route(house.view(), CREW) is not None
+    with pytest.raises(TooManyMembers):
+        AccountDirectory(addresses_max=3).route(house.view(), CREW)
+
+
+def test_a_catch_all_has_what_nobody_has() -> None:
+    house = lists_of(crew=[ALICE, BOB])
+    directory = AccountDirectory()
+    house.run(lambda plan: accounts.plan_set_catch_all(plan, "example.org", BOB))
+    assert directory.resolve(house.view(), "nobody+x@Example.org") == 2
+    assert directory.resolve(house.view(), "alice+x@example.org") == 1
+    assert directory.resolve(house.view(), "nobody@elsewhere.example") is None
+    assert directory.resolve(house.view(), "@example.org") is None
+    house.run(lambda plan: accounts.plan_set_catch_all(plan, "example.org", CREW))
+    route = directory.route(house.view(), "nobody@example.org")
+    assert route is not None and set(route.accounts) == {1, 2}
+    house.run(lambda plan: lists.plan_destroy(plan, CREW))
+    assert directory.route(house.view(), "nobody@example.org") is None

@@ -20,7 +20,7 @@ from protocols.jmap.standard import Answer, Kind, get, read_changes, read_get
 from protocols.jmap.standard_set import Prepared, Resolve, Rules, read_set, set_objects
 from protocols.jmap.values import Arguments
 from storage import identities
-from storage.accounts import AddressInvalid, fold_address
+from storage.addresses import AddressInvalid, fold_address
 from storage.collection import Missing
 from storage.engine import Rows
 from storage.identities import Identity, IdentityStays, People, TooManyIdentities

@@ -29,7 +29,7 @@ from protocols.jmap.values import Arguments, is_id, is_reference
 from protocols.mime import headers
 from protocols.mime.addresses import EmailAddress
 from protocols.mime.build import build
-from storage.accounts import AddressInvalid, fold_address
+from storage.addresses import AddressInvalid, fold_address
 from storage.identities import Identity, get_identity
 from storage.ids import AccountId, parse_email, parse_numbered
 from storage.mail.messages import visible_meta

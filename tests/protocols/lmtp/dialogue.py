@@ -28,6 +28,7 @@ from protocols.lmtp.events import (
     TlsAsked,
 )
 from protocols.lmtp.replies import Reply
+from protocols.ports import Route
 from storage.ids import AccountId
 
 KNOWN = {"alice": 1, "bob": 2, "postmaster": 3, "zoë": 4, "full": 5}
@@ -76,7 +77,7 @@ class Client:
         if local == "lost":
             self.core.refuse_recipient(replies.UNAVAILABLE)
         elif local in KNOWN and address.domain in ("", "example.org"):
-            self.core.accept_recipient(AccountId(KNOWN[local]))
+            self.core.accept_recipient(Route((AccountId(KNOWN[local]),)))
         else:
             self.core.refuse_recipient(replies.unknown_recipient(str(address)))
 

@@ -18,6 +18,7 @@ from protocols.lmtp.core import (
     Core,
 )
 from protocols.lmtp.events import Awaiting, NeedInput, RecipientAsked
+from protocols.ports import Route
 from storage.ids import AccountId
 from tests.protocols.lmtp.dialogue import BUDGET_BYTES, OFFER, Client, client
 
@@ -197,9 +198,9 @@ def test_questions_are_answered_before_anything_else() -> None:
         core.next_event()
     with pytest.raises(LocalProtocolError):
         core.delivered([replies.OK])
-    core.accept_recipient(AccountId(1))
+    core.accept_recipient(Route((AccountId(1),)))
     with pytest.raises(LocalProtocolError):
-        core.accept_recipient(AccountId(1))
+        core.accept_recipient(Route((AccountId(1),)))
     assert isinstance(core.next_event(), NeedInput)
 
 

@@ -77,7 +77,7 @@ async def connected(
     *,
     door: LmtpDoor | None = None,
     tls: ssl.SSLContext | None = None,
-    peer_ip: str = "192.0.2.25",
+    peer_ip: str = "10.0.2.25",
 ) -> AsyncIterator[Mta]:
     """An MTA that has said hello to the house's LMTP door."""
     ours, theirs = trio.testing.memory_stream_pair()
@@ -110,7 +110,7 @@ async def test_a_message_is_in_the_inbox_when_250_is_said(house: FakeHouse) -> N
         (message,) = inbox(house, "alice@example.org")
         trace = (
             b"Return-Path: <carol@example.net>\r\n"
-            b"Received: from mx.example.net ([192.0.2.25])\r\n"
+            b"Received: from mx.example.net ([10.0.2.25])\r\n"
             b"\tby mail.example.org with LMTP id n1-"
         )
         assert message.startswith(trace)
@@ -386,7 +386,7 @@ async def test_a_peer_that_does_not_read_is_cut_off(
 ) -> None:
     ours, _theirs = trio.testing.lockstep_stream_pair()
     door = LmtpDoor(house.ports, OFFER)
-    await door.converse(ours, "192.0.2.25", False)  # it never takes the greeting
+    await door.converse(ours, "10.0.2.25", False)  # it never takes the greeting
     assert trio.current_time() < 120
 
 
@@ -396,7 +396,7 @@ async def test_a_stopping_node_finishes_nothing_it_did_not_promise(
     ours, theirs = trio.testing.memory_stream_pair()
     door = LmtpDoor(house.ports, OFFER)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(door.converse, ours, "192.0.2.25", False)
+        nursery.start_soon(door.converse, ours, "10.0.2.25", False)
         mta = Mta(theirs)
         await mta.hear()
         await mta.ask(HELLO)
