@@ -93,11 +93,10 @@ class TypeCode(IntEnum):
     QUOTA = 10
     ACCOUNT = 11
     DOMAIN = 12
-    ADDRESS = 13
+    MAILING_LIST = 13
     UPLOAD = 14
     HIDDEN_EMAIL = 15  # changes of emails marked $deleted: IMAP follows them, JMAP does not
     ANNOTATION = 16
-    MAILING_LIST = 17
 
     @property
     def bit(self) -> int:
