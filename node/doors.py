@@ -25,6 +25,7 @@ from protocols.lmtp.events import Offer
 from protocols.lmtp.policy import Policy
 from protocols.lmtp.session import LmtpDoor
 from protocols.ports import Blobs, News, Ports, Reader, Writer
+from protocols.serve import OpeningHours
 from protocols.submitting import LocalSubmitter
 
 # A hostname for greetings when the file gives none: the node's own name is at least true.
@@ -44,12 +45,16 @@ class Doors:
     """What the leader does over the same ports."""
     doors: list[Door] = field(default_factory=list)
     http: list[HttpDoor] = field(default_factory=list)
+    hours: list[OpeningHours] = field(default_factory=list)
+    """Of the doors that speak line by line."""
     closed: trio.Event = field(default_factory=trio.Event)
     """Set when every door has been drained."""
 
     async def close(self, grace_s: float) -> None:
-        """Drain what serves HTTP: its connections are kept alive and must be told."""
+        """Tell who waits with nothing begun that it is over, and drain what serves HTTP."""
         self.app.stop()
+        for hours in self.hours:
+            hours.close()
         async with trio.open_nursery() as nursery:
             for door in self.http:
                 nursery.start_soon(door.shutdown, grace_s)
@@ -144,6 +149,7 @@ def build_doors(
         if port is not None:
             doors.doors.append(Door(name, port, imap.converse, context))
     lmtp = _lmtp(config, ports, tls)
+    doors.hours += [imap.hours, lmtp.hours]
     for name, port, context in (("lmtp", own.lmtp, None), ("lmtps", own.lmtps, tls)):
         if port is not None:
             doors.doors.append(Door(name, port, lmtp.converse, context))

@@ -11,6 +11,8 @@ finishes, and one that finishes idle commands for ever without logging in into U
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import trio
@@ -33,10 +35,30 @@ class Closing(Exception):
 Fault = RemoteProtocolError | PeerSlow | Closing
 
 
+class OpeningHours:
+    """Whether a door still converses. When it closes, who has nothing begun is sent away at once;
+    the others may end what they are at, and are sent away then.
+    """
+
+    def __init__(self) -> None:
+        self.over = False
+        self.resting: dict[Patience, None] = {}
+        """Connections that wait for their next command, in the order they began to."""
+
+    def close(self) -> None:
+        """Converse no more."""
+        self.over = True
+        for patience in list(self.resting):
+            patience.dismiss()
+
+
 class Patience:
     """How long the connection may take for what it is doing now."""
 
-    def __init__(self) -> None:
+    def __init__(self, hours: OpeningHours) -> None:
+        self._hours = hours
+        self.dismissed = False
+        """The door closed while nothing was begun here."""
         self.scope = trio.CancelScope()
         self._latest = trio.current_time() + UNAUTHENTICATED_S
         self.scope.deadline = self._latest
@@ -48,6 +70,22 @@ class Patience:
     def lift(self) -> None:
         """What comes next is our own work, bounded elsewhere: the peer is not to blame."""
         self.scope.deadline = self._latest
+
+    @contextmanager
+    def rest(self) -> Iterator[None]:
+        """A wait for the peer while nothing is begun. Raises Closing once the door has closed."""
+        if self._hours.over:
+            raise Closing
+        self._hours.resting[self] = None
+        try:
+            yield
+        finally:
+            self._hours.resting.pop(self, None)
+
+    def dismiss(self) -> None:
+        """The door closes: the conversation is over where it rests."""
+        self.dismissed = True
+        self.scope.cancel()
 
     def trust(self) -> None:
         """The peer has proved who it is, or needs not: UNAUTHENTICATED_S no longer counts."""
@@ -63,7 +101,8 @@ class Session(Protocol):
     """A door's side of one connection."""
 
     async def run(self, patience: Patience) -> None:
-        """Greet, converse, return when it is over. Raises RemoteProtocolError, PeerGone, PeerSlow.
+        """Greet, converse, return when it is over. Raises RemoteProtocolError, PeerGone, PeerSlow,
+        Closing.
 
         Sets `patience` before each wait for the peer: a long limit while nothing has come of the
         next command, COMMAND_S from its first octet on.
@@ -73,11 +112,11 @@ class Session(Protocol):
         """The last words: IMAP's BYE, LMTP's 421; b"" to say nothing."""
 
 
-async def run_connection(stream: DoorStream, session: Session) -> None:
+async def run_connection(stream: DoorStream, session: Session, hours: OpeningHours) -> None:
     """Run the session to its end, say the last words if any are due, close the stream."""
     fault: Fault | None = Closing()  # what it is if nothing below decides otherwise
     try:
-        fault = await _converse(session)
+        fault = await _converse(session, hours)
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + FAREWELL_S):
             if fault is not None and stream.writable:
@@ -85,8 +124,8 @@ async def run_connection(stream: DoorStream, session: Session) -> None:
             await stream.aclose()
 
 
-async def _converse(session: Session) -> Fault | None:
-    patience = Patience()
+async def _converse(session: Session, hours: OpeningHours) -> Fault | None:
+    patience = Patience(hours)
     faults: list[Fault] = []
     gone = False
     with patience.scope:
@@ -94,20 +133,22 @@ async def _converse(session: Session) -> Fault | None:
             await session.run(patience)
         except* PeerGone:  # a session may have a nursery of its own, hence groups
             gone = True
-        except* (RemoteProtocolError, PeerSlow) as group:
+        except* (RemoteProtocolError, PeerSlow, Closing) as group:
             faults = [_first(group)]
     if gone:
         return None
+    if patience.dismissed:
+        return Closing()
     if patience.scope.cancelled_caught:
         return PeerSlow("too long for one command")
     return faults[0] if faults else None
 
 
-def _first(group: BaseExceptionGroup[RemoteProtocolError | PeerSlow]) -> Fault:
+def _first(group: BaseExceptionGroup[Fault]) -> Fault:
     leaf: BaseException = group
     while isinstance(leaf, BaseExceptionGroup):
         leaf = leaf.exceptions[0]
-    assert isinstance(leaf, RemoteProtocolError | PeerSlow)
+    assert isinstance(leaf, Fault)
     return leaf
 
 

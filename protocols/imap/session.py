@@ -6,6 +6,7 @@ connection is one task, and one more while it idles with a mailbox selected.
 """
 
 import ssl
+from contextlib import nullcontext
 from typing import Final
 
 import trio
@@ -35,7 +36,7 @@ from protocols.imap.responses import (
 )
 from protocols.imap.search_commands import Search, Sort, Thread
 from protocols.ports import Ports, Unavailable, Watch
-from protocols.serve import COMMAND_S, Closing, Fault, Patience, run_connection
+from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerGone, PeerSlow
 from storage.mail.errors import MailError
 
@@ -74,6 +75,7 @@ class ImapDoor:
         self.ports = ports
         self.tls = tls
         self.autologout_s = autologout_s
+        self.hours = OpeningHours()
         self.shared = Door(room=room, jmap_url=jmap_url)
 
     async def converse(self, transport: trio.abc.Stream, peer_ip: str, secure: bool) -> None:
@@ -81,7 +83,7 @@ class ImapDoor:
         stream = DoorStream(transport, peer_ip=peer_ip, secure=secure)
         session = ImapSession(self, stream)
         try:
-            await run_connection(stream, session)
+            await run_connection(stream, session, self.hours)
         finally:
             session.core.release()
 
@@ -197,7 +199,8 @@ class ImapSession:
             self._patience_for = waiting_for
             limits = {"command": self._door.autologout_s, "line": COMMAND_S, "literal": LITERAL_S}
             patience.allow(limits[waiting_for])
-        data = await self._stream.receive_some(self.core.wanted)
+        with patience.rest() if waiting_for == "command" else nullcontext():
+            data = await self._stream.receive_some(self.core.wanted)
         if not data:
             raise PeerGone("the client closed the connection")
         if waiting_for == "literal":

@@ -105,7 +105,7 @@ class Core:
         self._phase = Phase.GREETED
         self._asked: _Asking | None = None  # the event the driver owes an answer to
         self._client = ""
-        self._mail: Mail | None = None
+        self.mail: Mail | None = None  # of the transaction under way (RFC 5321 3.3)
         self._recipients: list[Recipient] = []
         self._places = 0  # where their mail goes
         self._draft: Draft | None = None
@@ -301,17 +301,17 @@ class Core:
         if (mail.size or 0) > self._budget.room:
             self._reply(replies.NO_ROOM)
             return
-        self._mail = mail
+        self.mail = mail
         self._draft = Draft(self._budget, bytes_max=self._offer.message_bytes_max)
         self._enter(Phase.SENDER)
         self._reply(replies.SENDER_OK)
 
     def _ask_recipient(self, recipient: Address) -> Event | None:
-        assert self._mail is not None
+        assert self.mail is not None
         if len(self._recipients) >= self._offer.recipients_max:
             self._reply(replies.TOO_MANY_RECIPIENTS)
             return None
-        if not recipient.ascii and not self._mail.smtputf8:
+        if not recipient.ascii and not self.mail.smtputf8:
             return self._error(replies.NEEDS_SMTPUTF8)  # RFC 6531 3.5
         return RecipientAsked(recipient)
 
@@ -342,8 +342,8 @@ class Core:
     # --- content
 
     def _data(self) -> Event | None:
-        assert self._mail is not None and self._draft is not None
-        if self._mail.body is Body.BINARY_MIME:  # RFC 3030 3
+        assert self.mail is not None and self._draft is not None
+        if self.mail.body is Body.BINARY_MIME:  # RFC 3030 3
             return self._error(replies.NEEDS_CHUNKS)
         self._intake = DottedIntake(self._draft)
         self._enter(Phase.CONTENT)
@@ -395,7 +395,7 @@ class Core:
 
     def _received(self) -> Event | None:
         """The whole message is here, or has been dropped: then each recipient is told why."""
-        assert self._mail is not None and self._draft is not None
+        assert self.mail is not None and self._draft is not None
         refusal = self._draft.refusal
         if refusal is not None:
             for _ in self._recipients:
@@ -403,7 +403,7 @@ class Core:
             self._reset()
             return None
         content = self._draft.finish()
-        return MessageReceived(self._mail, tuple(self._recipients), content, self._client)
+        return MessageReceived(self.mail, tuple(self._recipients), content, self._client)
 
     # --- the rest
 
@@ -427,7 +427,7 @@ class Core:
     def _reset(self) -> None:
         """No transaction (RFC 5321 4.1.1.5)."""
         self._drop_draft()
-        self._mail = None
+        self.mail = None
         self._recipients = []
         self._places = 0
         self._intake = None

@@ -4,6 +4,7 @@ What becomes of a message is distribution.py's business; what 250 means stands t
 """
 
 import ssl
+from contextlib import nullcontext
 from typing import Final
 
 import trio
@@ -28,7 +29,7 @@ from protocols.lmtp.policy import Policy
 from protocols.lmtp.replies import Reply
 from protocols.ports import AuthBusy, AuthFailed, Ports, TooManyMembers, Unavailable
 from protocols.sasl import Claim
-from protocols.serve import COMMAND_S, Closing, Fault, Patience, run_connection
+from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerSlow
 from storage.view import View
 
@@ -68,6 +69,7 @@ class LmtpDoor:
         self.ports = ports
         self.offer = offer
         self.tls = tls
+        self.hours = OpeningHours()
         # Two of the largest must fit, or one connection would hold up all others.
         self.budget = Budget(max(held_bytes_max, 2 * offer.message_bytes_max))
 
@@ -76,7 +78,7 @@ class LmtpDoor:
         stream = DoorStream(transport, peer_ip=peer_ip, secure=secure)
         session = LmtpSession(self, stream)
         try:
-            await run_connection(stream, session)
+            await run_connection(stream, session, self.hours)
         finally:
             session.core.close()
 
@@ -150,7 +152,9 @@ class LmtpSession:
         if need != self._waiting_for:
             patience.allow(_PATIENCE_S[need.awaiting])
             self._waiting_for = need
-        data = await self._stream.receive_some(self.core.room)
+        begun = need.awaiting is not Awaiting.COMMAND or self.core.mail is not None
+        with nullcontext() if begun else patience.rest():
+            data = await self._stream.receive_some(self.core.room)
         self.core.receive(data)
         self._view = None
         return bool(data)

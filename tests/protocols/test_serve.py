@@ -12,6 +12,7 @@ from protocols.serve import (
     UNAUTHENTICATED_S,
     Closing,
     Fault,
+    OpeningHours,
     Patience,
     run_connection,
 )
@@ -38,7 +39,7 @@ async def heard_from(run: Run) -> bytes:
     """All that a peer hears of a connection served by `run`."""
     ours, theirs = trio.testing.memory_stream_pair()
     stream = DoorStream(ours)
-    await run_connection(stream, Door(stream, run))
+    await run_connection(stream, Door(stream, run), OpeningHours())
     heard = b""
     while piece := await theirs.receive_some():
         heard += piece
@@ -163,7 +164,7 @@ async def test_a_drip_of_octets_does_not_stretch_a_command(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(drip)
-        await run_connection(stream, Door(stream, read_line))
+        await run_connection(stream, Door(stream, read_line), OpeningHours())
         nursery.cancel_scope.cancel()
     assert COMMAND_S <= trio.current_time() < COMMAND_S + 10
 
@@ -177,7 +178,7 @@ async def test_a_stopping_node_says_so(autojump_clock: trio.testing.MockClock) -
     ours, theirs = trio.testing.memory_stream_pair()
     stream = DoorStream(ours)
     with trio.move_on_after(1):
-        await run_connection(stream, Door(stream, idle))
+        await run_connection(stream, Door(stream, idle), OpeningHours())
     assert await theirs.receive_some() == Closing.__name__.encode()
 
 
@@ -190,5 +191,33 @@ async def test_a_stopping_node_does_not_wait_for_one_that_will_not_read(
     ours, _theirs = trio.testing.lockstep_stream_pair()
     stream = DoorStream(ours)
     with trio.move_on_after(1):
-        await run_connection(stream, Door(stream, talk))
+        await run_connection(stream, Door(stream, talk), OpeningHours())
     assert trio.current_time() < 10
+
+
+async def test_a_door_that_closes_sends_away_who_rests_and_lets_others_end(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    hours, ended = OpeningHours(), []
+
+    async def talk(stream: DoorStream, patience: Patience) -> None:
+        patience.trust()
+        while True:
+            with patience.rest():
+                said = await stream.receive_some(100)
+            await trio.sleep(len(said))  # a second of work for each octet
+            ended.append(said)
+
+    ends = []
+    for _ in range(2):
+        ours, theirs = trio.testing.memory_stream_pair()
+        stream = DoorStream(ours)
+        nursery.start_soon(run_connection, stream, Door(stream, talk), hours)
+        ends.append(theirs)
+    resting, busy = ends
+    await busy.send_all(b"abc")
+    await trio.sleep(1)
+    hours.close()
+    assert await resting.receive_some() == b"Closing" and trio.current_time() == 1
+    assert await busy.receive_some() == b"Closing" and trio.current_time() == 3
+    assert ended == [b"abc"] and not hours.resting

@@ -236,3 +236,17 @@ async def test_starttls_lets_passwords_through_and_forgets_what_came_before(
         assert (await inside.ask(b"STARTTLS", b"d"))[0].startswith(b"d BAD")
         assert (await inside.ask(b"LOGIN alice@example.org secret", b"e"))[0].startswith(b"e OK")
         await ours.aclose()
+
+
+async def test_who_rests_hears_at_once_that_the_server_stops(autojump_clock: MockClock) -> None:
+    async with open_stage() as stage:
+        silent, idling = await stage.reader(), await stage.reader()
+        await idling.say(b"a IDLE")
+        assert await idling.line() == b"+ idling"
+        began = trio.current_time()
+        stage.door.hours.close()
+        for client in (silent, idling):
+            assert (await client.line()).startswith(b"* BYE [UNAVAILABLE]")
+            with pytest.raises(EOFError):
+                await client.line()
+        assert trio.current_time() == began

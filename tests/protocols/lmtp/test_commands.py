@@ -164,6 +164,10 @@ def test_anything_at_all_is_a_command_or_refused() -> None:
             pass
 
 
+# A grammar that went back and forth would take minutes for the longest line; ours a millisecond.
+CPU_S_MAX = 0.5
+
+
 @pytest.mark.parametrize(
     "filling", [b"a.", b'"\\"', b"@a,", b" ", b"a=b ", b"\\\\", b".", b"<", b"xn--"]
 )
@@ -175,5 +179,5 @@ def test_the_longest_line_is_parsed_at_once(start: bytes, filling: bytes) -> Non
         parse_command(line)
     except Refused:
         pass
-    assert time.process_time() - began < 0.05
+    assert time.process_time() - began < CPU_S_MAX
     assert commands.LOCAL_PART_BYTES_MAX < LINE_BYTES_MAX

@@ -414,3 +414,17 @@ async def test_a_megabyte_line_hurts_nobody_else(
         assert (await rude.hear())[:9] == "500 5.5.2"
         assert (await rude.hear())[:3] == "250"
         assert (await polite.send("alice@example.org"))[0][:3] == "250"
+
+
+async def test_a_transaction_may_end_when_the_door_closes(house: FakeHouse) -> None:
+    door = LmtpDoor(house.ports, OFFER)
+    async with connected(house, door=door) as resting, connected(house, door=door) as busy:
+        await busy.ask("MAIL FROM:<>", "RCPT TO:<alice@example.org>")
+        await trio.testing.wait_all_tasks_blocked()
+        door.hours.close()
+        assert (await resting.hear())[:3] == "421"
+        await busy.ask("DATA")
+        await busy.say("x", ".")
+        assert (await busy.hear())[:3] == "250"
+        assert (await busy.hear())[:3] == "421"
+    assert len(inbox(house, "alice@example.org")) == 1
