@@ -114,10 +114,10 @@ def run_all(
 
 
 def some_of(jobs: Sequence[Job], count: int) -> list[Job]:
-    """So many jobs, spread evenly; a quarter of tier B if there are as many."""
+    """So many jobs, spread evenly; a tenth of tier B if there are as many."""
     whole = [job for job in jobs if job.tier == "b"]
     cores = [job for job in jobs if job.tier == "a"]
-    of_whole = min(len(whole), max(count // 4, count - len(cores)))
+    of_whole = min(len(whole), max(count // 10, count - len(cores)))
     return _spread(whole, of_whole) + _spread(cores, min(len(cores), count - of_whole))
 
 

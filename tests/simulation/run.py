@@ -26,8 +26,10 @@ HEAL_US_MAX: Final = 12 * US_PER_S
 # A member that joined late may have all of the log to catch up with, one entry at a time: as long
 # as the last one gets nearer, it is waited for.
 CATCH_UP_US_MAX: Final = 600 * US_PER_S
-# Clients are many, or few, for at most this long.
+# Clients are many, or few, for at most this long; a crowd fills every queue within a second.
 WAVE_US_MAX: Final = 8 * US_PER_S
+CROWD_US_MAX: Final = 5 * US_PER_S // 2
+CROWD_PAUSE_MS: Final = 10
 
 
 def draw_config(random: Random) -> RaftConfig:
@@ -62,9 +64,10 @@ class Clients:
 
     def _turn_tide(self) -> None:
         """Crowded for a while, or quiet: a long queue and an idle leader have bugs of their own."""
-        (pause_ms,) = self._random.choices((10, 60, 300, 1500), (1, 2, 4, 4))
+        (pause_ms,) = self._random.choices((CROWD_PAUSE_MS, 60, 300, 1500), (1, 2, 4, 4))
         self._pause_us_max = pause_ms * US_PER_MS
-        self._cluster.at(self._random.randint(200_000, WAVE_US_MAX), self._turn_tide)
+        longest_us = CROWD_US_MAX if pause_ms == CROWD_PAUSE_MS else WAVE_US_MAX
+        self._cluster.at(self._random.randint(200_000, longest_us), self._turn_tide)
 
     def _act(self) -> None:
         chance = self._random.random

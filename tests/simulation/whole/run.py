@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import process_time
 from typing import Any, Final, TextIO
@@ -22,6 +23,7 @@ from cryptography.exceptions import InvalidKey
 from node import config, foundation, passwords
 from node.identity import cluster_id, replica_id
 from node.secret import read_secret
+from protocols import scram
 from raft import Membership, open_log
 from raft.stable import DurableLog
 from tests.simulation.mail.clients import Lmtp
@@ -110,6 +112,7 @@ def _stand_ins(trace: Trace, watch: Watch, bugs: list[str]) -> Iterator[None]:
         with (
             mock.patch.object(foundation, "open_log", small),
             mock.patch.object(passwords, "Argon2id", QuickHash),
+            mock.patch.object(scram, "derive_keys", partial(scram.derive_keys, iterations=1)),
             watch.listening(),
             mock.patch.object(passwords, "acceptable", lambda phc: phc.startswith("$quick$")),
         ):
