@@ -63,10 +63,18 @@ class Shadow:
         terms = self.terms[: mark.kept] + mark.taken_back
         return Shadow(self.truth, self.hard_state, terms, mark.start)
 
-    def is_what_reads_back(self, storage: LogStorage) -> bool:
-        """Whether a log that was opened holds just this."""
-        found = (_start_of(storage), storage.hard_state, _terms_of(storage))
-        return found == (self.start, self.hard_state, self.terms[self.start :])
+    def is_what_reads_back(self, storage: LogStorage, *, rotten: bool = False) -> bool:
+        """Whether a log that was opened holds just this.
+
+        A `rotten` one may have lost the record that says where it begins. The one before it is
+        good then, if what is between them was brought back as it had been committed.
+        """
+        start = _start_of(storage)
+        if start != self.start:
+            between = [entry.term for entry in self.truth[start : self.start]]
+            if not rotten or start > self.start or self.terms[start : self.start] != between:
+                return False
+        return (storage.hard_state, _terms_of(storage)) == (self.hard_state, self.terms[start:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +291,14 @@ class Checker:
         storage: LogStorage,
         in_doubt: Sequence[Sequence[Persist]],
         mended: Sequence[Persist] = (),
+        *,
+        rotten: bool = False,
     ) -> None:
         """36, 6: the log reads back as synced, with or without the write under way.
 
         in_doubt: writes that were begun and never confirmed, in order. mended: what was written
-        while the log was mended, perhaps more than once, whatever became of those.
+        while the log was mended, perhaps more than once, whatever became of those. rotten: what
+        was synced was damaged since.
         """
         allowed = [self.shadows[replica]]
         for steps in in_doubt:
@@ -295,7 +306,7 @@ class Checker:
         if replica in self._cut_back:
             allowed.append(self._cut_back[replica])
         allowed += [shadow.after([step]) for step in mended for shadow in allowed]
-        found = [shadow for shadow in allowed if shadow.is_what_reads_back(storage)]
+        found = [shadow for shadow in allowed if shadow.is_what_reads_back(storage, rotten=rotten)]
         known = (_start_of(storage), storage.hard_state, _terms_of(storage))
         require(bool(found), "36: the log does not read back", replica, known, allowed)
         if replica in self._cut_back:
@@ -306,6 +317,7 @@ class Checker:
         self._marks.pop(replica, None)
         self._cut_back.pop(replica, None)
         self.shadows[replica] = found[0]
+        self.shadows[replica].start = _start_of(storage)
         self.memberships.started([replica], {replica: list(storage.configs)})
         if storage.snapshot is not None:
             self.memberships.forgot(replica, storage.snapshot)

@@ -177,9 +177,11 @@ class Cluster:
             segment_bytes=SEGMENT_BYTES,
             head_may_be_lost=len(self.replicas) > 1,
         )
+        rotten = False
         try:
             storage = opened()
         except LogDamaged as damaged:
+            rotten = True
             require(node.is_damaged, "36: damage where there is none", node.replica, damaged)
             repair = ask_others(self, node, damaged.log)
             storage = opened(repair=repair)
@@ -187,7 +189,7 @@ class Cluster:
             tells = repair.cut is None or storage.head_in_doubt
             require(tells, "36: entries given up without a word", node.replica)
         node.is_damaged = False
-        self.checker.restarted(node.replica, storage, node.in_doubt, node.mended)
+        self.checker.restarted(node.replica, storage, node.in_doubt, node.mended, rotten=rotten)
         if storage.head_in_doubt and self.checker.applied_by[node.replica] > storage.last:
             self.snapshots.refuse(node.replica)
         node.in_doubt, node.mended = [], []

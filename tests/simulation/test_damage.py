@@ -2,16 +2,18 @@
 
 from collections import Counter
 from random import Random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from raft.config import RaftConfig
 from raft.log import RaftLog
 from raft.mending import Repair
-from raft.model import ReplicaId
+from raft.model import Entry, EntryKind, HardState, Membership, ReplicaId, SnapshotMeta
 from raft.wal import Wal
 from tests.simulation import cluster as cluster_file
-from tests.simulation.checkers import Violation
+from tests.simulation.checkers import Shadow, Violation
 from tests.simulation.cluster import Cluster
 from tests.simulation.damage import spoil, spoil_head
 from tests.simulation.network import US_PER_MS
@@ -139,3 +141,25 @@ def test_seeds_have_damaged_ends_and_outlive_them() -> None:
         faults += run_seed(f"head {seed}", 15, ["head damaged"]).faults
     assert faults["head damaged"] > 0
     assert faults["head restored"] > 0
+
+
+def test_a_log_that_lost_where_it_begins_may_begin_where_it_did_before() -> None:
+    """The record is gone with its flush, and the others brought back what stood between."""
+    members = Membership(frozenset({1, 2, 3}))
+    truth = [Entry(index, 1, EntryKind.NORMAL, b"") for index in range(1, 6)]
+    held = Shadow(truth, HardState(1, 1), [1] * 6, start=4)
+
+    def opened(start: int, last: int = 6) -> Any:
+        snapshot = SnapshotMeta(start, 1, members)
+        runs = [(start + 1, 1)]
+        return SimpleNamespace(
+            snapshot=snapshot, hard_state=HardState(1, 1), term_runs=runs, last=last
+        )
+
+    assert held.is_what_reads_back(opened(4))
+    assert not held.is_what_reads_back(opened(2)), "nothing was damaged"
+    assert held.is_what_reads_back(opened(2), rotten=True)
+    assert not held.is_what_reads_back(opened(5), rotten=True), "that was never said"
+    assert not held.is_what_reads_back(opened(2, last=5), rotten=True), "an entry is missing"
+    truth[3] = Entry(4, 2, EntryKind.NORMAL, b"")
+    assert not held.is_what_reads_back(opened(2), rotten=True), "not as it was committed"
