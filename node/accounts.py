@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from node import logs
-from node.admin import AdminRefused
+from node.admin import AdminRefused, text_of, texts_of, unavailable
 from node.config import BootstrapAccount
 from node.passwords import PasswordInvalid, Passwords
 from protocols.ports import AuthBusy, Reader, Unavailable, Writer
@@ -85,7 +85,7 @@ class AccountDesk:
 
     async def add(self, args: Mapping[str, Any]) -> Any:
         """Make an account: {address, password} -> {id, address}."""
-        address, password = _text(args, "address"), _text(args, "password")
+        address, password = text_of(args, "address"), text_of(args, "password")
         try:
             hashed = await self._passwords.hash(password)
             scram = await self._passwords.scram(password)
@@ -99,7 +99,7 @@ class AccountDesk:
         except AddressTaken as error:
             raise AdminRefused(f"{address} is taken already: choose another.") from error
         except (Unavailable, AuthBusy) as error:
-            raise AdminRefused(_unavailable(error)) from error
+            raise AdminRefused(unavailable(error)) from error
         return {"id": render_account(account), "address": address}
 
     async def update(self, args: Mapping[str, Any]) -> Any:
@@ -107,8 +107,8 @@ class AccountDesk:
 
         `add` and `remove` are aliases; `quota` octets of mail, 0 without bound, missing as it is.
         """
-        address = _text(args, "address")
-        add, remove, quota = _texts(args, "add"), _texts(args, "remove"), args.get("quota")
+        address = text_of(args, "address")
+        add, remove, quota = texts_of(args, "add"), texts_of(args, "remove"), args.get("quota")
         if quota is not None and not (type(quota) is int and 0 <= quota <= QUOTA_OCTETS_MAX):
             raise AdminRefused(f"a quota has at most {QUOTA_OCTETS_MAX} octets: give fewer.")
         try:
@@ -126,7 +126,7 @@ class AccountDesk:
         except TooManyAliases as error:
             raise AdminRefused(f"an account has {error}: remove some.") from error
         except Unavailable as error:
-            raise AdminRefused(_unavailable(error)) from error
+            raise AdminRefused(unavailable(error)) from error
 
     async def list(self, args: Mapping[str, Any]) -> Any:
         """Every account with what it holds."""
@@ -138,7 +138,7 @@ class AccountDesk:
     async def show(self, args: Mapping[str, Any]) -> Any:
         """One account with its mailboxes: {address}."""
         rows = await self._view()
-        address = _text(args, "address")
+        address = text_of(args, "address")
         account = by_address(rows, address)
         held = None if account is None else get_account(rows, account)
         if account is None or held is None:
@@ -164,7 +164,7 @@ class AccountDesk:
         try:
             return await self._reader.view()
         except Unavailable as error:
-            raise AdminRefused(_unavailable(error)) from error
+            raise AdminRefused(unavailable(error)) from error
 
 
 def _summary(rows: Rows, account: AccountId, held: Account) -> dict[str, Any]:
@@ -177,26 +177,8 @@ def _summary(rows: Rows, account: AccountId, held: Account) -> dict[str, Any]:
     }
 
 
-def _text(args: Mapping[str, Any], key: str) -> str:
-    value = args.get(key)
-    if not isinstance(value, str) or not value:
-        raise AdminRefused(f"the call lacks a text '{key}': give one.")
-    return value
-
-
-def _texts(args: Mapping[str, Any], key: str) -> list[str]:
-    value = args.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise AdminRefused(f"the call's '{key}' is no list of texts: give one.")
-    return value
-
-
 def _nobody(address: str) -> str:
     return f"nobody has the address {address}: see trireme account list."
-
-
-def _unavailable(error: Exception) -> str:
-    return f"the cluster cannot answer now ({error}): see trireme status, then try again."
 
 
 def is_bootstrapped(accounts: Sequence[BootstrapAccount], rows: Rows) -> bool:

@@ -32,6 +32,27 @@ class AdminRefused(Exception):
     """The answer is no; the text is one sentence with the mend."""
 
 
+def unavailable(error: Exception) -> str:
+    """What AdminRefused says while there is no majority, or too much is waiting."""
+    return f"the cluster cannot answer now ({error}): see trireme status, then try again."
+
+
+def text_of(args: Mapping[str, Any], key: str) -> str:
+    """An argument that must be a text; raises AdminRefused."""
+    value = args.get(key)
+    if not isinstance(value, str) or not value:
+        raise AdminRefused(f"the call lacks a text '{key}': give one.")
+    return value
+
+
+def texts_of(args: Mapping[str, Any], key: str) -> list[str]:
+    """An argument that must be a list of texts, empty when it is not there; raises AdminRefused."""
+    value = args.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise AdminRefused(f"the call's '{key}' is no list of texts: give one.")
+    return value
+
+
 class Request(msgspec.Struct, forbid_unknown_fields=True):
     """What is asked for."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from node.admin import AdminRefused
+from node.admin import AdminRefused, text_of, texts_of, unavailable
 from protocols.ports import Command, Reader, Unavailable, Writer
 from storage.accounts import (
     AddressTaken,
@@ -53,7 +53,7 @@ class ListDesk:
 
     async def add(self, args: Mapping[str, Any]) -> Any:
         """Make a list: {address, members} -> as `show`."""
-        address, members = _text(args, "address"), _texts(args, "members")
+        address, members = text_of(args, "address"), texts_of(args, "members")
 
         def command(plan: Plan) -> dict[str, Any]:
             plan_create_list(plan, address, members)
@@ -63,8 +63,8 @@ class ListDesk:
 
     async def update(self, args: Mapping[str, Any]) -> Any:
         """Change who is in a list: {address, add, remove} -> as `show`."""
-        address = _text(args, "address")
-        add, remove = _texts(args, "add"), _texts(args, "remove")
+        address = text_of(args, "address")
+        add, remove = texts_of(args, "add"), texts_of(args, "remove")
 
         def command(plan: Plan) -> dict[str, Any]:
             held = _held(plan, address)
@@ -79,7 +79,7 @@ class ListDesk:
 
     async def delete(self, args: Mapping[str, Any]) -> Any:
         """Remove a list: {address} -> {address}."""
-        address = _text(args, "address")
+        address = text_of(args, "address")
         await self._write(lambda plan: plan_destroy(plan, address))
         return {"address": address}
 
@@ -90,11 +90,11 @@ class ListDesk:
 
     async def show(self, args: Mapping[str, Any]) -> Any:
         """A list: {address} -> {address, members, created}."""
-        return _shown(await self._view(), _text(args, "address"))
+        return _shown(await self._view(), text_of(args, "address"))
 
     async def add_domain(self, args: Mapping[str, Any]) -> Any:
         """Serve a domain: {domain} -> {domain}."""
-        domain = _text(args, "domain")
+        domain = text_of(args, "domain")
         await self._write(lambda plan: plan_create_domain(plan, domain))
         return {"domain": domain}
 
@@ -105,7 +105,7 @@ class ListDesk:
 
     async def update_domain(self, args: Mapping[str, Any]) -> Any:
         """Give mail for unknown addresses to somebody: {domain, catchAll: address or ""}."""
-        domain, to = _text(args, "domain"), args.get("catchAll")
+        domain, to = text_of(args, "domain"), args.get("catchAll")
         if not isinstance(to, str):
             raise AdminRefused("the call lacks a text 'catchAll': give one.")
         await self._write(lambda plan: plan_set_catch_all(plan, domain, to))
@@ -115,7 +115,7 @@ class ListDesk:
         try:
             return await self._reader.view()
         except Unavailable as error:
-            raise AdminRefused(_unavailable(error)) from error
+            raise AdminRefused(unavailable(error)) from error
 
     async def _write(self, command: Command[R]) -> R:
         try:
@@ -135,7 +135,7 @@ class ListDesk:
         except ListUnknown as error:
             raise AdminRefused(_no_list(str(error.args[0]))) from error
         except Unavailable as error:
-            raise AdminRefused(_unavailable(error)) from error
+            raise AdminRefused(unavailable(error)) from error
 
 
 def _held(rows: Rows, address: str) -> MailingList:
@@ -150,23 +150,5 @@ def _shown(rows: Rows, address: str) -> dict[str, Any]:
     return {"address": held.address, "members": list(held.members), "created": held.created}
 
 
-def _text(args: Mapping[str, Any], key: str) -> str:
-    value = args.get(key)
-    if not isinstance(value, str) or not value:
-        raise AdminRefused(f"the call lacks a text '{key}': give one.")
-    return value
-
-
-def _texts(args: Mapping[str, Any], key: str) -> list[str]:
-    value = args.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise AdminRefused(f"the call's '{key}' is no list of texts: give one.")
-    return value
-
-
 def _no_list(address: str) -> str:
     return f"no list has the address {address}: see trireme list list."
-
-
-def _unavailable(error: Exception) -> str:
-    return f"the cluster cannot answer now ({error}): see trireme status, then try again."
