@@ -24,6 +24,7 @@ from protocols.mime.addresses import parse_addresses
 from protocols.mime.envelope import summarise
 from protocols.mime.html_text import html_to_text
 from protocols.mime.structure import parse
+from protocols.ports import Route
 from storage.batch import BatchError, decode_payload
 from storage.ids import AccountId
 
@@ -67,7 +68,7 @@ def lmtp(data: bytes) -> None:
                 core.receive(data[at : at + room])
                 at += room
             case RecipientAsked():
-                core.accept_recipient(AccountId(1))
+                core.accept_recipient(Route((AccountId(1),)))
             case MessageReceived() as received:
                 core.delivered([Reply(250, "2.1.5", ("ok",))] * len(received.recipients))
             case Closed():

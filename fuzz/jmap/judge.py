@@ -112,7 +112,7 @@ def _of_rows(desk: Desk) -> list[str]:
 
 def _of_responses(request: Any, told: Any) -> list[str]:
     faults: list[str] = []
-    responses = {}
+    responses: dict[str, Any] = {}
     for name, result, call_id in told["methodResponses"]:
         if name == "error" and result["type"] not in METHOD_ERRORS:
             faults.append(f"{call_id}: error {result}")

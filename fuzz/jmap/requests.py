@@ -44,7 +44,8 @@ def _arguments(draw: st.DrawFn, declared: Declared, earlier: list[str]) -> dict[
         told.pop(name, None)
         told[f"#{name}"] = draw(_reference(earlier))
     if rarely(draw):
-        if told and draw(st.booleans()):
+        lacks_one: bool = draw(st.booleans())
+        if told and lacks_one:
             del told[draw(st.sampled_from(sorted(told)))]
         else:
             told[draw(st.sampled_from(_NAMES))] = draw(WRONG)

@@ -145,12 +145,13 @@ def record(
 
     @st.composite
     def draw_one(draw: st.DrawFn) -> Any:
-        told = {name: draw(shape) for name, shape in required.items()}
+        told: dict[str, Any] = {name: draw(shape) for name, shape in required.items()}
         if names:
             for name in draw(st.lists(st.sampled_from(names), max_size=most, unique=True)):
                 told[name] = draw((optional or {})[name])
         if rarely(draw):
-            if told and draw(st.booleans()):
+            lacks_one: bool = draw(st.booleans())
+            if told and lacks_one:
                 del told[draw(st.sampled_from(sorted(told)))]
             else:
                 told[draw(st.sampled_from(strange))] = draw(WRONG)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,21 +20,26 @@ ACCOUNTS = {"alice@example.org": "alice-demo", "bob@example.org": "bob-demo"}
 PORTS = ("peer", "http", "imap", "lmtp")
 # Many clusters, each of many nodes, on one disk that may be small.
 SPACE = "[storage]\nfree-bytes-min = 16777216\nreserve-bytes = 1048576\n"
+# Linux dials from this port on (net.ipv4.ip_local_port_range).
+DIALED_FROM = 32_768
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody uses just now, TCP and UDP."""
+    """Ports nobody uses just now, TCP and UDP.
+
+    They are from below those that the kernel gives to whoever dials out: between now and when they
+    are used, none of the many connections of the tests can take one.
+    """
     held: list[socket.socket] = []
     ports: list[int] = []
     while len(ports) < count:
-        tcp = socket.socket()
-        tcp.bind(("127.0.0.1", 0))
-        held.append(tcp)
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        held.append(udp)
+        address = ("127.0.0.1", random.randrange(20_000, DIALED_FROM))
+        tcp, udp = socket.socket(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        held += [tcp, udp]
         with contextlib.suppress(OSError):
-            udp.bind(tcp.getsockname())
-            ports.append(tcp.getsockname()[1])
+            tcp.bind(address)
+            udp.bind(address)
+            ports.append(address[1])
     for one in held:
         one.close()
     return ports

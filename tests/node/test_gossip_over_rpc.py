@@ -9,6 +9,7 @@ from node.network import Address, TrioNetwork
 from node.roster import Place, Roster
 from node.rpc import GossipAnswer, GossipExchange, Peers, Remote, Server
 from node.rpc.calls import Answer, Call
+from tests.e2e.cluster import free_ports
 from tests.node.rpc.town import CLUSTER, SECRET, credentials, eventually
 
 WALL_MS = 1_800_000_000_000
@@ -84,18 +85,14 @@ class Node:
         return {e.replica: e.status for e in self.roster.entries() if e.replica != self.replica}
 
 
-async def free_places(count: int) -> list[Place]:
+def free_places(count: int) -> list[Place]:
     """Ports nobody uses, for TCP and UDP alike."""
-    places = []
-    for n in range(1, count + 1):
-        endpoint = await TrioNetwork().open_udp("127.0.0.1", 0)
-        places.append(Place(n, f"n{n}", endpoint.address))
-        await endpoint.aclose()
-    return places
+    ports = enumerate(free_ports(count), 1)
+    return [Place(n, f"n{n}", ("127.0.0.1", port)) for n, port in ports]
 
 
 async def test_three_nodes_meet_over_rpc_and_bury_one_that_is_gone() -> None:
-    nodes = [Node(n, places) for places in [await free_places(3)] for n in (1, 2, 3)]
+    nodes = [Node(n, places) for places in [free_places(3)] for n in (1, 2, 3)]
     async with trio.open_nursery() as nursery:
         for node in nodes:
             nursery.start_soon(node.run)
