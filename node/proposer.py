@@ -218,7 +218,7 @@ class Proposer:
         queue = self._queues[account]
         plan = Plan(view, now_ms=now_ms, chance=self._chance)
         commands, parts = fill_plan(queue, plan)
-        if plan.empty and not parts:
+        if plan.empty:
             for waiting in commands:
                 waiting.unwritten = True
                 waiting.finish()  # nothing to write: what it read is its answer

@@ -120,7 +120,8 @@ class _Full(Exception):
 def fill_plan(queue: Queue, plan: Plan) -> tuple[list[Waiting], list[BlobPart]]:
     """Plan commands from the front of the queue; returns them, and the blob parts they bring.
 
-    What a command raises ends it alone. Commands left over are for the next batch.
+    What a command raises ends it alone. Commands left over are for the next batch. One that wrote
+    nothing brings nothing: no row would ever refer to its blobs.
     """
     taken: list[Waiting] = []
     parts: dict[tuple[BlobId, int], BlobPart] = {}
@@ -131,7 +132,7 @@ def fill_plan(queue: Queue, plan: Plan) -> tuple[list[Waiting], list[BlobPart]]:
             brought = waiting.octets if waiting.parts else 0
             room = None if not taken else ROUND_OCTETS_MAX - octets - brought
             try:
-                _plan_one(waiting, plan, room)
+                wrote = _plan_one(waiting, plan, room)
             except _Full:
                 break
             except Exception as error:
@@ -139,19 +140,24 @@ def fill_plan(queue: Queue, plan: Plan) -> tuple[list[Waiting], list[BlobPart]]:
                 waiting.finish(error)
             else:
                 taken.append(waiting)
-                octets += brought
-                for part in waiting.parts:
-                    parts[part.blob, part.offset] = part
+                if wrote:
+                    octets += brought
+                    for part in waiting.parts:
+                        parts[part.blob, part.offset] = part
         queue.take()
     return taken, list(parts.values())
 
 
-def _plan_one(waiting: Waiting, plan: Plan, room: int | None) -> None:
-    """Run one command; `room` bounds the plan's rows after it (None: it is the first)."""
-    with plan.command():
+def _plan_one(waiting: Waiting, plan: Plan, room: int | None) -> bool:
+    """Run one command; `room` bounds the plan's rows after it (None: it is the first).
+
+    Whether it wrote anything.
+    """
+    with plan.command() as command:
         for blob in waiting.needs:
             if plan.expect(blob_key(blob)) is None:
                 raise Unavailable("a blob was collected since it was looked up")
         waiting.result = waiting.command(plan)
         if room is not None and plan.octets > room:
             raise _Full
+    return command.wrote

@@ -179,16 +179,19 @@ class Plan:
 class _Command:
     """One command of a plan under way: a class, since every write of the cluster enters one."""
 
-    __slots__ = ("_expects", "_mark", "_plan", "_versions")
+    __slots__ = ("_expects", "_mark", "_plan", "_versions", "wrote")
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self.wrote = False
+        """It ran to its end and put or deleted something."""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "_Command":
         plan = self._plan
         self._mark, self._expects = len(plan._undo), len(plan._expects)
         self._versions = dict(plan._versions)
         plan._touched = {}
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         plan = self._plan
@@ -196,6 +199,7 @@ class _Command:
             announced = plan._announced
             for account, types in plan._touched.items():
                 announced[account] = announced.get(account, 0) | types
+            self.wrote = len(plan._undo) > self._mark
             del plan._undo[self._mark :]  # it stays
         else:
             plan._take_back(self._mark)

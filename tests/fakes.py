@@ -167,9 +167,9 @@ class FakeWriter:
         parts = house.stage(blobs)
         for _ in range(PLAN_ATTEMPTS_MAX):
             plan = house.plan()
-            with plan.command():
+            with plan.command() as planned:
                 result = command(plan)
-            if plan.empty and not parts:
+            if not planned.wrote:
                 return result
             if house.conflicts:
                 house.conflicts -= 1
@@ -264,9 +264,9 @@ class FakeHouse:
         """What `writer.write` does, without a task: for setting the scene."""
         parts = self.stage(blobs)
         plan = self.plan()
-        with plan.command():
+        with plan.command() as planned:
             result = command(plan)
-        if parts or not plan.empty:
+        if planned.wrote:
             assert self.propose(plan, parts).outcome is Outcome.APPLIED
         return result
 

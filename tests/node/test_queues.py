@@ -1,6 +1,7 @@
 """How a batch is filled from a queue."""
 
 import random
+from contextlib import suppress
 
 from node.queues import ROUND_COMMANDS_MAX, ROUND_OCTETS_MAX, Queue, Waiting, fill_plan
 from protocols.ports import Unavailable
@@ -49,6 +50,27 @@ def test_two_that_bring_one_blob_bring_it_once() -> None:
     one.parts = two.parts = tuple(cut_blob(blob_id(b"data"), b"data"))
     taken, parts = fill_plan(queue(one, two), plan())
     assert taken == [one, two] and len(parts) == 1
+
+
+def test_who_writes_nothing_brings_no_blob() -> None:
+    idle, writes, undone = Waiting(ALICE, lambda plan: None, 0.0), put(b"a"), put(b"b")
+
+    def write_and_think_better(plan: Plan) -> None:
+        with suppress(ValueError), plan.attempt():
+            plan.put(b"c", b"")
+            raise ValueError
+
+    undone.command = write_and_think_better
+    for waiting, data in ((idle, b"idle"), (writes, b"writes"), (undone, b"undone")):
+        waiting.parts = tuple(cut_blob(blob_id(data), data))
+    taken, parts = fill_plan(queue(idle, writes, undone), plan())
+    assert taken == [idle, writes, undone] and parts == list(writes.parts)
+
+
+def test_a_blob_of_two_comes_with_the_one_that_writes() -> None:
+    idle, writes = Waiting(ALICE, lambda plan: None, 0.0), put(b"a")
+    idle.parts = writes.parts = tuple(cut_blob(blob_id(b"data"), b"data"))
+    assert fill_plan(queue(idle, writes), plan())[1] == list(writes.parts)
 
 
 def test_a_large_command_goes_alone() -> None:

@@ -4,6 +4,7 @@ import pytest
 import trio
 import trio.testing
 
+from storage import keys
 from storage.mail import quota
 from tests.fakes import FakeHouse, make_house
 from tests.protocols.lmtp.test_session import Mta, connected, inbox
@@ -12,6 +13,11 @@ from tests.protocols.lmtp.test_session import Mta, connected, inbox
 @pytest.fixture
 def house() -> FakeHouse:
     return make_house({"alice@example.org": "a", "bob@example.org": "b"})
+
+
+def blobs(house: FakeHouse) -> int:
+    """How many there are, whoever refers to them."""
+    return len(house.view().scan(*keys.blobs_range(b"B")))
 
 
 NAMED = b"Received: by mx.example.net (Postfix) id 4F1\r\nMessage-ID: <1@x>\r\n\r\nHello.\r\n"
@@ -43,6 +49,7 @@ async def test_a_message_sent_again_while_the_first_is_under_way(house: FakeHous
         house.release()
     assert answers == ["250 2.0.0 <alice@example.org> delivered"] * 2
     assert len(inbox(house, "alice@example.org")) == 1
+    assert blobs(house) == 1  # the second's octets, with a trace of its own, are on no disk
 
 
 async def test_a_refused_message_is_not_taken_for_delivered(house: FakeHouse) -> None:
