@@ -59,6 +59,7 @@ class History:
     is_front_open: bool = False  # earlier segments were removed: no entry has told yet how far
     copies: dict[int, dict[Index, _Copy]] = field(default_factory=dict)  # by number of the repair
     repair: int = 0  # whose copies are being read
+    _may_close: bool = False  # gaps, copies or the start have changed since gaps were closed
 
     @property
     def start(self) -> Index:
@@ -79,7 +80,7 @@ class History:
         """The next entry that reads back."""
         index = entry.index
         if self.is_front_open:
-            self.is_front_open = False
+            self.is_front_open, self._may_close = False, True
             self.lost = None  # what is lost before it shows when it is known where the log begins
             self.positions.forget(index - 1)
         if index != self.positions.last + 1:
@@ -111,6 +112,7 @@ class History:
         if entry.index == low and self.last_term == entry.term:
             return False
         self.positions.leave_out(entry.index - low)
+        self._may_close = True
         self.gaps.append(Gap(low, entry.index, entry.term, why))
         return True
 
@@ -121,6 +123,7 @@ class History:
         self._cut(first)
 
     def _cut(self, first: Index) -> None:
+        self._may_close = True
         while self.gaps and self.gaps[-1].anchor >= first:
             gap = self.gaps.pop()
             self.lose(gap.why)  # another entry will have to say what is missing
@@ -145,7 +148,7 @@ class History:
 
     def take_snapshot(self, meta: SnapshotMeta) -> None:
         """The log begins behind this from now on."""
-        self.snapshot = meta
+        self.snapshot, self._may_close = meta, True
         if meta.index >= self.positions.last and not self.is_front_open:
             # Nothing before it is left, so its term is the last one.
             self.gaps.clear()
@@ -162,13 +165,15 @@ class History:
         membership = None
         if entry.kind is EntryKind.CONFIG:
             membership = decode_membership(entry.payload)
+        self._may_close = True
         copies = self.copies.setdefault(self.repair, {})
         copies[entry.index] = _Copy(entry.term, sequence, offset, membership)
 
     def close_gaps(self) -> None:
         """Put copies where entries are missing, if all of a gap and what it joins are there."""
-        if not self.copies:
+        if not self.copies or not self._may_close:
             return
+        self._may_close = False
         kept: list[Gap] = []
         before = self.positions.start + 1
         while self.gaps:
@@ -230,6 +235,7 @@ class History:
 
     def _put_back(self, found: dict[Index, _Copy]) -> None:
         """Let these, the last of which is an anchor, stand in the log."""
+        self._may_close = True  # a gap behind them may end in what they brought
         first, anchor = min(found), max(found)
         for index, copy in found.items():
             if index < anchor:  # which stays where it was, so that its segment stays too
@@ -283,6 +289,7 @@ class History:
             first = self.gaps.pop(0).anchor
         self.positions.extend_front(start)
         self.gaps.insert(0, Gap(start + 1, first, term, why))
+        self._may_close = True
         self.close_gaps()
 
     def _check_start(self, why: str) -> None:

@@ -8,7 +8,13 @@ from raft.disk import Disk, DiskFile
 from raft.model import KIB, Entry, Index
 from raft.positions import Positions
 from raft.recovery import WalCorrupt
-from raft.segment import RECORD_HEADER_BYTES, BadSegment, record_bytes, unpack_record
+from raft.segment import (
+    RECORD_HEADER_BYTES,
+    BadSegment,
+    plain_entry,
+    record_bytes,
+    unpack_record,
+)
 
 READ_CHUNK_BYTES: Final = 256 * KIB
 # What a record of a small payload takes, with blocks' ends counted in: no read asks for less.
@@ -42,16 +48,18 @@ class ReadBack:
         """Durable entries low..high, cut after bytes_max but never empty; all verified."""
         entries: list[Entry] = []
         size = 0
-        chunk, chunk_sequence, chunk_at = b"", 0, 0
+        chunk, chunk_sequence, chunk_at, salt = b"", 0, 0, 0
         for index in range(low, high + 1):
             sequence, offset = self._positions.place(index)
-            start = offset - chunk_at
-            if sequence != chunk_sequence or not _holds_record(chunk, start):
+            entry = None
+            if sequence == chunk_sequence:
+                entry = plain_entry(chunk, offset - chunk_at, salt)
+            if entry is None or entry.index != index:
                 # All that may still be wanted, if that is less than a good piece.
                 wanted = bytes_max - size + (high - index + 1) * RECORD_BYTES_SMALL
                 chunk = self._chunk(sequence, offset, min(wanted, READ_CHUNK_BYTES))
-                chunk_sequence, chunk_at, start = sequence, offset, 0
-            entry = self._entry(chunk, start, sequence, index, chunk_at)
+                chunk_sequence, chunk_at, salt = sequence, offset, self._salts[sequence]
+                entry = self._entry(chunk, sequence, index, chunk_at)
             size += len(entry.payload)
             if entries and size > bytes_max:
                 break
@@ -62,19 +70,23 @@ class ReadBack:
         """Bytes from a record on: so many, and never less than the record."""
         file = self._reader(sequence)
         chunk = file.read_at(offset, max(bytes_wanted, RECORD_BYTES_SMALL))
-        if len(chunk) >= RECORD_HEADER_BYTES and not _holds_record(chunk, 0):
+        if len(chunk) >= RECORD_HEADER_BYTES and not _holds_record(chunk):
             wanted = min(record_bytes(chunk, 0), self._segment_bytes)
             chunk = file.read_at(offset, wanted)
         return chunk
 
-    def _entry(self, chunk: bytes, start: int, sequence: int, index: Index, at: int) -> Entry:
+    def _entry(self, chunk: bytes, sequence: int, index: Index, at: int) -> Entry:
+        """The one at the beginning of a chunk, whatever it takes to tell what is wrong with it."""
+        entry = plain_entry(chunk, 0, self._salts[sequence])
+        if entry is not None and entry.index == index:
+            return entry
         try:
-            record, _ = unpack_record(chunk, start, self._salts[sequence], at=at)
+            record, _ = unpack_record(chunk, 0, self._salts[sequence], at=at)
         except BadSegment as error:
             raise WalCorrupt(f"{self._names[sequence]}: {error}") from error
         if record.entry is None or record.index != index:
             raise WalCorrupt(
-                f"{self._names[sequence]}, offset {at + start}: holds record {record.index} "
+                f"{self._names[sequence]}, offset {at}: holds record {record.index} "
                 f"where entry {index} was written"
             )
         return record.entry
@@ -97,8 +109,6 @@ class ReadBack:
         self._readers.clear()
 
 
-def _holds_record(chunk: bytes, start: int) -> bool:
-    """Whether a whole record stands at this place of the chunk."""
-    if start < 0 or start + RECORD_HEADER_BYTES > len(chunk):
-        return False
-    return start + record_bytes(chunk, start) <= len(chunk)
+def _holds_record(chunk: bytes) -> bool:
+    """Whether a whole record stands at the beginning of a chunk that has its header."""
+    return record_bytes(chunk, 0) <= len(chunk)

@@ -328,6 +328,23 @@ def skim_entries(
     return first, of_term, places, offset
 
 
+def plain_entry(data: bytes, offset: int, salt: int) -> Entry | None:
+    """The entry at this place of `data`, when a whole, undamaged record of a plain one stands
+    there. Followers that lag, and every read of older entries, ask for nothing else;
+    unpack_record tells what is wrong.
+    """
+    body = offset + RECORD_HEADER_BYTES
+    if offset < 0 or body > len(data):
+        return None
+    crc, length, number, kind, _, _, term, index = _WHOLE_RECORD.unpack_from(data, offset)
+    end = body + length
+    if number not in _ENTRIES or kind not in _PLAIN_KINDS or end > len(data):
+        return None
+    if crc32(memoryview(data)[offset + _CRC.size : end], _seed(salt)) != crc:
+        return None
+    return Entry(index, term, _ENTRY_KINDS[kind], data[body:end])
+
+
 def _membership(payload: bytes, at: int) -> Membership:
     try:
         return decode_membership(payload)

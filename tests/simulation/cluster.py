@@ -46,6 +46,7 @@ class Node:
         self.paused_until_us = 0
         self.clock_rate = 1.0
         self.clock_ms = 0.0
+        self.shown_ms = 0
         self.clock_at_us = 0
         self.sync_us_max = 3 * US_PER_MS
         self.is_hung = False
@@ -60,11 +61,11 @@ class Node:
 
     def now_ms(self, now_us: int) -> int:
         """This machine's clock, which may run fast or slow."""
-        if now_us == self.clock_at_us:
-            return int(self.clock_ms)
-        self.clock_ms += (now_us - self.clock_at_us) * self.clock_rate / US_PER_MS
-        self.clock_at_us = now_us
-        return int(self.clock_ms)
+        if now_us != self.clock_at_us:
+            self.clock_ms += (now_us - self.clock_at_us) * self.clock_rate / US_PER_MS
+            self.clock_at_us = now_us
+            self.shown_ms = int(self.clock_ms)
+        return self.shown_ms
 
 
 class Cluster:

@@ -58,20 +58,21 @@ class Network:
         parcel: Message | bytes = message
         if not self._sent % CODED_EVERY:
             parcel = encode(message, cluster=CLUSTER)
-        delays = [self._delay(link, now_us)]
+        arrivals: list[tuple[int, Message | bytes]] = [(self._delay(link, now_us), parcel)]
         if weather.repeat and chance() < weather.repeat:
             self._faults["message repeated"] += 1
-            delays.append(self._delay(link, now_us))
+            arrivals.append((self._delay(link, now_us), parcel))
         if not weather.late and not weather.damage:
-            return [(delay, parcel) for delay in delays]
-        return [self._disturbed(delay, parcel) for delay in delays]
+            return arrivals
+        return [self._disturbed(*arrival) for arrival in arrivals]
 
     def _delay(self, link: tuple[ReplicaId, ReplicaId], now_us: int) -> int:
-        delay = DELAY_US_MIN + int(self._random.random() * self.weather.delay_us_max)
-        if not self.weather.in_order:
-            return delay
-        arrival = max(now_us + delay, self._newest_us.get(link, 0))
-        self._newest_us[link] = arrival
+        weather = self.weather
+        arrival = now_us + DELAY_US_MIN + int(self._random.random() * weather.delay_us_max)
+        if weather.in_order:
+            if (newest := self._newest_us.get(link, 0)) > arrival:
+                arrival = newest
+            self._newest_us[link] = arrival
         return arrival - now_us
 
     def _disturbed(self, delay: int, parcel: Message | bytes) -> tuple[int, Message | bytes]:

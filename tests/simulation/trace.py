@@ -12,6 +12,9 @@ TOGETHER: Final = 256
 # This format of marshal writes equal lines as equal bytes, whoever else refers to their parts.
 WITHOUT_REFERENCES: Final = 2
 
+Line = str | tuple[int | float | str, ...]
+"""What is said of one happening."""
+
 
 class Trace:
     """Two runs of one seed have the same trace, byte for byte."""
@@ -19,12 +22,12 @@ class Trace:
     def __init__(self, out: TextIO | None = None, now: Callable[[], float] = lambda: 0.0) -> None:
         self._now, self._out = now, out
         self._hash = hashlib.sha256()
-        self._waiting: list[str | tuple[int, ...]] = []
+        self._waiting: list[Line] = []
         self._lines = 0
-        self._tail: deque[str | tuple[int, ...]] = deque(maxlen=KEPT_LINES)
+        self._tail: deque[Line] = deque(maxlen=KEPT_LINES)
         self.faults: Counter[str] = Counter()
 
-    def line(self, line: str | tuple[int, ...]) -> None:
+    def line(self, line: Line) -> None:
         """One line as it is; numbers become text only where it is shown."""
         self._waiting.append(line)
         if len(self._waiting) >= TOGETHER:
@@ -63,5 +66,5 @@ class Trace:
         return self._hash.hexdigest()
 
 
-def _told(line: str | tuple[int, ...]) -> str:
+def _told(line: Line) -> str:
     return line if isinstance(line, str) else repr(line)

@@ -281,7 +281,8 @@ class SimNetwork:
             self.clock.call_later(pause_s, lambda: self._land(stream, longer_s))
         else:
             _, data = stream.outgoing.popleft()
-            self.trace("segment", source, target, len(data), zlib.crc32(data))
+            now = self.clock.current_time()
+            self.trace.line((now, "segment", source, target, len(data), zlib.crc32(data)))
             stream.peer.arrive(data)
             if stream.outgoing:
                 self.clock.call_at(stream.outgoing[0][0], lambda: self._land(stream, RESEND_S))
