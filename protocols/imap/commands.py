@@ -9,6 +9,7 @@ from enum import Enum
 
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
+from protocols.imap.partial import PartialRange
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.search_commands import Search, Sort, Thread
 from protocols.imap.sets import NumberSet
@@ -283,7 +284,7 @@ class FetchItem(Enum):
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """RFC 9051 6.4.5; only what has changed since a MODSEQ, and what is gone (RFC 7162 3.1.4.1,
-    3.2.6)."""
+    3.2.6); only some of the messages (RFC 9394 3.3)."""
 
     numbers: NumberSet
     items: frozenset[FetchItem]
@@ -291,6 +292,7 @@ class Fetch:
     uid: bool = False
     changed_since: int | None = None
     vanished: bool = False
+    partial: PartialRange | None = None
 
 
 class StoreMode(Enum):

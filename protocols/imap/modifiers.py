@@ -1,10 +1,12 @@
-"""Modifiers of SELECT, FETCH and STORE in parentheses (RFC 4466 2.1-2.5): those of RFC 7162."""
+"""Modifiers of SELECT, FETCH and STORE in parentheses (RFC 4466 2.1-2.5): RFC 7162, RFC 9394."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from protocols.errors import RemoteProtocolError
 from protocols.imap.commands import Resync, Select
+from protocols.imap.partial import PartialRange, parse_partial_range
 from protocols.imap.sets import STAR, NumberSet, merge
 from protocols.imap.tokens import Tokens
 
@@ -27,21 +29,33 @@ def parse_select(tokens: Tokens, *, read_only: bool) -> Select:
     return Select(mailbox, read_only, condstore, resync)
 
 
-def parse_fetch_modifiers(tokens: Tokens, *, uid: bool) -> tuple[int | None, bool]:
-    """RFC 7162 7 fetch-modifier: CHANGEDSINCE, and whether VANISHED is there."""
-    changed_since, vanished = None, False
+@dataclass(frozen=True, slots=True)
+class FetchModifiers:
+    """RFC 7162 7 fetch-modifier CHANGEDSINCE and VANISHED, RFC 9394 4 PARTIAL."""
+
+    changed_since: int | None
+    vanished: bool
+    partial: PartialRange | None
+
+
+def parse_fetch_modifiers(tokens: Tokens, *, uid: bool) -> FetchModifiers:
+    """The list of them, the parenthesis included."""
+    changed_since, vanished, partial = None, False, None
     for name in _listed(tokens):
         if name == b"CHANGEDSINCE":
             tokens.space()
             changed_since = tokens.number()
         elif name == b"VANISHED":
             vanished = True
+        elif name == b"PARTIAL" and uid:  # RFC 9394 3.3: UID FETCH alone
+            tokens.space()
+            partial = parse_partial_range(tokens)
         else:
             raise RemoteProtocolError("unknown FETCH modifier")
     if vanished and (not uid or changed_since is None):
         # RFC 7162 3.2.6
         raise RemoteProtocolError("VANISHED needs UID FETCH and CHANGEDSINCE")
-    return changed_since, vanished
+    return FetchModifiers(changed_since, vanished, partial)
 
 
 def parse_unchanged_since(tokens: Tokens) -> int:

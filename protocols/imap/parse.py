@@ -204,14 +204,16 @@ def _fetch(tokens: Tokens, *, uid: bool) -> c.Command:
     if tokens.at_end:
         return command
     tokens.space()
-    changed_since, vanished = parse_fetch_modifiers(tokens, uid=uid)
-    if changed_since is None:
-        return command
+    asked = parse_fetch_modifiers(tokens, uid=uid)
+    items = command.items
+    if asked.changed_since is not None:
+        items |= {c.FetchItem.MODSEQ}  # RFC 7162 3.1.4.1
     return replace(
         command,
-        items=command.items | {c.FetchItem.MODSEQ},  # RFC 7162 3.1.4.1
-        changed_since=changed_since,
-        vanished=vanished,
+        items=items,
+        changed_since=asked.changed_since,
+        vanished=asked.vanished,
+        partial=asked.partial,
     )
 
 

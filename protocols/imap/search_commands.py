@@ -6,6 +6,7 @@ Keys are RFC 9051 6.4.4's and those of its extensions; what is compared as text 
 from dataclasses import dataclass
 from enum import Enum
 
+from protocols.imap.partial import PartialRange
 from protocols.imap.sets import NumberSet
 from storage.ids import EmailId, ThreadId
 
@@ -136,13 +137,14 @@ SearchKey = (
 
 
 class SearchReturn(Enum):
-    """RFC 9051 6.4.4 search-return-opt."""
+    """RFC 9051 6.4.4 search-return-opt; PARTIAL is RFC 9394's, its range stands beside."""
 
     MIN = b"MIN"
     MAX = b"MAX"
     ALL = b"ALL"
     COUNT = b"COUNT"
     SAVE = b"SAVE"
+    PARTIAL = b"PARTIAL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ class Search:
     key: SearchKey
     returns: frozenset[SearchReturn] | None = None
     uid: bool = False
+    partial: PartialRange | None = None
 
 
 class SortKey(Enum):
@@ -184,6 +187,7 @@ class Sort:
     criteria: tuple[Criterion, ...]
     returns: frozenset[SearchReturn] | None = None
     uid: bool = False
+    partial: PartialRange | None = None
 
 
 class ThreadAlgorithm(Enum):

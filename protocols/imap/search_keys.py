@@ -11,6 +11,7 @@ from typing import Final
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap.dates import parse_date
 from protocols.imap.flags import parse_flag
+from protocols.imap.partial import PartialRange, parse_partial_range
 from protocols.imap.search_commands import (
     Aged,
     All,
@@ -60,15 +61,15 @@ class BadCharset(RemoteProtocolError):
 
 def parse_search(tokens: Tokens, *, uid: bool) -> Search:
     """What follows SEARCH and a space."""
-    returns = _accept_returns(tokens)
+    returns, partial = _accept_returns(tokens)
     if tokens.accept_word(b"CHARSET "):
         _charset(tokens)
-    return Search(_program(tokens), returns, uid)
+    return Search(_program(tokens), returns, uid, partial)
 
 
 def parse_sort(tokens: Tokens, *, uid: bool) -> Sort:
     """What follows SORT and a space (RFC 5256 5, RFC 5267 5)."""
-    returns = _accept_returns(tokens)
+    returns, partial = _accept_returns(tokens)
     tokens.expect(b"(")
     criteria = [_criterion(tokens)]
     while not tokens.accept(b")"):
@@ -78,7 +79,7 @@ def parse_sort(tokens: Tokens, *, uid: bool) -> Sort:
             raise LimitExceeded("SORT_CRITERIA", f"a sort may have {CRITERIA_MAX} criteria")
     tokens.space()
     _charset(tokens)
-    return Sort(_program(tokens), tuple(criteria), returns, uid)
+    return Sort(_program(tokens), tuple(criteria), returns, uid, partial)
 
 
 def parse_thread(tokens: Tokens, *, uid: bool) -> Thread:
@@ -91,9 +92,11 @@ def parse_thread(tokens: Tokens, *, uid: bool) -> Thread:
     return Thread(_program(tokens), ThreadAlgorithm(name), uid)
 
 
-def _accept_returns(tokens: Tokens) -> frozenset[SearchReturn] | None:
+def _accept_returns(
+    tokens: Tokens,
+) -> tuple[frozenset[SearchReturn] | None, PartialRange | None]:
     if not tokens.accept_word(b"RETURN "):
-        return None
+        return None, None
     returns = _returns(tokens)
     tokens.space()
     return returns
@@ -122,10 +125,11 @@ def parse_search_keys(text: bytes) -> SearchKey:
     return _program(Tokens(text))
 
 
-def _returns(tokens: Tokens) -> frozenset[SearchReturn]:
+def _returns(tokens: Tokens) -> tuple[frozenset[SearchReturn], PartialRange | None]:
     """RFC 9051 9 search-return-opts; `RETURN ()` is `RETURN (ALL)`."""
     tokens.expect(b"(")
     found: set[SearchReturn] = set()
+    partial: PartialRange | None = None
     while not tokens.accept(b")"):
         if found:
             tokens.space()
@@ -133,7 +137,14 @@ def _returns(tokens: Tokens) -> frozenset[SearchReturn]:
         if name not in SearchReturn._value2member_map_:
             raise RemoteProtocolError("unknown search return option")
         found.add(SearchReturn(name))
-    return frozenset(found or {SearchReturn.ALL})
+        if name == b"PARTIAL":
+            if partial is not None:
+                raise RemoteProtocolError("PARTIAL may stand once")  # RFC 9394 3.1
+            tokens.space()
+            partial = parse_partial_range(tokens)
+    if found >= {SearchReturn.ALL, SearchReturn.PARTIAL}:
+        raise RemoteProtocolError("PARTIAL and ALL exclude each other")  # RFC 9394 3.1
+    return frozenset(found or {SearchReturn.ALL}), partial
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ from protocols.imap.ops.facts import string
 from protocols.imap.ops.resync import changed_positions, vanished_earlier
 from protocols.imap.ops.store import mark_seen
 from protocols.imap.ops.views import ImapView, decode_view, read_views
+from protocols.imap.partial import PartialRange
 from protocols.imap.responses import Ending, bad, no, object_id, ok
 from protocols.imap.selected import Positions, Selected
 from protocols.render.bodystructure import render_body
@@ -63,12 +64,12 @@ async def fetch(context: Context, command: Fetch) -> Ending:
         return bad("ENABLE QRESYNC comes first")  # RFC 7162 3.2.6
     if FetchItem.MODSEQ in command.items:
         context.know_modseqs()
-    positions = selected.positions(command.numbers, uid=command.uid)
+    positions = _some(selected.positions(command.numbers, uid=command.uid), command.partial)
     since = command.changed_since
     if since is not None:
         view = await context.barrier()
         context.catch_up(expunges=command.uid)
-        positions = selected.positions(command.numbers, uid=command.uid)
+        positions = _some(selected.positions(command.numbers, uid=command.uid), command.partial)
         if command.vanished:
             context.out.add(vanished_earlier(context, view, command.numbers, since))
         positions = changed_positions(selected, view, positions, since)
@@ -94,6 +95,21 @@ async def fetch(context: Context, command: Fetch) -> Ending:
     if told < wanted and not command.uid:
         return no("Some of the messages are gone", b"EXPUNGEISSUED")
     return ok("FETCH completed")
+
+
+def _some(positions: list[Positions], partial: PartialRange | None) -> list[Positions]:
+    """RFC 9394 3.3: those of the messages that PARTIAL asks for."""
+    if partial is None:
+        return positions
+    start, end = partial.within(sum(high - low for low, high in positions))
+    found: list[Positions] = []
+    before = 0
+    for low, high in positions:
+        first, last = max(low, low + start - before), min(high, low + end - before)
+        if first < last:
+            found.append((first, last))
+        before += high - low
+    return found
 
 
 def windows(positions: Iterable[Positions], size: int) -> Iterator[list[Positions]]:

@@ -39,6 +39,7 @@ _KNOWN: Final = (
     b"MULTIAPPEND",
     b"NAMESPACE",
     b"OBJECTID",
+    b"PARTIAL",
     b"PREVIEW",
     b"QRESYNC",
     b"QUOTA",

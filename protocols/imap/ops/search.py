@@ -1,4 +1,4 @@
-"""SEARCH and UID SEARCH, ESEARCH answers, SAVE (RFC 9051 6.4.4, 7.3.4; RFC 4731, RFC 5182).
+"""SEARCH and UID SEARCH (RFC 9051 6.4.4).
 
 Walks the mailbox in slices and asks each message no more than it must (matching.py).
 """
@@ -11,6 +11,7 @@ import trio
 from protocols.imap.filters import UndefinedFilter, expand_filters, has_filters
 from protocols.imap.matching import Facts, Naming, Test, compile_key
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.ops.esearch import modseq_told, render_esearch, to_save
 from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
 from protocols.imap.ops.fetch import read_rows, windows
 from protocols.imap.ops.metadata import read_filter
@@ -26,9 +27,8 @@ from protocols.imap.search_commands import (
     SearchReturn,
 )
 from protocols.imap.selected import Positions, Selected
-from protocols.imap.sets import render_ranges, runs
+from protocols.imap.sets import runs
 from protocols.ports import Unavailable
-from protocols.render.strings import render_string
 from storage.ids import EmailId, ThreadId
 from storage.keys import thread_key
 from storage.mail.records import unpack_thread
@@ -40,7 +40,7 @@ async def search(context: Context, command: Search) -> Ending:
     returns = command.returns or frozenset()
     key = await filled(context, command.key, saves=SearchReturn.SAVE in returns)
     found = await find(context, key, saves=SearchReturn.SAVE in returns)
-    kept = to_save(returns, found)
+    kept = to_save(returns, found, command.partial)
     if SearchReturn.SAVE in returns:
         selected.save(runs(selected.uids[at] for at in kept))
     _tell(context, command, found, await highest_of(context, key, kept))
@@ -102,14 +102,13 @@ def _asks_modseq(key: SearchKey) -> bool:
 
 
 async def highest_of(context: Context, key: SearchKey, told: Sequence[int]) -> int:
-    """RFC 7162 3.1.6, RFC 4731 3.2: the highest MODSEQ of what is told, where the key asks for
-    one; 0: it does not, or there is none.
+    """RFC 7162 3.1.6, RFC 4731 3.2: the highest MODSEQ of what is told (ascending), where the key
+    asks for one; 0: it does not, or there is none.
     """
     highest = 0
     if not _asks_modseq(key):
         return highest
-    found = sorted(told)
-    for window in windows([(low, high + 1) for low, high in runs(found)], SLICE_MESSAGES):
+    for window in windows([(low, high + 1) for low, high in runs(told)], SLICE_MESSAGES):
         rows = read_rows(context.local(), context.mailbox, window)
         highest = max(highest, *(row.modseq for _, _, row in rows), 0)
         await trio.lowlevel.checkpoint()
@@ -171,20 +170,6 @@ async def _decide(context: Context, test: Test, undecided: list[Facts]) -> list[
     return found
 
 
-def to_save(returns: frozenset[SearchReturn], found: Sequence[int]) -> Sequence[int]:
-    """RFC 9051 6.4.4.1: MIN and MAX alone save no more than they tell."""
-    if not returns & {SearchReturn.MIN, SearchReturn.MAX} or not found:
-        return found
-    if returns & {SearchReturn.ALL, SearchReturn.COUNT}:
-        return found
-    ends = []
-    if SearchReturn.MIN in returns:
-        ends.append(found[0])
-    if SearchReturn.MAX in returns and found[-1] not in ends:
-        ends.append(found[-1])
-    return ends
-
-
 def _tell(context: Context, command: Search, found: Sequence[int], highest: int) -> None:
     selected = context.mailbox
     numbers = [selected.uids[at] if command.uid else at + 1 for at in found]
@@ -197,28 +182,5 @@ def _tell(context: Context, command: Search, found: Sequence[int], highest: int)
         returns = frozenset({SearchReturn.ALL})
     if returns == {SearchReturn.SAVE}:
         return  # RFC 9051 6.4.4.1: then there is no ESEARCH response
-    told = render_esearch(context.tag, command.uid, returns, numbers)
+    told = render_esearch(context.tag, command.uid, returns, numbers, command.partial)
     context.out.add(told + modseq_told(b" MODSEQ %d", highest) + b"\r\n")
-
-
-def modseq_told(form: bytes, highest: int) -> bytes:
-    """`form` with the highest MODSEQ in it, or nothing where there is none."""
-    return form % highest if highest else b""
-
-
-def render_esearch(
-    tag: bytes, uid: bool, returns: frozenset[SearchReturn], numbers: Sequence[int]
-) -> bytes:
-    """RFC 9051 7.3.4: what finds nothing has no MIN, MAX and ALL, and COUNT 0."""
-    pieces = [b"* ESEARCH (TAG %b)" % render_string(tag)]
-    if uid:
-        pieces.append(b"UID")
-    if numbers and SearchReturn.MIN in returns:
-        pieces.append(b"MIN %d" % numbers[0])
-    if numbers and SearchReturn.MAX in returns:
-        pieces.append(b"MAX %d" % numbers[-1])
-    if SearchReturn.COUNT in returns:
-        pieces.append(b"COUNT %d" % len(numbers))
-    if numbers and SearchReturn.ALL in returns:
-        pieces.append(b"ALL %b" % render_ranges(runs(numbers)))
-    return b" ".join(pieces)

@@ -12,9 +12,10 @@ import msgspec
 import trio
 
 from protocols.imap.ops.context import Context
+from protocols.imap.ops.esearch import modseq_told, render_esearch, to_save
 from protocols.imap.ops.facts import people, string
 from protocols.imap.ops.fetch import VIEW_SLICE_MESSAGES, Row, read_rows, windows
-from protocols.imap.ops.search import filled, find, highest_of, modseq_told, render_esearch, to_save
+from protocols.imap.ops.search import filled, find, highest_of
 from protocols.imap.ops.views import read_views
 from protocols.imap.responses import Ending, ok
 from protocols.imap.search_commands import SearchReturn, Sort, Thread, ThreadAlgorithm
@@ -54,9 +55,9 @@ async def sort(context: Context, command: Sort) -> Ending:
         values = values_of(criteria, row.received_ms, row.size, headline)
         messages.append(Sortable(sequence - 1, values))
     ordered = in_order(messages, criteria)
-    kept = to_save(returns, ordered)
+    kept = to_save(returns, ordered, command.partial)
     if SearchReturn.SAVE in returns:
-        selected.save(runs(sorted(selected.uids[at] for at in kept)))
+        selected.save(runs(selected.uids[at] for at in kept))
     highest = await highest_of(context, key, kept)
     _tell(context, command, ordered, highest)
     verb = "UID SORT completed" if command.uid else "SORT completed"
@@ -70,7 +71,7 @@ def _tell(context: Context, command: Sort, ordered: Sequence[int], highest: int)
         listed = b"".join(b" %d" % number for number in numbers)
         context.out.add(b"* SORT%b%b\r\n" % (listed, modseq_told(b" (MODSEQ %d)", highest)))
     elif command.returns != {SearchReturn.SAVE}:
-        told = render_esearch(context.tag, command.uid, command.returns, numbers)
+        told = render_esearch(context.tag, command.uid, command.returns, numbers, command.partial)
         context.out.add(told + modseq_told(b" MODSEQ %d", highest) + b"\r\n")
 
 
