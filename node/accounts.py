@@ -25,7 +25,7 @@ from storage.engine import Rows
 from storage.identities import plan_set_aliases
 from storage.ids import SYSTEM_ACCOUNT, AccountId, render_account
 from storage.mail.mailboxes import counts, list_mailboxes, path, plan_defaults
-from storage.mail.quota import plan_limit
+from storage.mail.quota import messages_limit, plan_limit, plan_messages_limit
 from storage.mail.state import state
 from storage.plan import Plan
 
@@ -45,9 +45,14 @@ def plan_account(plan: Plan, address: str, password_hash: str, scram: str) -> Ac
 
 
 def plan_changed(
-    plan: Plan, address: str, add: Sequence[str], remove: Sequence[str], quota: int | None
+    plan: Plan,
+    address: str,
+    add: Sequence[str],
+    remove: Sequence[str],
+    quota: int | None,
+    messages: int | None = None,
 ) -> dict[str, Any]:
-    """Aliases added and removed, and another quota (0: none); raises AdminRefused too."""
+    """Aliases added and removed, and other limits (0: none); raises AdminRefused too."""
     account = by_address(plan, address)
     held = None if account is None else get_account(plan, account)
     if account is None or held is None:
@@ -61,9 +66,16 @@ def plan_changed(
     if quota is not None:
         plan_set_quota(plan, account, quota or None)
         plan_limit(plan, account, quota)
+    if messages is not None:
+        plan_messages_limit(plan, account, messages)
     after = get_account(plan, account)
     assert after is not None, account
-    return {"address": after.address, "aliases": list(after.aliases), "quota": after.quota}
+    return {
+        "address": after.address,
+        "aliases": list(after.aliases),
+        "quota": after.quota,
+        "messages": messages_limit(plan, account) or None,
+    }
 
 
 class AccountDesk:
@@ -103,17 +115,20 @@ class AccountDesk:
         return {"id": render_account(account), "address": address}
 
     async def update(self, args: Mapping[str, Any]) -> Any:
-        """Change an account: {address, add, remove, quota} -> {address, aliases, quota}.
+        """Change an account: {address, add, remove, quota, messages} -> {address, aliases, quota,
+        messages}.
 
-        `add` and `remove` are aliases; `quota` octets of mail, 0 without bound, missing as it is.
+        `add` and `remove` are aliases; `quota` octets of mail, `messages` how many, each 0
+        without bound, missing as it is.
         """
         address = text_of(args, "address")
-        add, remove, quota = texts_of(args, "add"), texts_of(args, "remove"), args.get("quota")
-        if quota is not None and not (type(quota) is int and 0 <= quota <= QUOTA_OCTETS_MAX):
-            raise AdminRefused(f"a quota has at most {QUOTA_OCTETS_MAX} octets: give fewer.")
+        add, remove = texts_of(args, "add"), texts_of(args, "remove")
+        quota = _limit_of(args, "quota", "octets")
+        messages = _limit_of(args, "messages", "messages")
         try:
             return await self._writer.write(
-                SYSTEM_ACCOUNT, lambda plan: plan_changed(plan, address, add, remove, quota)
+                SYSTEM_ACCOUNT,
+                lambda plan: plan_changed(plan, address, add, remove, quota, messages),
             )
         except AddressInvalid as error:
             raise AdminRefused(f"{error}: write it as name@domain.") from error
@@ -156,6 +171,7 @@ class AccountDesk:
         return _summary(rows, account, held) | {
             "aliases": list(held.aliases),
             "quota": held.quota,
+            "messages": messages_limit(rows, account) or None,
             "created": held.created,
             "mailboxes": mailboxes,
         }
@@ -165,6 +181,14 @@ class AccountDesk:
             return await self._reader.view()
         except Unavailable as error:
             raise AdminRefused(unavailable(error)) from error
+
+
+def _limit_of(args: Mapping[str, Any], name: str, unit: str) -> int | None:
+    """A limit that a call sets, 0 for none; None: it sets none. Raises AdminRefused."""
+    limit = args.get(name)
+    if limit is None or (type(limit) is int and 0 <= limit <= QUOTA_OCTETS_MAX):
+        return limit
+    raise AdminRefused(f"a quota has at most {QUOTA_OCTETS_MAX} {unit}: give fewer.")
 
 
 def _summary(rows: Rows, account: AccountId, held: Account) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from node.cli.asking import ask_any, config_option, json_option, load_config, print_json
 
 _SIZE: Final = re.compile(r"([0-9]{1,15})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_COUNT: Final = re.compile(r"[0-9]{1,15}")
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -31,6 +32,22 @@ class Size(click.ParamType[int]):
         if not octets:
             self.fail(f"{value!r} is no size: write 500M, 2G, or none for no limit.", param, ctx)
         return octets
+
+
+class Count(click.ParamType[int]):
+    """A number of messages, or none."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; 0 for none."""
+        if isinstance(value, int):
+            return value
+        if value.lower() == "none":
+            return 0
+        if not _COUNT.fullmatch(value) or not int(value):
+            self.fail(f"{value!r} is no number: write 10000, or none for no limit.", param, ctx)
+        return int(value)
 
 
 @click.group()
@@ -83,7 +100,7 @@ def show(address: str, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    for key in ("id", "address", "aliases", "emails", "octets", "quota", "created"):
+    for key in ("id", "address", "aliases", "emails", "octets", "quota", "messages", "created"):
         value = found[key]
         click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
     for mailbox in found["mailboxes"]:
@@ -97,6 +114,7 @@ def show(address: str, path: Path, as_json: bool) -> None:
 @click.option("--add-alias", "add", multiple=True, help="Another address of the account.")
 @click.option("--remove-alias", "remove", multiple=True, help="An alias to take away.")
 @click.option("--quota", "octets", type=Size(), help="What its mail may take: 500M, 2G, none.")
+@click.option("--messages", type=Count(), help="How many messages it may have: 10000, none.")
 @config_option
 @json_option
 def update(
@@ -104,16 +122,23 @@ def update(
     add: tuple[str, ...],
     remove: tuple[str, ...],
     octets: int | None,
+    messages: int | None,
     path: Path,
     as_json: bool,
 ) -> None:
-    """Change an account's aliases or quota."""
-    args = {"address": address, "add": list(add), "remove": list(remove), "quota": octets}
+    """Change an account's aliases or quotas."""
+    args = {
+        "address": address,
+        "add": list(add),
+        "remove": list(remove),
+        "quota": octets,
+        "messages": messages,
+    }
     changed = ask_any(load_config(path), "account.update", args)
     if as_json:
         print_json(changed)
         return
-    for key in ("address", "aliases", "quota"):
+    for key in ("address", "aliases", "quota", "messages"):
         value = changed[key]
         click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
 

@@ -47,7 +47,7 @@ def plan_ingest(
     kept = canonical_keywords(keywords)
     chosen = sorted(set(mailboxes))
     check_mailboxes(plan, account, chosen)
-    quota.check_room(plan, account, email.size)
+    quota.check_room(plan, account, email.size, messages=1)
     ledger = Ledger(plan, account)
     hints = hints_of(email.message_ids, email.thread_subject)
     new = EmailMeta(

@@ -261,6 +261,8 @@ class Ledger:
             changes.record_vanished(self.plan, self.account, mailbox, uids)
         if self.octets != self._state.octets and self._state.octets_max != quota.UNLIMITED:
             quota.log_used(self.plan, self.account, quota.OCTETS_ID)
+        if self._held != self._state.emails and self._state.messages_max != quota.UNLIMITED:
+            quota.log_used(self.plan, self.account, quota.MESSAGES_ID)
         after_all = msgspec.structs.replace(
             self._state,
             next_email=self._next_email,

@@ -60,7 +60,8 @@ def plan_copy_uids(
     metas = _messages(plan, account, source, uids, target)
     if not metas:
         return []
-    quota.check_room(plan, account, sum(found.size for _, found in metas))
+    octets = sum(found.size for _, found in metas)
+    quota.check_room(plan, account, octets, messages=len(metas))
     ledger = Ledger(plan, account)
     pairs = [(uid, _copied(ledger, found, target)) for uid, found in metas]
     ledger.close()
@@ -78,7 +79,8 @@ def plan_move_uids(
     if not metas:
         return []
     held = [found for _, found in metas if _is_in(found, target) and source != target]
-    quota.check_room(plan, account, sum(found.size for found in held))
+    octets = sum(found.size for found in held)
+    quota.check_room(plan, account, octets, messages=len(held))
     ledger = Ledger(plan, account)
     pairs: list[tuple[int, int]] = []
     for uid, found in metas:

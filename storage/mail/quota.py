@@ -1,8 +1,11 @@
 """The account's limits, what is used of them, and whether there is room (RFC 9425).
 
-Octets of mail are limited when an operator says so, mailboxes always. The limit in octets lives
-in the counters row beside what it limits: a delivery reads one row for both. Whoever moves a
+Octets of mail and messages are limited when an operator says so, mailboxes always. The limits
+live in the counters row beside what they limit: a delivery reads one row for all. Whoever moves a
 limited count logs it, as a change of the count alone.
+
+A message is an email: one that JMAP has in several mailboxes is stored once and counts once, while
+an IMAP copy is a message of its own.
 """
 
 from typing import Final
@@ -19,9 +22,11 @@ from storage.mail.state import state
 from storage.mail.tree import MAILBOXES_MAX
 from storage.plan import Plan
 
-# The numbers of an account's quotas: octets of its mail (while they are limited), its mailboxes.
+# The numbers of an account's quotas: octets of its mail and messages (while they are limited), its
+# mailboxes.
 OCTETS_ID: Final = 1
 MAILBOXES_ID: Final = 2
+MESSAGES_ID: Final = 3
 UNLIMITED: Final = 0
 
 
@@ -36,10 +41,12 @@ class Quota(msgspec.Struct, frozen=True):
 def quotas(rows: Rows, account: AccountId) -> list[Quota]:
     """What limits the account."""
     held = state(rows, account)
-    mailboxes = Quota(MAILBOXES_ID, held.mailboxes, MAILBOXES_MAX)
-    if held.octets_max == UNLIMITED:
-        return [mailboxes]
-    return [Quota(OCTETS_ID, held.octets, held.octets_max), mailboxes]
+    found = [Quota(MAILBOXES_ID, held.mailboxes, MAILBOXES_MAX)]
+    if held.octets_max != UNLIMITED:
+        found.insert(0, Quota(OCTETS_ID, held.octets, held.octets_max))
+    if held.messages_max != UNLIMITED:
+        found.append(Quota(MESSAGES_ID, held.emails, held.messages_max))
+    return found
 
 
 def log_used(plan: Plan, account: AccountId, quota: int) -> None:
@@ -52,31 +59,56 @@ def limit(rows: Rows, account: AccountId) -> int:
     return state(rows, account).octets_max
 
 
+def messages_limit(rows: Rows, account: AccountId) -> int:
+    """How many messages the account may have; UNLIMITED: as many as come."""
+    return state(rows, account).messages_max
+
+
 def room(rows: Rows, account: AccountId) -> int | None:
     """How many octets still fit; None: no limit."""
     held = state(rows, account)
     return None if held.octets_max == UNLIMITED else max(0, held.octets_max - held.octets)
 
 
-def check_room(rows: Rows, account: AccountId, octets: int) -> None:
-    """Raise OverQuota unless this many octets more fit."""
+def check_room(rows: Rows, account: AccountId, octets: int, *, messages: int = 0) -> None:
+    """Raise OverQuota unless this many octets and messages more fit."""
     left = room(rows, account)
     if left is not None and octets > left:
         raise OverQuota(f"{octets} octets do not fit the {left} left of account {account}")
+    held = state(rows, account)
+    if messages and held.messages_max != UNLIMITED and held.emails + messages > held.messages_max:
+        raise OverQuota(f"account {account} has {held.emails} of {held.messages_max} messages")
 
 
 def plan_limit(plan: Plan, account: AccountId, octets_max: int) -> None:
     """Set the limit. An account over its new limit keeps what it has and takes no more."""
     assert octets_max >= 0, octets_max
     held = state(plan, account)
-    if held.octets_max == octets_max:
+    _log_limit(plan, account, OCTETS_ID, held.octets_max, octets_max)
+    if held.octets_max != octets_max:
+        held = msgspec.structs.replace(held, octets_max=octets_max)
+        plan.put(keys.state_key(account), pack(held))
+
+
+def plan_messages_limit(plan: Plan, account: AccountId, messages_max: int) -> None:
+    """Set the limit of messages, as `plan_limit` does that of octets."""
+    assert messages_max >= 0, messages_max
+    held = state(plan, account)
+    _log_limit(plan, account, MESSAGES_ID, held.messages_max, messages_max)
+    if held.messages_max != messages_max:
+        held = msgspec.structs.replace(held, messages_max=messages_max)
+        plan.put(keys.state_key(account), pack(held))
+
+
+def _log_limit(plan: Plan, account: AccountId, quota: int, old: int, new: int) -> None:
+    """A limit that is set makes its quota, one that is taken away destroys it."""
+    if old == new:
         return
     changes.record(
         plan,
         account,
         TypeCode.QUOTA,
-        created=[OCTETS_ID] if held.octets_max == UNLIMITED else (),
-        updated=[OCTETS_ID] if held.octets_max and octets_max else (),
-        destroyed=[OCTETS_ID] if octets_max == UNLIMITED else (),
+        created=[quota] if old == UNLIMITED else (),
+        updated=[quota] if UNLIMITED not in (old, new) else (),
+        destroyed=[quota] if new == UNLIMITED else (),
     )
-    plan.put(keys.state_key(account), pack(msgspec.structs.replace(held, octets_max=octets_max)))

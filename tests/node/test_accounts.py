@@ -10,7 +10,7 @@ from node.passwords import Passwords
 from protocols.ports import Unavailable
 from storage.accounts import ALIASES_MAX
 from storage.identities import list_identities
-from storage.mail.quota import limit
+from storage.mail.quota import limit, messages_limit
 from tests.fakes import FakeHouse, make_house
 
 ALICE = "alice@example.org"
@@ -39,7 +39,7 @@ async def _never(*_: object) -> Any:
 async def test_a_quota_is_kept_and_enforced() -> None:
     desk = Desk()
     told = await desk.update({"address": ALICE, "quota": 5_000})
-    assert told == {"address": ALICE, "aliases": [], "quota": 5_000}
+    assert told == {"address": ALICE, "aliases": [], "quota": 5_000, "messages": None}
     assert limit(desk.house.engine, desk.alice) == 5_000
     assert (await desk.show({"address": ALICE}))["quota"] == 5_000
     await desk.update({"address": ALICE})
@@ -48,12 +48,23 @@ async def test_a_quota_is_kept_and_enforced() -> None:
     assert limit(desk.house.engine, desk.alice) == 0
 
 
+async def test_a_limit_of_messages_is_kept_beside_it() -> None:
+    desk = Desk()
+    await desk.update({"address": ALICE, "quota": 5_000})
+    told = await desk.update({"address": ALICE, "messages": 10})
+    assert (told["quota"], told["messages"]) == (5_000, 10)
+    assert messages_limit(desk.house.engine, desk.alice) == 10
+    assert (await desk.show({"address": ALICE}))["messages"] == 10
+    assert (await desk.update({"address": ALICE, "messages": 0}))["messages"] is None
+    assert limit(desk.house.engine, desk.alice) == 5_000
+
+
 async def test_aliases_come_and_go_with_their_identities() -> None:
     desk = Desk()
     told = await desk.update({"address": ALICE, "add": ["Al@example.org", "a@example.org"]})
     assert told["aliases"] == ["a@example.org", "al@example.org"]
     told = await desk.update({"address": "al@example.org", "remove": ["AL@example.org"]})
-    assert told == {"address": ALICE, "aliases": ["a@example.org"], "quota": None}
+    assert told["aliases"] == ["a@example.org"]
     emails = [held.email for _, held in list_identities(desk.house.engine, desk.alice)]
     assert emails == [ALICE, "a@example.org"]
 
@@ -70,6 +81,7 @@ async def test_what_is_refused() -> None:
     assert str(ALIASES_MAX) in await desk.refusal(add=many)
     for quota in (-1, QUOTA_OCTETS_MAX + 1, True, "1"):
         assert "octets" in await desk.refusal(quota=quota)
+        assert "messages" in await desk.refusal(messages=quota)
     desk.house.unavailable = True
     assert "trireme status" in await desk.refusal(quota=1)
     with pytest.raises(Unavailable):

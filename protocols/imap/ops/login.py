@@ -44,6 +44,7 @@ _KNOWN: Final = (
     b"QRESYNC",
     b"QUOTA",
     b"QUOTA=RES-MAILBOX",
+    b"QUOTA=RES-MESSAGE",
     b"QUOTA=RES-STORAGE",
     b"SEARCHRES",
     b"SORT",

@@ -1,7 +1,7 @@
 """GETQUOTA, GETQUOTAROOT, and what an EXPUNGE would free (RFC 9208).
 
-An account has one quota root, "": its octets, while an operator limits them, and its mailboxes.
-Limits are the operator's to set, so there is no SETQUOTA.
+An account has one quota root, "": its octets and its messages, while an operator limits them, and
+its mailboxes. Limits are the operator's to set, so there is no SETQUOTA, and no QUOTASET (4.1.3).
 """
 
 from typing import Final
@@ -11,18 +11,19 @@ import trio
 from protocols.imap.commands import StatusItem
 from protocols.imap.flags import DELETED
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
-from protocols.imap.patterns import SEPARATOR
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.responses import Ending, no, ok, render_mailbox
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
-from storage.mail import mailboxes, quota
+from storage.mail import quota
 from storage.mail.counts import read_counts
 from storage.mail.uids import UID_MAX, uid_rows
 
 _ROOT: Final = b'""'
 # RFC 9208 5.1: STORAGE counts units of 1024 octets.
 _UNIT_OCTETS: Final = 1024
+# RFC 9208 5.2, 5.3
+_COUNTED: Final = {quota.MAILBOXES_ID: b"MAILBOX", quota.MESSAGES_ID: b"MESSAGE"}
 
 
 async def get_quota(context: Context, command: GetQuota) -> Ending:
@@ -34,10 +35,8 @@ async def get_quota(context: Context, command: GetQuota) -> Ending:
 
 
 async def get_quota_root(context: Context, command: GetQuotaRoot) -> Ending:
-    """RFC 9208 4.1.2."""
+    """RFC 9208 4.1.2: of a name, whether a mailbox has it yet or not."""
     view, account = await context.barrier(), context.account
-    if mailboxes.by_path(view, account, command.mailbox.split(SEPARATOR)) is None:
-        return no("No such mailbox", b"NONEXISTENT")
     name = render_mailbox(command.mailbox, utf8=context.rev2)
     context.out.add(b"* QUOTAROOT %b %b\r\n" % (name, _ROOT))
     context.out.add(_quota(view, account))
@@ -52,7 +51,7 @@ def _quota(rows: Rows, account: AccountId) -> bytes:
             used, limit = -(-one.used // _UNIT_OCTETS), one.limit // _UNIT_OCTETS
             told.append(b"STORAGE %d %d" % (used, limit))
         else:
-            told.append(b"MAILBOX %d %d" % (one.used, one.limit))
+            told.append(b"%b %d %d" % (_COUNTED[one.id], one.used, one.limit))
     return b"* QUOTA %b (%b)\r\n" % (_ROOT, b" ".join(told))
 
 

@@ -15,7 +15,7 @@ from protocols.jmap.standard import Answer, Kind, get, read_changes, read_get
 from protocols.jmap.values import Arguments
 from storage.ids import AccountId, parse_numbered
 from storage.keys import TypeCode
-from storage.mail.quota import MAILBOXES_ID, OCTETS_ID, Quota, quotas
+from storage.mail.quota import MAILBOXES_ID, MESSAGES_ID, OCTETS_ID, Quota, quotas
 
 
 class _Sort(NamedTuple):
@@ -30,6 +30,7 @@ class _Sort(NamedTuple):
 _SORTS: Final[Mapping[int, _Sort]] = {
     OCTETS_ID: _Sort("Mail storage", "octets", "Email", "All messages of the account together"),
     MAILBOXES_ID: _Sort("Mailboxes", "count", "Mailbox", "All mailboxes of the account"),
+    MESSAGES_ID: _Sort("Messages", "count", "Email", "All messages of the account"),
 }
 _PROPERTIES: Final = (
     "id",

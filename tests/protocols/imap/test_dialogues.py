@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from storage.mail.quota import plan_limit
+from storage.mail.quota import plan_limit, plan_messages_limit
 from tests.protocols.imap.stage import Client, Stage, mail, open_stage
 
 DIALOGUES = Path(__file__).resolve().parents[2] / "imap" / "dialogues"
@@ -90,6 +90,8 @@ class Player:
                 self.stage.deliver(octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
             case ["quota", octets]:
                 house.run(lambda plan: plan_limit(plan, self.stage.alice, int(octets)))
+            case ["messages", count]:
+                house.run(lambda plan: plan_messages_limit(plan, self.stage.alice, int(count)))
             case ["unavailable"]:
                 house.unavailable = True
             case ["available"]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from protocols.jmap.capabilities import CORE, QUOTA
-from storage.mail.quota import plan_limit
+from storage.mail.quota import plan_limit, plan_messages_limit
 from storage.mail.tree import MAILBOXES_MAX
 from tests.protocols.jmap.desk import PLAIN, Desk, message
 
@@ -137,5 +137,18 @@ async def test_emails_are_refused_over_it() -> None:
     wanted = {"blobId": blob, "mailboxIds": {inbox: True}}
     told = await desk.call("Email/import", emails={"k": wanted})
     assert told["notCreated"]["k"]["type"] == "overQuota"
+    told = await desk.call("Email/set", create={"k": {"mailboxIds": {inbox: True}}})
+    assert told["notCreated"]["k"]["type"] == "overQuota"
+
+
+async def test_messages_are_limited_by_number_too() -> None:
+    desk = Desk()
+    desk.house.run(lambda plan: plan_messages_limit(plan, desk.number, 1))
+    desk.deliver()
+    told = await desk.call("Quota/get", ids=["q3"])
+    (messages,) = told["list"]
+    assert (messages["resourceType"], messages["types"]) == ("count", ["Email"])
+    assert (messages["used"], messages["hardLimit"]) == (1, 1)
+    inbox = (await desk.call("Mailbox/query", filter={"role": "inbox"}))["ids"][0]
     told = await desk.call("Email/set", create={"k": {"mailboxIds": {inbox: True}}})
     assert told["notCreated"]["k"]["type"] == "overQuota"

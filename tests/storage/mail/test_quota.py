@@ -4,13 +4,16 @@ import pytest
 
 from storage.keys import TypeCode
 from storage.mail.errors import OverQuota
+from storage.mail.moves import plan_copy_uids, plan_move_uids
 from storage.mail.quota import (
     MAILBOXES_ID,
+    MESSAGES_ID,
     OCTETS_ID,
     Quota,
     check_room,
     limit,
     plan_limit,
+    plan_messages_limit,
     quotas,
     room,
 )
@@ -31,6 +34,47 @@ def test_it_bounds_what_comes_in(house: House) -> None:
         house.deliver(size=501)
     house.deliver(size=500)
     assert room(house.engine, ALICE) == 0
+
+
+def set_messages(house: House, messages: int) -> None:
+    with house.command() as plan:
+        plan_messages_limit(plan, ALICE, messages)
+
+
+def test_messages_are_bounded_where_they_come_in(house: House) -> None:
+    before = house.version
+    set_messages(house, 2)
+    assert house.changes(TypeCode.QUOTA, before).created == [MESSAGES_ID]
+    house.deliver(size=10)
+    before = house.version
+    inbox = house.role("inbox")
+    uid = dict(house.deliver(size=10).mailboxes)[inbox]
+    assert house.changes(TypeCode.QUOTA, before).updated == [MESSAGES_ID]
+    assert quotas(house.engine, ALICE)[-1] == Quota(MESSAGES_ID, 2, 2)
+    with pytest.raises(OverQuota):
+        house.deliver(size=10)
+    with pytest.raises(OverQuota), house.command() as plan:
+        plan_copy_uids(plan, ALICE, inbox, [uid], inbox)
+    check_room(house.engine, ALICE, 2**62)  # an upload is no message
+    with house.command() as plan:
+        plan_move_uids(plan, ALICE, inbox, [uid], inbox)
+    set_messages(house, 1)
+    with pytest.raises(OverQuota):
+        house.deliver(size=10)
+    before = house.version
+    set_messages(house, 0)
+    assert house.changes(TypeCode.QUOTA, before).destroyed == [MESSAGES_ID]
+    house.deliver(size=10)
+
+
+def test_each_limit_leaves_the_other_alone(house: House) -> None:
+    set_limit(house, 100)
+    set_messages(house, 5)
+    set_limit(house, 200)
+    set_messages(house, 6)
+    house.deliver(size=10)
+    limits = {held.id: held.limit for held in quotas(house.engine, ALICE)}
+    assert (limits[OCTETS_ID], limits[MESSAGES_ID]) == (200, 6)
 
 
 def test_without_a_limit_all_fits(house: House) -> None:
