@@ -4,7 +4,8 @@ One row per (type, version) lists the ids created, updated and destroyed. `since
 after a version into RFC 8620 5.2's answer: an id is in one list only, and one that came and went
 in between is in none. A second log, by mailbox, keeps the UIDs that left it (RFC 7162 3.2.10).
 
-A row is written once and never changed by a later command, so a reader may stop inside one: a
+The state of a type is the version that last changed it (`changed_at`): it stays when others change.
+A row is written once and never changed by a later command, so a reader may stop inside one: such a
 state is a version and how many ids of the next row have been told (`skip`).
 """
 
@@ -135,6 +136,22 @@ def _ids(row: ChangeRow) -> Iterator[tuple[int, int]]:
     yield from ((_DESTROYED, number) for number in row.destroyed)
 
 
+def changed_at(
+    rows: Rows, account: AccountId, kind: TypeCode, up_to: Version | None = None
+) -> Version:
+    """The version that last changed the type, `up_to` one (None: now); 0 before its first change.
+
+    When the log has no row of the type left: where the log begins.
+    """
+    newest = _version(rows, account) if up_to is None else up_to
+    if rows.get(keys.change_key(account, kind, newest)) is not None:
+        return newest  # mostly so, and a sixth of the cost of a scan
+    last = rows.scan(*keys.change_range(account, kind, -1, newest), reverse=True, limit=1)
+    if last:
+        return keys.unpack_change_key(last[0][0])[1]
+    return Version(min(_horizon(rows, account), newest))
+
+
 def since(
     rows: Rows,
     account: AccountId,
@@ -151,7 +168,7 @@ def since(
     version; one who can passes `skip` (0 at first) and gets `new_skip`.
     """
     assert limit is None or limit > 0, limit
-    now = check_reach(rows, account, version)
+    now = _reach(rows, account, kind, version)
     fold, reached, skipped = _Fold(), version, skip or 0
     for key, value in _walk(rows, keys.change_range(account, kind, version, now)):
         ids = list(_ids(_ROW.decode(value)))[skipped:]
@@ -169,12 +186,28 @@ def since(
 
 def check_reach(rows: Rows, account: AccountId, version: int) -> Version:
     """The account's version now; raises TooOld when the log does not lead there from `version`."""
+    return _reach(rows, account, None, version)
+
+
+def _reach(rows: Rows, account: AccountId, kind: TypeCode | None, version: int) -> Version:
+    """As `check_reach`; to a type that has not changed since, the log leads from anywhere."""
+    now = _version(rows, account)
+    if version <= now:
+        if version >= _horizon(rows, account):
+            return now
+        if kind is not None and version >= changed_at(rows, account, kind):
+            return now
+    raise TooOld(f"version {version} is not in the log, which ends at {now}")
+
+
+def _version(rows: Rows, account: AccountId) -> Version:
     held = rows.get(keys.version_key(account))
-    now = Version(0 if held is None else unpack_u64(held))
-    horizon = rows.get(keys.horizon_key(account))
-    if version > now or version < (0 if horizon is None else unpack_u64(horizon)):
-        raise TooOld(f"version {version} is not in the log, which ends at {now}")
-    return now
+    return Version(0 if held is None else unpack_u64(held))
+
+
+def _horizon(rows: Rows, account: AccountId) -> int:
+    held = rows.get(keys.horizon_key(account))
+    return 0 if held is None else unpack_u64(held)
 
 
 def _answer(fold: _Fold, version: int, *, has_more: bool, skip: int = 0) -> Changes:
@@ -222,14 +255,16 @@ def vanished(rows: Rows, account: AccountId, mailbox: MailboxId, version: int) -
 def plan_trim(plan: Plan, account: AccountId, horizon: Version) -> bool:
     """Forget changes at and below `horizon`, at most TRIM_ROWS_MAX rows; True: there is more.
 
-    The horizon row moves first, so a reader between two batches of trimming is told TooOld.
+    The horizon row moves first, so a reader between two batches of trimming is told TooOld. The
+    newest row of each type stays: it says since when the type is as it is.
     """
     held = plan.expect(keys.horizon_key(account))
     if held is None or unpack_u64(held) < horizon:
         plan.put(keys.horizon_key(account), pack_u64(horizon))
     old: list[Row] = []
     for kind in TypeCode:
-        window = keys.change_range(account, kind, -1, horizon)
+        newest = changed_at(plan, account, kind)
+        window = keys.change_range(account, kind, -1, min(horizon, newest - 1))
         old += plan.scan(*window, limit=TRIM_ROWS_MAX - len(old))
     old += _old_expunged(plan, account, horizon, TRIM_ROWS_MAX - len(old))
     for key, _ in old:

@@ -20,7 +20,7 @@ from protocols.jmap.state_change import (
     state_change,
     told_now,
 )
-from protocols.ports import Ports, Principal, Watch
+from protocols.ports import Ports, Principal, Reader, Watch
 from storage.accounts import get_account
 from storage.engine import Rows
 from storage.ids import AccountId, Version
@@ -38,8 +38,10 @@ EVENT_PAUSE_S: Final = 0.02
 class Follower:
     """What one listener has been told, and what it is to be told next."""
 
-    def __init__(self, rows: Rows, watch: Watch, principal: Principal, wanted: int) -> None:
-        """`rows` must be read after `watch` was opened, or a change between would be missed."""
+    def __init__(self, reader: Reader, watch: Watch, principal: Principal, wanted: int) -> None:
+        """`watch` is open already, or a change before it is would be missed."""
+        rows = reader.local()
+        self._reader = reader
         self._watch = watch
         self._account = principal.account
         self._wanted = wanted
@@ -89,7 +91,7 @@ class Follower:
             if newest > self.told.get(account, newest):
                 self._note(account, newest, types)
         due, self._due = self._due, {}
-        return state_change(due, self._wanted)
+        return state_change(self._reader.local(), due, self._wanted)
 
 
 def credential_of(rows: Rows, account: AccountId) -> str | None:
@@ -138,10 +140,10 @@ class Followers:
         told it is known here.
         """
         with self._ports.news.watch((principal.account,)) as watch:
-            rows = self._ports.reader.local()
-            follower = Follower(rows, watch, principal, wanted)
+            reader = self._ports.reader
+            follower = Follower(reader, watch, principal, wanted)
             if token is not None:
-                follower.come_back(rows, token)
+                follower.come_back(reader.local(), token)
             if self.stopping.is_set():
                 follower.end()
             self._all[id(follower)] = follower

@@ -22,9 +22,8 @@ from protocols.jmap.standard_query import (
     read_window,
 )
 from protocols.jmap.values import Arguments, render_state
-from storage.changes import TooOld, since
+from storage.changes import TooOld, changed_at, since
 from storage.ids import AccountId
-from storage.mail.state import version
 
 T = TypeVar("T")
 N = TypeVar("N", bound=int)
@@ -132,7 +131,7 @@ async def listed_query(
     window = read_window(context, arguments)
     arrangement = listing.arrangement(arguments)
     arguments.done()
-    state = render_state(version(context.rows, account))
+    state = render_state(changed_at(context.rows, account, kind.code))
     numbers = arrangement.results(_ordered(every(account), order, listing), test)
     page, position = cut_window(numbers, window, kind.parse_id)
     total = len(numbers) if window.calculate_total else None
@@ -175,7 +174,9 @@ async def listed_query_changes(
     told: Answer = {
         "accountId": f"a{account}",
         "oldQueryState": asked.state,
-        "newQueryState": render_state(found.new_version),
+        "newQueryState": render_state(
+            changed_at(context.rows, account, kind.code, found.new_version)
+        ),
         "removed": removed,
         "added": added,
     }

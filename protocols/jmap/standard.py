@@ -13,11 +13,10 @@ import msgspec
 from protocols.jmap.context import Context
 from protocols.jmap.errors import MethodError, invalid_arguments
 from protocols.jmap.values import Arguments, parse_state, render_state
-from storage.changes import Changes, TooOld, since
+from storage.changes import Changes, TooOld, changed_at, since
 from storage.engine import Rows
 from storage.ids import AccountId
 from storage.keys import TypeCode
-from storage.mail.state import version
 
 N = TypeVar("N", bound=int)
 
@@ -95,7 +94,7 @@ async def get(
     They are rendered page by page with a pause between, so what comes later may be newer than
     the state that is told: a client then hears of a change that it has seen, and misses none.
     """
-    state = render_state(version(context.rows, call.account))
+    state = render_state(changed_at(context.rows, call.account, kind.code))
     found: list[bytes] = []
     missing: list[str] = []
     wanted = list(_wanted(context, kind, call))
@@ -156,10 +155,14 @@ def read_changes(context: Context, kind: Kind[N], arguments: Arguments) -> tuple
         )
     except TooOld:
         raise MethodError("cannotCalculateChanges", "sinceState is too old") from None
+    if found.has_more:
+        new_state = render_state(found.new_version, found.new_skip)
+    else:
+        new_state = render_state(changed_at(context.rows, account, kind.code, found.new_version))
     answer = {
         "accountId": f"a{account}",
         "oldState": since_state,
-        "newState": render_state(found.new_version, found.new_skip),
+        "newState": new_state,
         "hasMoreChanges": found.has_more,
         "created": [kind.render(number) for number in found.created],
         "updated": [kind.render(number) for number in found.updated],

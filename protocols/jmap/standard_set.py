@@ -15,7 +15,7 @@ from protocols.jmap.errors import MethodError, SetError
 from protocols.jmap.refusals import set_error
 from protocols.jmap.standard import Answer, Kind
 from protocols.jmap.values import Arguments, parse_state, render_state
-from storage.changes import TooOld, since
+from storage.changes import changed_at
 from storage.engine import Rows
 from storage.ids import AccountId, Version
 from storage.keys import TypeCode
@@ -124,25 +124,18 @@ def read_set(context: Context, arguments: Arguments) -> SetCall:
 def expect_state(
     rows: Rows, account: AccountId, code: TypeCode, if_in_state: str | None
 ) -> Version:
-    """The account's version; raises MethodError stateMismatch unless the type is in this state.
+    """The type's state; raises MethodError stateMismatch unless it is this one.
 
-    States are versions of the account, so what changed other types since then is no mismatch.
+    Every version of the account since the type last changed stands for the same state: clients
+    hold such, for they were told as states before types had their own.
     """
-    now = version(rows, account)
+    now = changed_at(rows, account, code)
     if if_in_state is None:
         return now
     place = parse_state(if_in_state)
-    if place is None or place[1] or (place[0] != now and _changed(rows, account, code, place[0])):
+    if place is None or place[1] or not now <= place[0] <= version(rows, account):
         raise MethodError("stateMismatch")
     return now
-
-
-def _changed(rows: Rows, account: AccountId, code: TypeCode, after: Version) -> bool:
-    try:
-        found = since(rows, account, code, after, limit=1)
-    except TooOld:
-        return True
-    return bool(found.created or found.updated or found.destroyed or found.has_more)
 
 
 async def set_objects(
@@ -165,7 +158,7 @@ async def set_objects(
         old = expect_state(plan, call.account, kind.code, call.if_in_state)
         outcome = Outcome(old, old, not_created=dict(refused))
         _Run(plan, kind, rules, call, outcome, dict(context.created_ids)).all(prepared)
-        outcome.new = plan.version(call.account)
+        outcome.new = changed_at(plan, call.account, kind.code)
         return outcome
 
     outcome = await context.write(call.account, command, blobs=blobs)

@@ -10,8 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from protocols.jmap.values import render_state
-from storage import keys
-from storage.changes import TooOld, check_reach
+from storage.changes import changed_at
 from storage.engine import Rows
 from storage.ids import AccountId, Version, render_account
 from storage.keys import TypeCode
@@ -75,36 +74,38 @@ def told_now(rows: Rows, accounts: Collection[AccountId]) -> Told:
 def changed_since(rows: Rows, now: Told, before: Told | None) -> Changed:
     """What changed between two states of the accounts in `now`.
 
-    Of an account that `before` does not name, or from further back than the change log goes, all
-    types may have changed.
+    Of an account that `before` does not name all types may have changed; from further back than
+    the change log goes, those of which it has nothing any more.
     """
     changed: dict[AccountId, tuple[Version, int]] = {}
     for account, newest in now.items():
         old = None if before is None else before.get(account)
-        types = PUSHED_BITS if old is None else _types_since(rows, account, old)
+        if old is None or old > newest:
+            types = PUSHED_BITS
+        else:
+            types = _types_between(rows, account, old, newest)
         if types:
             changed[account] = (newest, types)
     return changed
 
 
-def _types_since(rows: Rows, account: AccountId, old: Version) -> int:
-    try:
-        newest = check_reach(rows, account, old)
-    except TooOld:
-        return PUSHED_BITS
+def _types_between(rows: Rows, account: AccountId, old: Version, newest: Version) -> int:
     return sum(
         code.bit
         for code in PUSHED_TYPES
-        if newest > old and rows.scan(*keys.change_range(account, code, old, newest), limit=1)
+        if newest > old and changed_at(rows, account, code, newest) > old
     )
 
 
-def state_change(changed: Changed, wanted: int) -> dict[str, Any] | None:
-    """The StateChange object; None when nothing of the wanted types has changed."""
+def state_change(rows: Rows, changed: Changed, wanted: int) -> dict[str, Any] | None:
+    """The StateChange object; None when nothing of the wanted types has changed.
+
+    `rows` know the versions that are told.
+    """
     told: dict[str, dict[str, str]] = {}
     for account, (newest, types) in changed.items():
         states = {
-            name: render_state(newest)
+            name: render_state(changed_at(rows, account, code, newest))
             for code, name in PUSHED_TYPES.items()
             if types & wanted & code.bit
         }

@@ -44,7 +44,7 @@ def is_unsigned(value: object) -> bool:
 
 
 def render_state(version: Version, skip: int = 0) -> str:
-    """The state string of every type of an account: its version.
+    """The state string of a type: the version of the account that last changed it.
 
     A /changes answer may end inside a version that changed many ids: then `-` and how many of
     the next version's ids it has told.

@@ -13,6 +13,7 @@ from protocols.push.schedule import Job
 from protocols.webpush.encryption import SALT_OCTETS, encrypt, private_key
 from protocols.webpush.targets import Target
 from protocols.webpush.vapid import authorization, base64url
+from storage.engine import Rows
 from storage.ids import render_subscription
 from storage.keys import TypeCode
 from storage.push_keys import P256_ORDER
@@ -32,7 +33,7 @@ class Sealed:
     body: bytes
 
 
-def content(job: Job) -> dict[str, Any]:
+def content(rows: Rows, job: Job) -> dict[str, Any]:
     """The object that is pushed now."""
     if not job.subscription.verified:
         return {
@@ -40,7 +41,7 @@ def content(job: Job) -> dict[str, Any]:
             "pushSubscriptionId": render_subscription(job.number),
             "verificationCode": job.subscription.code,
         }
-    change = state_change({job.account: (job.sending_version, job.sending)}, job.sending)
+    change = state_change(rows, {job.account: (job.sending_version, job.sending)}, job.sending)
     assert change is not None, job
     return change
 

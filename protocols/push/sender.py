@@ -202,7 +202,7 @@ class _Term:
         if sign is None:
             return Posted(Outcome.GONE, "the key it was made under signs no more")
         sealed = seal(
-            content(job),
+            content(rows, job),
             job,
             target,
             sign=sign,

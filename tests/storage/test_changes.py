@@ -181,6 +181,54 @@ def test_a_trimmed_log_says_so(story: Story) -> None:
     assert [keys.unpack_change_key(key)[1] for key, _ in left] == [7, 9]
 
 
+def test_a_type_stands_where_it_last_changed(story: Story) -> None:
+    assert changes.changed_at(story.engine, ALICE, EMAIL) == 0
+    story.change(created=[1])
+    story.change(updated=[1])
+    story.change(created=[1], kind=MAILBOX)
+    assert changes.changed_at(story.engine, ALICE, EMAIL) == 2
+    assert changes.changed_at(story.engine, ALICE, MAILBOX) == 3
+    assert changes.changed_at(story.engine, ALICE, EMAIL, Version(1)) == 1
+    assert changes.changed_at(story.engine, ALICE, MAILBOX, Version(2)) == 0
+    plan = story.plan()
+    with plan.command():
+        changes.record(plan, ALICE, EMAIL, destroyed=[1])
+        assert changes.changed_at(plan, ALICE, EMAIL) == 4
+        assert changes.changed_at(plan, ALICE, MAILBOX) == 3
+
+
+def test_a_type_that_rests_outlasts_trimming(story: Story) -> None:
+    for number in (1, 2):
+        story.change(created=[number], kind=MAILBOX)
+    for number in range(5):
+        story.change(created=[number])
+    plan = story.plan()
+    assert not changes.plan_trim(plan, ALICE, Version(6))
+    story.write(plan)
+    assert changes.changed_at(story.engine, ALICE, MAILBOX) == 2
+    for version in (2, 4, 6):
+        assert lists(story.since(version, kind=MAILBOX)) == ([], [], [])
+    with pytest.raises(TooOld):
+        story.since(1, kind=MAILBOX)
+    story.change(destroyed=[1], kind=MAILBOX)
+    with pytest.raises(TooOld):
+        story.since(2, kind=MAILBOX)  # whether there was another between, nobody can tell
+
+
+def test_a_type_of_which_nothing_is_left_stands_where_the_log_begins(story: Story) -> None:
+    story.change(created=[1], kind=MAILBOX)
+    story.change(created=[1])
+    plan = story.plan()
+    changes.plan_trim(plan, ALICE, Version(2))
+    plan.delete(keys.change_key(ALICE, MAILBOX, 1))  # as nodes of an older version trim
+    story.write(plan)
+    assert changes.changed_at(story.engine, ALICE, MAILBOX) == 2
+    assert changes.changed_at(story.engine, ALICE, MAILBOX, Version(1)) == 1
+    assert lists(story.since(2, kind=MAILBOX)) == ([], [], [])
+    with pytest.raises(TooOld):
+        story.since(1, kind=MAILBOX)
+
+
 def test_trimming_is_cut_into_batches(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "TRIM_ROWS_MAX", 4)
     for number in range(10):

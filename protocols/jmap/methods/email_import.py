@@ -18,6 +18,7 @@ from protocols.jmap.standard import Answer
 from protocols.jmap.standard_set import expect_state
 from protocols.jmap.values import Arguments, render_state
 from protocols.mime import headers
+from storage.changes import changed_at
 from storage.ids import AccountId, MailboxId
 from storage.keys import TypeCode
 from storage.mail.errors import MailError
@@ -109,7 +110,7 @@ def _run(
     return {
         "accountId": f"a{account}",
         "oldState": render_state(old),
-        "newState": render_state(plan.version(account)),
+        "newState": render_state(changed_at(plan, account, TypeCode.EMAIL)),
         "created": created or None,
         "notCreated": refused or None,
     }

@@ -28,12 +28,11 @@ from protocols.jmap.standard_query import (
 )
 from protocols.jmap.values import Arguments, render_state
 from storage import changes
-from storage.changes import Changes, TooOld
-from storage.ids import AccountId, EmailId, MailboxId, parse_email, parse_mailbox
+from storage.changes import Changes, TooOld, changed_at
+from storage.ids import AccountId, EmailId, MailboxId, Version, parse_email, parse_mailbox
 from storage.keys import TypeCode
 from storage.mail.errors import AnchorNotFound, MailboxNotFound
 from storage.mail.search import QueryPage, query
-from storage.mail.state import version
 
 
 def _read_query(context: Context, arguments: Arguments) -> EmailQuery:
@@ -52,7 +51,7 @@ async def email_query(context: Context, raw: Mapping[str, Any]) -> Answer:
     window = read_window(context, arguments)
     arguments.done()
     if _is_walk(raw.get("filter"), wanted):
-        state = render_state(version(context.rows, account))
+        state = _state(context, account)
         walked = _walk(context, account, raw.get("filter"), wanted, window)
         ids = [f"e{email}" for email in walked.emails]
         return query_answer(
@@ -69,13 +68,18 @@ async def email_query(context: Context, raw: Mapping[str, Any]) -> Answer:
         page = found.numbers(slots)
     return query_answer(
         account,
-        render_state(found.version),
+        _state(context, account, found.version),
         window,
         [f"e{email}" for email in page],
         position,
         len(found.slots) if window.calculate_total else None,
         changes=True,
     )
+
+
+def _state(context: Context, account: AccountId, up_to: Version | None = None) -> str:
+    """The state of emails, now or as of a version of the account."""
+    return render_state(changed_at(context.rows, account, TypeCode.EMAIL, up_to))
 
 
 def _is_walk(condition: Any, wanted: EmailQuery) -> bool:
@@ -153,7 +157,7 @@ async def email_query_changes(context: Context, raw: Mapping[str, Any]) -> Answe
     told: Answer = {
         "accountId": f"a{account}",
         "oldQueryState": asked.state,
-        "newQueryState": render_state(found.version),
+        "newQueryState": _state(context, account, found.version),
         "removed": removed,
         "added": added,
     }

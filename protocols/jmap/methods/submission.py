@@ -21,9 +21,10 @@ from protocols.jmap.standard_set import Outcome, Resolve, Rules, read_set, set_o
 from protocols.jmap.values import Arguments, parse_utc_date, render_utc_date
 from protocols.ports import Unavailable
 from storage import submissions
+from storage.changes import changed_at
 from storage.collection import Missing
 from storage.engine import Rows
-from storage.ids import AccountId, parse_numbered, render_blob
+from storage.ids import AccountId, Version, parse_numbered, render_blob
 from storage.keys import TypeCode
 from storage.plan import Plan
 from storage.submissions import CANCELED, PENDING, CannotUnsend, Recipient, Submission
@@ -210,8 +211,9 @@ async def _send_now(
         versions = ()
     context.refresh()
     for version in versions:
-        # What this call did is in its newState, as long as nobody else did something between.
-        if version == outcome.new + 1:
+        # What this call did is in its newState, as long as nobody else changed one between.
+        before = changed_at(context.rows, account, TypeCode.SUBMISSION, Version(version - 1))
+        if before == outcome.new:
             outcome.new = version
 
 

@@ -14,6 +14,7 @@ from storage import changes
 from storage.changes import plan_trim
 from storage.ids import AccountId, Version
 from storage.keys import TypeCode
+from storage.mail.state import version
 from storage.plan import Plan
 from tests.protocols.jmap.desk import Desk, message
 
@@ -33,17 +34,22 @@ def test_what_is_no_token() -> None:
 
 
 def test_only_wanted_and_pushed_types_are_told() -> None:
-    changed = {AccountId(7): (Version(9), MAILBOX | EMAIL | HIDDEN)}
-    assert state_change(changed, PUSHED_BITS) == {
+    desk = Desk()
+    for kind in (TypeCode.EMAIL, TypeCode.MAILBOX):
+        desk.house.run(lambda plan, kind=kind: changes.record(plan, desk.number, kind, updated=[1]))
+    rows, name = desk.house.view(), desk.account
+    now = version(rows, desk.number)
+    changed = {desk.number: (now, MAILBOX | EMAIL | HIDDEN)}
+    assert state_change(rows, changed, PUSHED_BITS) == {
         "@type": "StateChange",
-        "changed": {"a7": {"Mailbox": "9", "Email": "9"}},
+        "changed": {name: {"Mailbox": f"{now}", "Email": f"{now - 1}"}},
     }
-    assert state_change(changed, type_bits(["Email", "Calendar"])) == {
+    assert state_change(rows, changed, type_bits(["Email", "Calendar"])) == {
         "@type": "StateChange",
-        "changed": {"a7": {"Email": "9"}},
+        "changed": {name: {"Email": f"{now - 1}"}},
     }
-    assert state_change(changed, type_bits(["Thread"])) is None
-    assert state_change({AccountId(7): (Version(9), HIDDEN)}, PUSHED_BITS) is None
+    assert state_change(rows, changed, type_bits(["Thread"])) is None
+    assert state_change(rows, {desk.number: (now, HIDDEN)}, PUSHED_BITS) is None
     assert type_bits(["PushSubscription", ""]) == 0
 
 
@@ -52,7 +58,8 @@ async def test_states_told_are_those_that_get_answers() -> None:
     before = told_now(desk.house.view(), [desk.number])
     desk.deliver()
     now = told_now(desk.house.view(), [desk.number])
-    told = state_change(changed_since(desk.house.view(), now, before), PUSHED_BITS)
+    rows = desk.house.view()
+    told = state_change(rows, changed_since(rows, now, before), PUSHED_BITS)
     assert told is not None
     states = told["changed"][desk.account]
     for name in ("Mailbox", "Email", "Thread"):
@@ -84,5 +91,9 @@ def test_what_the_log_does_not_tell_may_all_have_changed() -> None:
     now = told_now(desk.house.view(), [desk.number])
     all_of_it = {desk.number: (now[desk.number], PUSHED_BITS)}
     future = {desk.number: Version(now[desk.number] + 1)}
-    for old in (before, None, {}, {AccountId(99): Version(1)}, future):
-        assert changed_since(desk.house.view(), now, old) == all_of_it
+    rows = desk.house.view()
+    for old in (None, {}, {AccountId(99): Version(1)}, future):
+        assert changed_since(rows, now, old) == all_of_it
+    ((_, types),) = changed_since(rows, now, before).values()
+    assert types & type_bits(["Email", "Identity"]) == type_bits(["Email", "Identity"])
+    assert not types & TypeCode.QUOTA.bit, "its newest change is known, and is older"

@@ -4,8 +4,9 @@ import base64
 from typing import Any
 
 from protocols.jmap.capabilities import CORE, MAIL, Limits
+from storage.mail.state import version
 from storage.subscriptions import SUBSCRIPTIONS
-from tests.protocols.jmap.desk import Desk, message
+from tests.protocols.jmap.desk import ALICE, Desk, message
 
 
 async def make(desk: Desk, *names: str) -> list[str]:
@@ -77,6 +78,79 @@ async def test_the_state_moves_with_the_data() -> None:
     desk.deliver()
     assert (await desk.call("Email/get", ids=[]))["state"] != first
     assert (await desk.call("Email/query"))["queryState"] != query
+
+
+TYPES = "Mailbox Email Thread Identity EmailSubmission VacationResponse Quota".split()
+
+
+async def states(desk: Desk) -> dict[str, str]:
+    """The state of every type, as its /get and its /query tell it."""
+    told = {name: (await desk.call(f"{name}/get", ids=[]))["state"] for name in TYPES}
+    for name in ("Mailbox", "Email", "EmailSubmission", "Quota"):
+        assert (await desk.call(f"{name}/query"))["queryState"] == told[name]
+    by_size = await desk.call("Email/query", sort=[{"property": "size"}])
+    assert by_size["queryState"] == told["Email"]
+    return told
+
+
+async def test_the_state_of_a_type_stays_while_others_change() -> None:
+    desk = Desk()
+    identity = (await desk.call("Identity/get"))["list"][0]["id"]
+    steps: tuple[tuple[str, dict[str, Any], str], ...] = (
+        ("Mailbox/set", {"create": {"k": {"name": "New"}}}, "Mailbox Quota"),
+        ("Mailbox/set", {"update": {"#k": {}}}, ""),
+        ("Identity/set", {"update": {identity: {"name": "Alice"}}}, "Identity"),
+        (
+            "VacationResponse/set",
+            {"update": {"singleton": {"isEnabled": True}}},
+            "VacationResponse",
+        ),
+        ("Email/set", {"update": {"e1": {"keywords/$seen": True}}}, "Email Mailbox"),
+        ("Email/set", {"update": {"e1": {"keywords/$flagged": True}}}, "Email"),
+        ("Email/set", {"update": {"e1": {"keywords/$flagged": True}}}, ""),
+        ("Email/set", {"destroy": ["e9"]}, ""),
+        ("Email/set", {"destroy": ["e1"]}, "Email Mailbox Thread"),
+    )
+    before = await states(desk)
+    desk.deliver()
+    now = await states(desk)
+    assert {name for name in TYPES if now[name] != before[name]} == {"Mailbox", "Email", "Thread"}
+    for method, arguments, moved in steps:
+        before = now
+        told = await desk.call(method, **arguments)
+        now = await states(desk)
+        assert {name for name in TYPES if now[name] != before[name]} == set(moved.split()), method
+        name = method.partition("/")[0]
+        assert (told["oldState"], told["newState"]) == (before[name], now[name])
+        for name in ("Mailbox", "Email", "Thread", "Identity", "Quota"):
+            told = await desk.call(f"{name}/changes", sinceState=before[name])
+            assert told["newState"] == now[name] and not told["hasMoreChanges"]
+            changed = told["created"] + told["updated"] + told["destroyed"]
+            assert bool(changed) == (now[name] != before[name])
+
+
+async def test_states_from_before_types_had_their_own_are_understood() -> None:
+    desk = Desk()
+    desk.deliver()
+    one = str(version(desk.house.view(), desk.number))
+    for name in ("k", "l"):
+        await desk.call("Identity/set", create={name: {"email": ALICE}})
+    now = str(version(desk.house.view(), desk.number))
+    email = (await desk.call("Email/get", ids=[]))["state"]
+    for old in (one, now):
+        told = await desk.call("Email/changes", sinceState=old)
+        assert (told["oldState"], told["newState"], told["updated"]) == (old, email, [])
+        told = await desk.call("Email/queryChanges", sinceQueryState=old)
+        assert (told["oldQueryState"], told["newQueryState"]) == (old, email)
+        told = await desk.call("Email/set", ifInState=old, destroy=[])
+        assert told["oldState"] == told["newState"] == email
+    told = await desk.call("Identity/changes", sinceState=one, maxChanges=1)
+    assert told["hasMoreChanges"] and int(one) < int(told["newState"]) < int(now)
+    assert (await desk.call("Identity/changes", sinceState=told["newState"]))["newState"] == now
+    assert await desk.refusal("Identity/set", ifInState=one, destroy=[]) == "stateMismatch"
+    later = str(int(now) + 1)
+    assert await desk.refusal("Email/set", ifInState=later, destroy=[]) == "stateMismatch"
+    assert await desk.refusal("Email/changes", sinceState=later) == "cannotCalculateChanges"
 
 
 async def test_an_id_asked_for_twice_is_answered_once() -> None:
