@@ -266,7 +266,7 @@ class BinarySize:
 
 class FetchItem(Enum):
     """FETCH items that name no section (RFC 9051 6.4.5; MODSEQ RFC 7162, EMAILID and THREADID RFC
-    8474, PREVIEW RFC 8970); the order is that of the answer."""
+    8474, PREVIEW RFC 8970, SAVEDATE RFC 8514); the order is that of the answer."""
 
     FLAGS = b"FLAGS"
     UID = b"UID"
@@ -279,6 +279,7 @@ class FetchItem(Enum):
     EMAILID = b"EMAILID"
     THREADID = b"THREADID"
     PREVIEW = b"PREVIEW"
+    SAVEDATE = b"SAVEDATE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Final
 
 from protocols.errors import RemoteProtocolError
 
-DAY_MS: Final = 86_400_000
+DAY_S: Final = 86_400
+DAY_MS: Final = DAY_S * 1000
 # How many rendered days are remembered: a FETCH of dates costs one division and one lookup.
 DAYS_KEPT_MAX: Final = 4096
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from protocols.imap.dates import DAY_MS
+from protocols.imap.dates import DAY_MS, DAY_S
 from protocols.imap.search_commands import (
     Aged,
     All,
@@ -136,6 +136,8 @@ def _dated(key: Dated) -> Test:
 
     if key.moment is Moment.RECEIVED:
         return lambda facts: within(facts.row.received_ms // DAY_MS)
+    if key.moment is Moment.SAVED:
+        return lambda facts: within(_saved_day(facts.row))
 
     def sent(facts: Facts) -> bool | None:
         if facts.view is None:
@@ -143,6 +145,11 @@ def _dated(key: Dated) -> Test:
         return facts.sent_day is not None and within(facts.sent_day)
 
     return sent
+
+
+def _saved_day(row: UidRow) -> int:
+    """RFC 8514 4.3: where it is not known when a message was saved, its INTERNALDATE stands in."""
+    return row.saved_s // DAY_S if row.saved_s else row.received_ms // DAY_MS
 
 
 def _aged(key: Aged, now_ms: int) -> Test:

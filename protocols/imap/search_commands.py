@@ -33,10 +33,12 @@ class Keyword:
 
 
 class Moment(Enum):
-    """Which date a date key asks: when it came, or what its Date field says."""
+    """Which date a date key asks: INTERNALDATE, what its Date field says, or when it came into the
+    mailbox (RFC 8514)."""
 
     RECEIVED = "received"
     SENT = "sent"
+    SAVED = "saved"
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,7 @@ _SIMPLE: Final[Mapping[bytes, SearchKey]] = {
     b"DELETED": Keyword("$deleted"),
     b"DRAFT": Keyword("$draft"),
     b"FLAGGED": Keyword("$flagged"),
+    b"SAVEDATESUPPORTED": All(),  # RFC 8514 4.3: every mailbox of ours knows them
     b"SEEN": Keyword("$seen"),
     b"UNANSWERED": Keyword("$answered", present=False),
     b"UNDELETED": Keyword("$deleted", present=False),
@@ -311,6 +312,9 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"MODSEQ": _modseq,
     b"OLDER": lambda tokens: Aged(tokens.nz_number(), younger=False),
     b"ON": _on(Moment.RECEIVED),
+    b"SAVEDBEFORE": _before(Moment.SAVED),
+    b"SAVEDON": _on(Moment.SAVED),
+    b"SAVEDSINCE": _since(Moment.SAVED),
     b"SENTBEFORE": _before(Moment.SENT),
     b"SENTON": _on(Moment.SENT),
     b"SENTSINCE": _since(Moment.SENT),

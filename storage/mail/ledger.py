@@ -35,9 +35,9 @@ from storage.mail.records import (
     EmailMeta,
     ThreadMember,
     ThreadRecord,
-    UidRow,
     is_visible,
     pack,
+    uid_row_at,
     unpack_thread,
 )
 from storage.mail.state import state
@@ -142,6 +142,7 @@ class Ledger:
         assert email is not None
         assert old is None or new is None or (old.id, old.thread) == (new.id, new.thread)
         self._emails += 1
+        new = _saved(old, new, self.plan.now_ms // 1000)
         if old is not None and new is not None and _counts_alike(old, new):
             for mailbox, _ in new.mailboxes:
                 self._tally(mailbox).messages_changed = True
@@ -175,9 +176,8 @@ class Ledger:
                 self._vanished.setdefault(mailbox, []).append(uid)
         if new is None:
             return
-        row = pack(UidRow(new.id, new.keywords, new.modseq, new.size, new.received_ms))
-        for mailbox, uid in new.mailboxes:
-            self.put(keys.uid_key(self.account, mailbox, uid), row)
+        for place, (mailbox, uid) in enumerate(new.mailboxes):
+            self.put(keys.uid_key(self.account, mailbox, uid), pack(uid_row_at(new, place)))
 
     def _date(self, old: EmailMeta | None, new: EmailMeta | None) -> None:
         before, after = _dated(old), _dated(new)
@@ -332,6 +332,17 @@ def _counts_alike(old: EmailMeta, new: EmailMeta) -> bool:
     return old.mailboxes == new.mailboxes and all(
         (mark in old.keywords) == (mark in new.keywords) for mark in COUNTED_MARKS
     )
+
+
+def _saved(old: EmailMeta | None, new: EmailMeta | None, now_s: int) -> EmailMeta | None:
+    """With the times it came into its mailboxes: now, where it was not under this UID before."""
+    if new is None or (old is not None and old.mailboxes == new.mailboxes):
+        return new
+    known: dict[tuple[MailboxId, int], int] = {}
+    if old is not None:
+        known = dict(zip(old.mailboxes, old.saved_s or [0] * len(old.mailboxes), strict=True))
+    saved_s = tuple([known.get(place, now_s) for place in new.mailboxes])
+    return msgspec.structs.replace(new, saved_s=saved_s)
 
 
 def _dated(meta: EmailMeta | None) -> tuple[MailboxId, ...]:

@@ -83,7 +83,9 @@ class EmailMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What may change of an email, and what is asked most. Times are milliseconds since 1970.
 
     `keywords` are sorted, lower case, without duplicates ("$seen"; IMAP's \\Deleted is "$deleted",
-    shown to IMAP alone). `mailboxes` are (mailbox, UID) in order of mailbox.
+    shown to IMAP alone). `mailboxes` are (mailbox, UID) in order of mailbox; `saved_s` says for
+    each of them when the email came into it, in seconds (RFC 8514). It is empty, or 0 for a
+    mailbox, where an older version of this software wrote the row: then nobody knows.
     """
 
     id: EmailId
@@ -95,16 +97,21 @@ class EmailMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
     mailboxes: tuple[tuple[MailboxId, int], ...]
     modseq: Version
     created: Version
+    saved_s: tuple[int, ...] = ()
 
 
 class UidRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One message of one mailbox, with all that a FETCH of flags, dates and sizes needs."""
+    """One message of one mailbox, with all that a FETCH of flags, dates and sizes needs.
+
+    `saved_s` is EmailMeta's; 0: not known.
+    """
 
     email: EmailId
     keywords: tuple[str, ...]
     modseq: Version
     size: int
     received_ms: int
+    saved_s: int = 0
 
 
 class ThreadMember(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -214,6 +221,12 @@ unpack_meta: Final = unpacker(EmailMeta)
 unpack_uid_row: Final = unpacker(UidRow)
 unpack_thread: Final = unpacker(ThreadRecord)
 unpack_view: Final = unpacker(EmailView)
+
+
+def uid_row_at(meta: EmailMeta, place: int) -> UidRow:
+    """The row that an email has in one of its mailboxes, the `place`th."""
+    saved_s = meta.saved_s[place] if meta.saved_s else 0
+    return UidRow(meta.id, meta.keywords, meta.modseq, meta.size, meta.received_ms, saved_s)
 
 
 def is_visible(meta: EmailMeta) -> bool:

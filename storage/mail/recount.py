@@ -25,10 +25,11 @@ from storage.mail.records import (
     MailboxCounts,
     ThreadMember,
     ThreadRecord,
-    UidRow,
     is_visible,
     pack,
+    uid_row_at,
     unpack_meta,
+    unpack_uid_row,
 )
 from storage.mail.state import state, version
 from storage.mail.threads import unpack_hint, unpack_hints
@@ -79,11 +80,16 @@ def _uid_rows(rows: Rows, account: AccountId, metas: list[EmailMeta]) -> Steps[l
     should: dict[bytes, bytes] = {}
     for portion in portions(metas):
         for meta in portion:
-            row = UidRow(meta.id, meta.keywords, meta.modseq, meta.size, meta.received_ms)
-            for mailbox, uid in meta.mailboxes:
-                should[keys.uid_key(account, mailbox, uid)] = pack(row)
+            for place, (mailbox, uid) in enumerate(meta.mailboxes):
+                should[keys.uid_key(account, mailbox, uid)] = pack(uid_row_at(meta, place))
         yield
-    return (yield from differences("UID row", rows, _window(account, b"u"), should))
+    window = _window(account, b"u")
+    return (yield from differences("UID row", rows, window, should, written_now=_uid_row_now))
+
+
+def _uid_row_now(held: bytes) -> bytes:
+    """A row as it would be written now: older ones have fewer fields."""
+    return pack(unpack_uid_row(held))
 
 
 def _date_rows(rows: Rows, account: AccountId, metas: list[EmailMeta]) -> Steps[list[str]]:

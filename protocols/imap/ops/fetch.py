@@ -167,7 +167,8 @@ class _Renderer:
     """What one FETCH asks of every message, looked up once."""
 
     __slots__ = ("_decode", "_lines", "_selected", "body", "date", "email", "envelope", "flags",
-                 "modseq", "preview", "size", "structure", "thread", "uid", "views")  # fmt: skip
+                 "modseq", "preview", "saved", "size", "structure", "thread", "uid",
+                 "views")  # fmt: skip
 
     def __init__(self, selected: Selected, items: frozenset[FetchItem], lines: list[bytes]) -> None:
         self._selected = selected
@@ -183,6 +184,7 @@ class _Renderer:
         self.email = FetchItem.EMAILID in items
         self.thread = FetchItem.THREADID in items
         self.preview = FetchItem.PREVIEW in items
+        self.saved = FetchItem.SAVEDATE in items
         self.views = self.envelope or self.body or self.structure or self.preview
         self._decode: Callable[[bytes], AnyView] = unpack_view if self.preview else decode_view
 
@@ -218,6 +220,10 @@ class _Renderer:
             data.append(b"MODSEQ (%d)" % row.modseq)
         if self.email or self.thread or self.preview:
             data += self._named(row, stored)
+        if self.saved:  # RFC 8514 4.2
+            data.append(
+                b"SAVEDATE " + (render_date_time(row.saved_s * 1000) if row.saved_s else b"NIL")
+            )
         return data
 
     def _named(self, row: UidRow, stored: "_Stored") -> Iterator[bytes]:

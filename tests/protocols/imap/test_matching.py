@@ -62,6 +62,8 @@ def message(**known: object) -> Facts:
         ("ON 1-Nov-2026", True),
         ("BEFORE 1-Nov-2026", False),
         ("SINCE 1-Nov-2026", True),
+        ("SAVEDON 1-Nov-2026", True),  # nobody knows: the date received stands in
+        ("SAVEDBEFORE 1-Nov-2026", False),
         ("OR UNSEEN NOT DRAFT", True),
         # what a cheap key decides needs nothing dear
         ("UNSEEN BODY x", False),

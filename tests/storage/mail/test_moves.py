@@ -1,7 +1,9 @@
 """Where emails are: memberships, copies, moves, expunges, destruction."""
 
+import msgspec
 import pytest
 
+from storage import keys
 from storage.ids import EmailId, MailboxId, blob_id
 from storage.keys import TypeCode
 from storage.mail import messages
@@ -23,6 +25,7 @@ from storage.mail.moves import (
 )
 from storage.mail.quota import plan_limit
 from storage.mail.records import EmailMeta
+from storage.mail.recount import recount
 from storage.mail.state import state
 from storage.mail.uids import vanished
 from tests.storage.mail.story import ALICE, House
@@ -214,3 +217,74 @@ def test_a_command_is_bounded_in_octets(house: House) -> None:
     for uid in (1, 2):  # each by itself fits
         assert copy(house, inbox, [uid], archive) == [(uid, uid)]
     assert move(house, inbox, [1, 2], archive) == [(1, 3), (2, 4)]
+
+
+def saved(house: House, mailbox: MailboxId) -> list[int]:
+    return [row.saved_s for _, row in messages.uid_rows(house.engine, ALICE, mailbox)]
+
+
+def test_each_mailbox_knows_since_when_it_has_a_message(house: House) -> None:
+    inbox, archive, trash = (house.role(role) for role in ("inbox", "archive", "trash"))
+    came = house.deliver(inbox, received_ms=5)
+    first = house.now_ms // 1000
+    assert saved(house, inbox) == [first]
+    house.now_ms += 60_000
+    assert copy(house, inbox, [1], archive) == [(1, 1)]
+    assert (saved(house, inbox), saved(house, archive)) == ([first], [first + 60])
+    house.now_ms += 60_000
+    with house.command() as plan:
+        plan_mailboxes(plan, ALICE, came.id, add=[trash])
+    assert (saved(house, inbox), saved(house, trash)) == ([first], [first + 120])
+    house.now_ms += 60_000
+    assert move(house, inbox, [1], archive) == [(1, 2)]
+    assert saved(house, archive) == [first + 60, first + 180]
+    assert saved(house, trash) == [first + 120]
+    house.now_ms += 60_000
+    assert move(house, archive, [1], archive) == [(1, 3)]
+    assert saved(house, archive) == [first + 180, first + 240]
+
+
+def test_other_flags_leave_the_time_a_message_was_saved(house: House) -> None:
+    inbox = house.role("inbox")
+    came = house.deliver(inbox)
+    before = saved(house, inbox)
+    house.now_ms += 60_000
+    with house.command() as plan:
+        plan_keywords(plan, ALICE, came.id, add=["$seen"])
+    assert saved(house, inbox) == before
+
+
+def test_rows_of_an_older_version_lack_the_time_and_are_whole(house: House) -> None:
+    inbox, archive = house.role("inbox"), house.role("archive")
+    came = house.deliver(inbox)
+    as_then = {
+        keys.email_meta_key(ALICE, came.id): 9,
+        keys.uid_key(ALICE, inbox, 1): 5,
+    }
+    for key, fields in as_then.items():
+        held = house.engine.get(key)
+        assert held is not None
+        house.engine.write(
+            [(key, msgspec.msgpack.encode(msgspec.msgpack.decode(held)[:fields]))], []
+        )
+    assert saved(house, inbox) == [0]
+    assert recount(house.engine, ALICE) == []
+    with house.command() as plan:
+        plan_keywords(plan, ALICE, came.id, add=["$seen"])
+    assert saved(house, inbox) == [0]
+    house.now_ms += 60_000
+    with house.command() as plan:
+        plan_mailboxes(plan, ALICE, came.id, add=[archive])
+    assert (saved(house, inbox), saved(house, archive)) == ([0], [house.now_ms // 1000])
+
+
+def test_a_row_that_tells_another_time_is_found(house: House) -> None:
+    inbox = house.role("inbox")
+    house.deliver(inbox)
+    key = keys.uid_key(ALICE, inbox, 1)
+    held = house.engine.get(key)
+    assert held is not None
+    fields = msgspec.msgpack.decode(held)
+    for wrong in (msgspec.msgpack.encode([*fields[:5], fields[5] + 1]), b"\x00", held[:-2]):
+        house.engine.write([(key, wrong)], [])
+        assert any("UID row" in told for told in recount(house.engine, ALICE))

@@ -3,10 +3,11 @@
 import msgspec
 import pytest
 
-from storage.ids import EmailId, MailboxId, Version
+from storage.ids import EmailId, MailboxId, ThreadId, Version, blob_id
 from storage.mail import records
 from storage.mail.records import (
     AccountState,
+    EmailMeta,
     EmailView,
     MailboxCounts,
     ThreadMember,
@@ -14,6 +15,10 @@ from storage.mail.records import (
     is_unread,
     pack,
     unpacker,
+)
+
+META = EmailMeta(
+    EmailId(1), ThreadId(2), blob_id(b"b"), 3, 4, (), ((MailboxId(5), 6),), Version(7), Version(8)
 )
 
 
@@ -24,6 +29,8 @@ from storage.mail.records import (
         (MailboxCounts(2, 1), 2),
         (ThreadMember(5, EmailId(1), True, (MailboxId(2),)), 4),
         (EmailView(1, (b"null",), b"()", b"()"), 4),
+        (UidRow(EmailId(1), (), Version(2), 3, 4), 5),
+        (META, 9),
     ],
 )
 def test_a_row_from_before_a_field_was_added_reads(
