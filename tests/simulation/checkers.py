@@ -50,18 +50,22 @@ class Shadow:
         other.write(steps)
         return other
 
-    def mark(self, steps: Iterable[Persist]) -> "Mark":
+    def mark(self, steps: Sequence[Persist]) -> "Mark":
         """What is to be known to take these steps back, which are about to become durable."""
         kept = len(self.terms)
         for step in steps:
             if step.truncate_from is not None:
                 kept = min(kept, step.truncate_from - 1)
-        return Mark(self.start, kept, self.terms[kept:])
+        has_snapshot = any(step.snapshot is not None for step in steps)
+        return Mark(self.start, kept, self.terms[kept:], has_snapshot)
 
-    def back_at(self, mark: "Mark") -> "Shadow":
-        """What it holds without the last flush; of a vote there is another copy."""
+    def back_at(self, mark: "Mark") -> "list[Shadow]":
+        """What it may hold without the last flush; of a vote there is another copy."""
         terms = self.terms[: mark.kept] + mark.taken_back
-        return Shadow(self.truth, self.hard_state, terms, mark.start)
+        before = Shadow(self.truth, self.hard_state, terms, mark.start)
+        if not mark.has_snapshot:
+            return [before]
+        return [before, Shadow(self.truth, self.hard_state, terms[: mark.start], mark.start)]
 
     def is_what_reads_back(self, storage: LogStorage, *, rotten: bool = False) -> bool:
         """Whether a log that was opened holds just this.
@@ -84,6 +88,7 @@ class Mark:
     start: Index
     kept: int
     taken_back: list[Term]
+    has_snapshot: bool  # and so the segments before it are gone, as soon as it was durable
 
 
 def _start_of(storage: LogStorage) -> Index:
@@ -107,8 +112,11 @@ class Checker:
         voters = self.memberships.founding.everyone
         self.applied: list[Entry] = []
         self.applied_at: dict[bytes, Index] = {}
+        # From which entry on a leader of which term, or of one before it, has committed them.
+        self._committed_in: list[tuple[Index, Term]] = []
         self.shadows = {voter: Shadow(self.applied) for voter in voters}
         self._leaders: dict[Term, ReplicaId] = {}
+        self._newest_term = 0  # that anybody has led
         self._entries: dict[tuple[Index, Term], tuple[Term, EntryKind, bytes]] = {}
         self._votes: dict[tuple[ReplicaId, Term], ReplicaId] = {}
         self.applied_by = dict.fromkeys(voters, 0)
@@ -117,7 +125,7 @@ class Checker:
         self._installed: dict[ReplicaId, Index] = {}
         self._marks: dict[ReplicaId, Mark] = {}
         self._pledged: dict[ReplicaId, list[Term]] = {}
-        self._cut_back: dict[ReplicaId, Shadow] = {}
+        self._cut_back: dict[ReplicaId, list[Shadow]] = {}
         self.proposed: set[bytes] | None = None  # all that clients asked for, where that is known
 
     def join(self, replica: ReplicaId) -> None:
@@ -151,6 +159,7 @@ class Checker:
 
     def _new_leader(self, state: State) -> None:
         earlier = self._leaders.setdefault(state.term, state.replica)
+        self._newest_term = max(self._newest_term, state.term)
         require(earlier == state.replica, "1: two leaders", state.term, earlier, state.replica)
         granted = [
             voter
@@ -165,8 +174,9 @@ class Checker:
             state.term,
             granted,
         )
-        if self.applied:
-            last = self.applied[-1]
+        committed = self._committed_before(state.term)
+        if committed > state.log.start:
+            last = self.applied[committed - 1]
             require(
                 state.log.matches(last.index, last.term),
                 "3: a leader lacks a committed entry",
@@ -175,6 +185,16 @@ class Checker:
                 last.index,
                 last.term,
             )
+
+    def _committed_before(self, term: Term) -> Index:
+        """The last entry that was surely committed in an earlier term. Whoever is elected so late
+        that somebody leads a later term already need not have what that one has committed."""
+        last = len(self.applied)
+        for first, of_term in reversed(self._committed_in):
+            if of_term < term:
+                break
+            last = first - 1
+        return last
 
     def _check_quorum(self, state: State) -> None:
         index, term = state.commit, state.log.term(state.commit)
@@ -271,6 +291,8 @@ class Checker:
                 require(known == entry, "4: different entries applied", replica, known, entry)
                 continue
             self.applied.append(entry)
+            if not self._committed_in or self._committed_in[-1][1] != self._newest_term:
+                self._committed_in.append((entry.index, self._newest_term))
             self.memberships.applied(entry)
             if entry.kind is EntryKind.NORMAL:
                 # A repeated Propose may be applied twice here: ids inside payloads, which the
@@ -303,8 +325,7 @@ class Checker:
         allowed = [self.shadows[replica]]
         for steps in in_doubt:
             allowed.append(allowed[-1].after(steps))
-        if replica in self._cut_back:
-            allowed.append(self._cut_back[replica])
+        allowed += self._cut_back.get(replica, [])
         allowed += [shadow.after([step]) for step in mended for shadow in allowed]
         found = [shadow for shadow in allowed if shadow.is_what_reads_back(storage, rotten=rotten)]
         known = (_start_of(storage), storage.hard_state, _terms_of(storage))
