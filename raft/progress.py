@@ -5,6 +5,10 @@ REPLICATE  its log matches: Appends follow each other without waiting, within a 
 SNAPSHOT   it needs entries that no longer exist: offered a snapshot until it says that it has one
 
 Invariant: match < next, and entries in (match, next) are on their way.
+
+A window of Appends that lost its first is refused as often as it has others. Only the first refusal
+begins anew; if each did, and the network reorders, every one would put another window on its way,
+whose Appends are refused in turn: a storm that feeds itself.
 """
 
 from collections import deque
@@ -35,6 +39,7 @@ class Progress:
     acked_round: int = 0
     told_commit: Index = 0
     match_at_heartbeat: Index = 0
+    refused_upto: Index = 0  # a refusal of what was sent up to here may tell of an earlier window
     inflight: deque[tuple[Index, int]] = field(default_factory=deque)
     inflight_bytes: int = 0
 
@@ -65,7 +70,7 @@ class Progress:
         is_news = match > self.match
         if is_news:
             self.match = match
-        if self.sending is not Sending.REPLICATE:
+        if self.sending is not Sending.REPLICATE and match >= self.match:
             self.sending = Sending.REPLICATE
             self.next = self.match + 1
         self.next = max(self.next, self.match + 1)
@@ -76,10 +81,16 @@ class Progress:
         if self.sending is Sending.PROBE:
             if rejected != self.next - 1:
                 return False
-        elif rejected <= self.match:
+        elif rejected <= max(self.match, self.refused_upto):
             return False
+        else:
+            self.refused_upto = self.next - 1
         self.probe_from(max(self.match + 1, min(rejected, agreed_at_most + 1)))
         return True
+
+    def stands_still(self) -> None:
+        """It has not moved for a heartbeat: what it refuses from here on counts again."""
+        self.refused_upto = 0
 
     def restart(self) -> None:
         """The follower's process may be another one: only what it says now counts.
@@ -87,7 +98,7 @@ class Progress:
         It is sent the last entry again, so that there is something for it to answer.
         """
         self.match = 0
-        self.told_commit = 0
+        self.told_commit = self.refused_upto = 0
         self.probe_from(max(1, self.next - 1))
 
     def probe_from(self, index: Index) -> None:

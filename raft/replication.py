@@ -141,6 +141,7 @@ def on_heartbeat_reply(state: State, reply: HeartbeatReply) -> None:
             state.appends_due = True
         elif progress.match == progress.match_at_heartbeat:
             # An empty Append behind all that was sent: refused when something got lost.
+            progress.stands_still()
             _send_append(state, progress, ())
     progress.match_at_heartbeat = progress.match
 

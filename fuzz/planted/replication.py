@@ -109,8 +109,8 @@ MUTANTS: Final = (
     Mutant(
         "a follower that forgot is believed to have what it had",
         "raft/progress.py",
-        "        self.match = 0\n        self.told_commit = 0\n",
-        "        self.told_commit = 0\n",
+        "        self.match = 0\n        self.told_commit",
+        "        self.told_commit",
         ("tests/raft/test_recovery.py",),
     ),
     Mutant(
@@ -129,6 +129,20 @@ MUTANTS: Final = (
             "tests/raft/test_progress.py",
             "tests/raft/test_replication.py",
         ),
+    ),
+    Mutant(
+        "every refusal puts another window on its way",
+        "raft/progress.py",
+        "        elif rejected <= max(self.match, self.refused_upto):",
+        "        elif rejected <= self.match:",
+        ("tests/raft/test_progress.py",),
+    ),
+    Mutant(
+        "what is refused after one loss never counts again",
+        "raft/replication.py",
+        "            progress.stands_still()\n",
+        "",
+        ("tests/raft/test_replication.py",),
     ),
     Mutant(
         "going back one entry at a time through a conflict",

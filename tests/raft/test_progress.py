@@ -54,6 +54,41 @@ def test_a_refusal_goes_back_to_the_hint_but_never_behind_what_is_known() -> Non
     assert not progress.refused(rejected=20, agreed_at_most=4)  # of an earlier probe
 
 
+def test_a_window_that_lost_its_first_append_is_sent_again_once() -> None:
+    """However many of it are refused, and in whatever order answers come."""
+    progress = replicating(match=10)
+    windows = 0
+    for last in range(11, 75):
+        progress.sent(last, 1)
+    for rejected in range(73, 11, -1):
+        windows += progress.refused(rejected, agreed_at_most=10)
+        progress.acknowledged(10)  # the probe's answer, or an earlier one
+        if windows == 1 and progress.next == 11:
+            for last in range(11, 75):
+                progress.sent(last, 1)
+    assert windows == 1 and progress.sending is Sending.REPLICATE
+    # What was sent behind all of it, and what is refused after a heartbeat without news, counts.
+    progress.sent(75, 1)
+    progress.sent(76, 1)
+    assert progress.refused(rejected=75, agreed_at_most=10)
+    progress.acknowledged(10)
+    progress.sent(11, 1)
+    progress.sent(12, 1)
+    assert not progress.refused(rejected=11, agreed_at_most=10)
+    progress.stands_still()
+    assert progress.refused(rejected=11, agreed_at_most=10)
+
+
+def test_an_acknowledgement_of_less_than_is_known_answers_no_probe() -> None:
+    progress = replicating(match=10)
+    progress.sent(30, 1)
+    assert progress.refused(rejected=20, agreed_at_most=4)
+    assert not progress.acknowledged(7)
+    assert progress.sending is Sending.PROBE
+    assert not progress.acknowledged(10)
+    assert progress.sending is Sending.REPLICATE
+
+
 def test_nothing_is_sent_to_a_follower_that_waits_for_a_snapshot() -> None:
     progress = replicating()
     progress.sending = Sending.SNAPSHOT

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 
 from raft.config import RaftConfig
-from raft.messages import Append, AppendReject, AppendReply, Heartbeat, HeartbeatReply, Propose
+from raft.messages import (
+    Append,
+    AppendReject,
+    AppendReply,
+    Heartbeat,
+    HeartbeatReply,
+    Message,
+    Propose,
+)
 from raft.model import ENTRY_HEADER_BYTES, Entry, EntryKind, HardState
 from raft.progress import Sending
 from raft.state import Role
@@ -135,6 +143,30 @@ def test_a_lost_append_with_nothing_after_it_is_noticed_by_heartbeat() -> None:
     council.drop = lambda m: False
     council.pass_ms(2 * council.config.heartbeat_ms + 30)
     assert council.payloads(3) == [b"lost"]
+
+
+def test_a_window_that_is_sent_again_and_loses_something_again_is_noticed_by_heartbeat() -> None:
+    """What it refuses may be of the first time, so it does not count at once."""
+    council = Council(config=RaftConfig(append_bytes_max=1))
+    leader = council.elect(1)
+    lost: list[int] = []
+    sent_again: list[int] = []
+
+    def drop(message: Message) -> bool:
+        if not isinstance(message, Append) or message.to != 3 or not message.entries:
+            return False
+        index = message.entries[0].index
+        if (index == 4 and not lost) or (index == 6 and 6 in sent_again and lost == [4]):
+            lost.append(index)
+            return True
+        sent_again.append(index)
+        return False
+
+    council.drop = drop
+    council.propose(1, *(b"%d" % number for number in range(6)))
+    assert lost == [4, 6] and leader.state.progress[3].match == 5
+    council.pass_ms(3 * council.config.heartbeat_ms)
+    assert council.payloads(3) == [b"%d" % number for number in range(6)]
 
 
 def test_the_window_bounds_what_is_on_its_way() -> None:
