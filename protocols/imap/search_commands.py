@@ -193,10 +193,11 @@ class Sort:
 
 
 class ThreadAlgorithm(Enum):
-    """RFC 5256 3 thread-alg."""
+    """RFC 5256 3 thread-alg; REFS is of draft-ietf-morg-inthread."""
 
     ORDEREDSUBJECT = b"ORDEREDSUBJECT"
     REFERENCES = b"REFERENCES"
+    REFS = b"REFS"
 
 
 @dataclass(frozen=True, slots=True)

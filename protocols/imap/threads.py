@@ -1,4 +1,4 @@
-"""The threading algorithms of RFC 5256 3: messages in, trees out, and trees as THREAD shows them.
+"""The threading algorithms of RFC 5256 3, and REFS: messages in, trees out, and trees as shown.
 
 Nothing here recurses: a tree may be as deep as a client's mail makes it, up to DEPTH_MAX.
 """
@@ -28,6 +28,7 @@ class Threadable:
     is_reply: bool = False
     message_id: str | None = None
     references: tuple[str, ...] = ()
+    received_ms: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +78,21 @@ def by_references(messages: Sequence[Threadable]) -> list[Node]:
         _sort(node)
     roots.sort(key=lambda node: node.age)
     return roots
+
+
+def by_references_alone(messages: Sequence[Threadable]) -> list[Node]:
+    """REFS (draft-ietf-morg-inthread): steps 1 to 3 and 6 of REFERENCES. Subjects say nothing, and
+    a new message makes its thread the last one: threads are sorted by their newest INTERNALDATE.
+    """
+    roots = _pruned([node for node in _linked(messages) if node.parent is None])
+    nodes = _walk(roots)
+    newest: dict[Node, tuple[int, int]] = {}
+    for node in reversed(nodes):
+        _sort(node)
+        own = node.message
+        dates = [] if own is None else [(own.received_ms, own.number)]
+        newest[node] = max(dates + [newest[child] for child in node.children])
+    return sorted(roots, key=newest.__getitem__)
 
 
 def _linked(messages: Iterable[Threadable]) -> list[Node]:

@@ -54,6 +54,7 @@ _KNOWN: Final = (
     b"STATUS=SIZE",
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
+    b"THREAD=REFS",
     b"UIDPLUS",
     b"UNAUTHENTICATE",
     b"UNSELECT",

@@ -4,7 +4,7 @@ Found as SEARCH finds; then the views of what was found are read in slices, and 
 compared is kept of them.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -30,7 +30,14 @@ from protocols.imap.sorting import (
     sent_or_received,
     values_of,
 )
-from protocols.imap.threads import Threadable, by_references, by_subject, render_threads
+from protocols.imap.threads import (
+    Node,
+    Threadable,
+    by_references,
+    by_references_alone,
+    by_subject,
+    render_threads,
+)
 from protocols.mime.envelope import is_reply_or_forward
 from storage.mail.records import LIST_PROPERTIES, EmailView, unpack_view
 
@@ -40,6 +47,13 @@ THREADED_HERE_MAX: Final = 1_000
 _PLACES: Final = {name: place for place, name in enumerate(LIST_PROPERTIES)}
 _strings: Final = msgspec.json.Decoder(list[str] | None).decode
 _NOTHING: Final = Headline()
+
+
+_WEAVES: Final[Mapping[ThreadAlgorithm, Callable[[Sequence[Threadable]], list[Node]]]] = {
+    ThreadAlgorithm.ORDEREDSUBJECT: by_subject,
+    ThreadAlgorithm.REFERENCES: by_references,
+    ThreadAlgorithm.REFS: by_references_alone,
+}
 
 
 async def sort(context: Context, command: Sort) -> Ending:
@@ -82,7 +96,7 @@ async def thread(context: Context, command: Thread) -> Ending:
     async for sequence, uid, row, view in _with_views(context, found, reads=True):
         number = uid if command.uid else sequence
         messages.append(_threadable(number, row.received_ms, view))
-    weave = by_references if command.algorithm is ThreadAlgorithm.REFERENCES else by_subject
+    weave = _WEAVES[command.algorithm]
 
     def woven() -> bytes:
         return render_threads(weave(messages))
@@ -136,7 +150,7 @@ def _sent_ms(view: EmailView) -> int | None:
 
 def _threadable(number: int, received_ms: int, view: EmailView | None) -> Threadable:
     if view is None:
-        return Threadable(number, received_ms, "")
+        return Threadable(number, received_ms, "", received_ms=received_ms)
     json = view.json
     headline = _headline(view)
     own = _strings(json[_PLACES["messageId"]])
@@ -150,4 +164,5 @@ def _threadable(number: int, received_ms: int, view: EmailView | None) -> Thread
         is_reply_or_forward(headline.subject),
         own[0] if own else None,
         tuple(references),
+        received_ms,
     )

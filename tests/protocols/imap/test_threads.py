@@ -8,6 +8,7 @@ from protocols.imap.threads import (
     DEPTH_MAX,
     Threadable,
     by_references,
+    by_references_alone,
     by_subject,
     render_threads,
 )
@@ -117,3 +118,35 @@ def test_whatever_they_refer_to_each_is_told_once(seed: int) -> None:
     ]
     told = woven(*letters).replace("(", " ").replace(")", " ").split()
     assert sorted(map(int, told)) == list(range(1, count + 1))
+
+
+def arrived(minute: int, number: int, *references: str, subject: str = "") -> Threadable:
+    """A message that was sent at its number's minute, and came in another."""
+    return Threadable(
+        number, number * 60_000, subject, False, str(number), references, minute * 60_000
+    )
+
+
+def woven_alone(*letters: Threadable) -> str:
+    return render_threads(by_references_alone(letters)).decode()
+
+
+def test_refs_puts_the_thread_with_the_newest_arrival_last() -> None:
+    letters = [arrived(1, 1), arrived(2, 2), arrived(3, 3, "1")]
+    assert woven_alone(*letters) == "(2)(1 3)"
+    assert woven(*letters) == "(1 3)(2)"
+
+
+def test_refs_sorts_within_a_thread_by_the_dates_sent() -> None:
+    assert woven_alone(arrived(9, 1), arrived(8, 2, "1"), arrived(7, 3, "1")) == "(1 (2)(3))"
+    assert woven_alone(arrived(9, 4, "gone"), arrived(8, 5, "gone")) == "((4)(5))"
+
+
+def test_refs_knows_no_subjects_and_leaves_no_dummies() -> None:
+    assert woven_alone(arrived(1, 1, subject="a"), arrived(2, 2, subject="a")) == "(1)(2)"
+    assert woven_alone(arrived(1, 3, "gone")) == "(3)"
+    assert woven_alone() == ""
+
+
+def test_refs_of_threads_that_came_at_once_go_by_place() -> None:
+    assert woven_alone(arrived(5, 1), arrived(5, 2), arrived(5, 3)) == "(1)(2)(3)"
