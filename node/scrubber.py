@@ -15,7 +15,7 @@ from node.config import StorageSection
 from node.env import RunBlocking
 from node.machine import Machine
 from node.mender import Mender
-from storage import keys
+from storage import local_keys
 from storage.scrub import damaged_parts, parts_page, still_damaged
 
 # Rows passed over in one step: a few milliseconds of a thread's time.
@@ -70,7 +70,7 @@ class Scrubber:
             await trio.sleep(STEP_ROWS / self._section.scrub_rows_per_s)
 
     async def _blobs(self) -> None:
-        start: bytes | None = keys.PLACES_RANGE[0]
+        start: bytes | None = local_keys.PLACES_RANGE[0]
         done = 0
         while start is not None:
             state = self._machine.state

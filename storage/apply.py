@@ -23,7 +23,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from storage import keys
+from storage import keys, local_keys
 from storage.batch import (
     BLOB_PART_BYTES_MAX,
     Announce,
@@ -93,7 +93,7 @@ class Applier:
         self._engine = engine
         self._blobs = blobs
         self._overlay: dict[bytes, bytes | None] = {}
-        held = engine.get(keys.APPLIED_KEY)
+        held = engine.get(local_keys.APPLIED_KEY)
         index, term, chain = (0, 0, bytes(CHAIN_BYTES)) if held is None else _APPLIED.unpack(held)
         self.index: int = index
         self.term: int = term
@@ -105,7 +105,8 @@ class Applier:
         """Bytes of rows and blobs written since this object was made."""
         # Groups whose rows are kept: (last index, octets when it was written).
         self.groups: deque[tuple[int, int]] = deque(
-            (keys.unpack_group_key(key), 0) for key, _ in engine.scan(*keys.GROUPS_RANGE)
+            (local_keys.unpack_group_key(key), 0)
+            for key, _ in engine.scan(*local_keys.GROUPS_RANGE)
         )
 
     def registered(self, replica: int) -> tuple[int, bytes]:
@@ -137,8 +138,8 @@ class Applier:
             if index % MARK_EVERY == 0:
                 self.marks.append((index, self.chain))
             results.append(result)
-        overlay[keys.APPLIED_KEY] = _APPLIED.pack(self.index, self.term, self.chain)
-        overlay[keys.group_key(self.index)] = pack_u64(before)
+        overlay[local_keys.APPLIED_KEY] = _APPLIED.pack(self.index, self.term, self.chain)
+        overlay[local_keys.group_key(self.index)] = pack_u64(before)
         puts = [(key, value) for key, value in overlay.items() if value is not None]
         deletes = [key for key, value in overlay.items() if value is None]
         self._engine.write(puts, deletes)
@@ -293,10 +294,10 @@ def _load_origins(engine: Engine) -> dict[int, _Origin]:
 
 def applied_row(index: int, term: int, chain: bytes) -> Row:
     """The row that says how far an engine has applied, for one that is filled from a snapshot."""
-    return keys.APPLIED_KEY, _APPLIED.pack(index, term, chain)
+    return local_keys.APPLIED_KEY, _APPLIED.pack(index, term, chain)
 
 
 def applied_index(engine: Engine) -> int:
     """How far the engine has applied."""
-    held = engine.get(keys.APPLIED_KEY)
+    held = engine.get(local_keys.APPLIED_KEY)
     return 0 if held is None else _APPLIED.unpack(held)[0]

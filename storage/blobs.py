@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from storage import keys
+from storage import keys, local_keys
 from storage.batch import BLOB_PART_BYTES_MAX, BlobPart
 from storage.engine import Engine, Row
 from storage.ids import BlobId
@@ -87,7 +87,7 @@ class BlobStore:
         self._files = files
         self._segment_bytes_max = segment_bytes_max
         numbers = files.numbers()
-        held = engine.get(keys.SEGMENTS_KEY)
+        held = engine.get(local_keys.SEGMENTS_KEY)
         below = 0 if held is None else unpack_u64(held)
         self._segment = max(numbers, default=0) + 1
         self._end = 0
@@ -108,7 +108,7 @@ class BlobStore:
             self._unsynced[self._segment] = None
             self._end += len(part.data)
             self.octets_appended += len(part.data)
-        return keys.place_key(part.blob, part.offset), place.pack()
+        return local_keys.place_key(part.blob, part.offset), place.pack()
 
     def size(self, blob: BlobId) -> int | None:
         """How many octets the blob has, or None when it is not here."""
@@ -135,13 +135,13 @@ class BlobStore:
 
     def read_part(self, blob: BlobId, offset: int) -> bytes:
         """All of one part, also of a blob that is not whole; KeyError when it is not here."""
-        if self._engine.get(keys.place_key(blob, offset)) is None:
+        if self._engine.get(local_keys.place_key(blob, offset)) is None:
             raise KeyError(blob.hex())
         return self._slice(blob, offset, 0, BLOB_PART_BYTES_MAX)
 
     def _slice(self, blob: BlobId, offset: int, start: int, end: int) -> bytes:
         """Octets of one part, all of which has its checksum."""
-        held = self._engine.get(keys.place_key(blob, offset))
+        held = self._engine.get(local_keys.place_key(blob, offset))
         if held is None:
             raise BlobDamaged(blob, offset, "it has no place")
         place = unpack_place(held)
@@ -160,7 +160,7 @@ class BlobStore:
 
     def place(self, blob: BlobId, offset: int) -> Place | None:
         """Where a part should be."""
-        held = self._engine.get(keys.place_key(blob, offset))
+        held = self._engine.get(local_keys.place_key(blob, offset))
         return None if held is None else unpack_place(held)
 
     def intact(self, place: Place) -> bool:
@@ -173,7 +173,7 @@ class BlobStore:
 
     def restore(self, part: BlobPart) -> Row | None:
         """Write a part again if its row is here and its bytes are not; returns the new row."""
-        held = self._engine.get(keys.place_key(part.blob, part.offset))
+        held = self._engine.get(local_keys.place_key(part.blob, part.offset))
         if held is None or self.intact(unpack_place(held)):
             return None  # never applied here, or nothing is lost
         return self.append(part)
@@ -186,7 +186,7 @@ class BlobStore:
         """
         taken, self._unsynced = list(self._unsynced), {}
         self._files.keep_open([*taken, self._segment])
-        return taken, (keys.SEGMENTS_KEY, pack_u64(self._segment))
+        return taken, (local_keys.SEGMENTS_KEY, pack_u64(self._segment))
 
     def sync(self, segments: list[int]) -> None:
         """Make segments durable; blocks, and may run in a thread."""

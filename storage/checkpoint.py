@@ -17,7 +17,7 @@ table; `verify_groups` walks them at start, and a missing link means a hole: reb
 from dataclasses import dataclass
 from typing import Final
 
-from storage import keys
+from storage import local_keys
 from storage.apply import Applier, applied_index
 from storage.blobs import BlobStore
 from storage.engine import Engine, EngineRefused, Row
@@ -81,8 +81,8 @@ class Checkpointer:
             and len(dropped) < LINKS_DROPPED_MAX
             and groups[0][1] < checkpoint.octets - LINKED_OCTETS
         ):
-            dropped.append(keys.group_key(groups.popleft()[0]))
-        row = (keys.CHECKPOINT_KEY, pack_u64(checkpoint.index))
+            dropped.append(local_keys.group_key(groups.popleft()[0]))
+        row = (local_keys.CHECKPOINT_KEY, pack_u64(checkpoint.index))
         self._engine.write([row, checkpoint.segments_row], dropped)
         self.index = checkpoint.index
 
@@ -101,15 +101,15 @@ class Checkpointer:
 
 def checkpoint_index(engine: Engine) -> int:
     """The applied index up to which rows and blobs are surely on disk."""
-    held = engine.get(keys.CHECKPOINT_KEY)
+    held = engine.get(local_keys.CHECKPOINT_KEY)
     return 0 if held is None else unpack_u64(held)
 
 
 def verify_groups(engine: Engine) -> None:
     """Raise EngineRefused when a group of entries is missing below the applied index."""
     links = [
-        (unpack_u64(value), keys.unpack_group_key(key))
-        for key, value in engine.scan(*keys.GROUPS_RANGE)
+        (unpack_u64(value), local_keys.unpack_group_key(key))
+        for key, value in engine.scan(*local_keys.GROUPS_RANGE)
     ]
     reached = links[0][0] if links else applied_index(engine)
     for before, last in links:

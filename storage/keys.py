@@ -1,7 +1,7 @@
 """Every key in the database, in one table. Numbers here are on disk and never change meaning.
 
     replicated   0x01 | group u16 | account u64 | collection u8 | rest
-    local        0x00 | collection u8 | rest   (this node only: never in a snapshot or a hash)
+    local        0x00 | collection u8 | rest   (this node only: see local_keys.py)
 
 Account rows, by collection (y, U: uploads.py; g, G, j: deliveries.py; A: mail/annotations.py):
 
@@ -29,13 +29,6 @@ System account (0):
     e  boot epoch        replica u64                -> epoch u64 and who registered
     f  formed                                       -> there once the first accounts are made
     w  push watch, v push key, D due                -> see push_rows.py, due.py
-Local rows:
-    a  applied                                      -> index, term, chain hash
-    g  groups            last index u64             -> u64, the last index of the group before
-    k  checkpoint                                   -> u64, applied index that is surely on disk
-    i  installed                                    -> index u64 | the house's note: see snapshot.py
-    s  segments                                     -> u64, blob segments below are on disk
-    p  blob part         blob 32 | offset u64       -> segment, position, length, checksum
 
 No mailbox has id 0; a `d` row of mailbox 0 orders all emails of the account.
 """
@@ -49,11 +42,12 @@ from storage.engine import prefix_end
 from storage.ids import SYSTEM_ACCOUNT, AccountId, BlobId, EmailId, MailboxId, ThreadId, Version
 
 GROUP: Final = 0
-LOCAL: Final = b"\x00"
 REPLICATED: Final = b"\x01"
 
 KeyRange = tuple[bytes, bytes]
 """First key and the first key after: what `scan` takes."""
+
+REPLICATED_RANGE: Final[KeyRange] = (REPLICATED, b"\x02")
 
 U32_MAX: Final = 2**32 - 1
 U64_MAX: Final = 2**64 - 1
@@ -72,8 +66,6 @@ _HASH: Final = struct.Struct(">BHQc16s")
 _BLOB: Final = struct.Struct(">BHQc32s")
 _BLOB_U64: Final = struct.Struct(">BHQc32sQ")
 _BLOB_HOLDER: Final = struct.Struct(">BHQc32sBQ")
-_LOCAL_U64: Final = struct.Struct(">2sQ")
-_LOCAL_BLOB_U64: Final = struct.Struct(">2s32sQ")
 
 HINT_BYTES: Final = 16
 
@@ -415,36 +407,3 @@ def epoch_range() -> KeyRange:
 def unpack_epoch_key(key: bytes) -> int:
     """The replica of an epoch row."""
     return int(_NUMBER.unpack(key)[4])
-
-
-# --- local rows
-
-REPLICATED_RANGE: Final[KeyRange] = (REPLICATED, b"\x02")
-APPLIED_KEY: Final = LOCAL + b"a"
-CHECKPOINT_KEY: Final = LOCAL + b"k"
-SEGMENTS_KEY: Final = LOCAL + b"s"
-INSTALLED_KEY: Final = LOCAL + b"i"
-GROUPS_RANGE: Final[KeyRange] = (LOCAL + b"g", LOCAL + b"h")
-PLACES_RANGE: Final[KeyRange] = (LOCAL + b"p", LOCAL + b"q")
-
-
-def group_key(last_index: int) -> bytes:
-    """That a group of entries ending at this index was applied."""
-    return _LOCAL_U64.pack(LOCAL + b"g", last_index)
-
-
-def unpack_group_key(key: bytes) -> int:
-    """The last index of a group."""
-    number: int = _LOCAL_U64.unpack(key)[1]
-    return number
-
-
-def place_key(blob: BlobId, offset: int) -> bytes:
-    """Where on this node a part of a blob is."""
-    return _LOCAL_BLOB_U64.pack(LOCAL + b"p", blob, offset)
-
-
-def unpack_place_key(key: bytes) -> tuple[BlobId, int]:
-    """Blob and offset of a part."""
-    fields = _LOCAL_BLOB_U64.unpack(key)
-    return BlobId(fields[1]), fields[2]

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage import keys
+from storage import keys, local_keys
 from storage.batch import BLOB_PART_BYTES_MAX
 from storage.blobs import BlobStore, Place, matches, unpack_place
 from storage.engine import Rows
@@ -30,8 +30,8 @@ class Part:
 
 def parts_page(rows: Rows, start: bytes, limit: int) -> tuple[list[Part], bytes | None]:
     """The next parts of all blobs, in the order of their bytes on disk; and where to go on."""
-    held = rows.scan(start, keys.PLACES_RANGE[1], limit=limit)
-    parts = [Part(*keys.unpack_place_key(key), unpack_place(value)) for key, value in held]
+    held = rows.scan(start, local_keys.PLACES_RANGE[1], limit=limit)
+    parts = [Part(*local_keys.unpack_place_key(key), unpack_place(value)) for key, value in held]
     return in_order(parts), held[-1][0] + b"\x00" if len(held) == limit else None
 
 
@@ -42,16 +42,17 @@ def parts_of(rows: Rows, blob: BlobId) -> list[Part]:
         return []
     found = []
     for offset in range(0, max(unpack_u64(total), 1), BLOB_PART_BYTES_MAX):
-        held = rows.get(keys.place_key(blob, offset))
+        held = rows.get(local_keys.place_key(blob, offset))
         found.append(Part(blob, offset, None if held is None else unpack_place(held)))
     return found
 
 
 def parts_here(rows: Rows, blob: BlobId) -> list[Part]:
     """The parts of a blob that is not whole, as far as they came."""
-    window = keys.place_key(blob, 0), keys.place_key(blob, keys.U64_MAX)
+    window = local_keys.place_key(blob, 0), local_keys.place_key(blob, keys.U64_MAX)
     return [
-        Part(*keys.unpack_place_key(key), unpack_place(value)) for key, value in rows.scan(*window)
+        Part(*local_keys.unpack_place_key(key), unpack_place(value))
+        for key, value in rows.scan(*window)
     ]
 
 

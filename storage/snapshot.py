@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import BinaryIO, Final
 
-from storage import keys
+from storage import keys, local_keys
 from storage.apply import Applier, applied_row
 from storage.batch import BLOB_PART_BYTES_MAX, BlobPart
 from storage.blobs import BlobStore
@@ -191,9 +191,9 @@ class Install:
         self._engine.write(
             [
                 applied_row(head.index, head.term, head.chain),
-                (keys.CHECKPOINT_KEY, pack_u64(head.index)),
+                (local_keys.CHECKPOINT_KEY, pack_u64(head.index)),
                 segments_row,
-                (keys.INSTALLED_KEY, pack_u64(head.index) + note),
+                (local_keys.INSTALLED_KEY, pack_u64(head.index) + note),
             ],
             sync=True,
         )
@@ -201,5 +201,5 @@ class Install:
 
 def installed(engine: Engine) -> tuple[int, bytes]:
     """The index of the snapshot that a state came from, and the note with it; 0 if from none."""
-    held = engine.get(keys.INSTALLED_KEY)
+    held = engine.get(local_keys.INSTALLED_KEY)
     return (0, b"") if held is None else (unpack_u64(held[:8]), held[8:])

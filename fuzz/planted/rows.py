@@ -80,9 +80,9 @@ MUTANTS: Final = (
         "storage/apply.py",
         "        self._engine.write(puts, deletes)\n        overlay.clear()",
         "        self._engine.write([(key, value) for key, value in puts if key != "
-        "keys.APPLIED_KEY], deletes)\n"
+        "local_keys.APPLIED_KEY], deletes)\n"
         "        self._engine.write([(key, value) for key, value in puts if key == "
-        "keys.APPLIED_KEY])\n"
+        "local_keys.APPLIED_KEY])\n"
         "        overlay.clear()",
         (
             "tests/storage/test_apply.py",
@@ -99,8 +99,8 @@ MUTANTS: Final = (
     Mutant(
         "a checkpoint that tells of what came after it began",
         "storage/checkpoint.py",
-        "        row = (keys.CHECKPOINT_KEY, pack_u64(checkpoint.index))",
-        "        row = (keys.CHECKPOINT_KEY, pack_u64(self._applier.index))",
+        "        row = (local_keys.CHECKPOINT_KEY, pack_u64(checkpoint.index))",
+        "        row = (local_keys.CHECKPOINT_KEY, pack_u64(self._applier.index))",
         ("tests/storage/test_checkpoint.py",),
     ),
     Mutant(

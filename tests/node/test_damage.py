@@ -5,7 +5,7 @@ import trio
 
 from node.damage import REBUILDS_MAX, REBUILDS_S, DamageBell, StateDamaged, may_rebuild
 from node.machine import Machine
-from storage import keys
+from storage import local_keys
 from storage.engine import EngineRefused
 from tests.node.cluster_of_one import ClusterOfOne
 
@@ -24,7 +24,7 @@ async def with_the_bell(bell: DamageBell, one: ClusterOfOne) -> None:
         await trio.lowlevel.checkpoint()
         one.memory.damage("a bad block")
         with pytest.raises(EngineRefused):
-            one.machine.current.get(keys.APPLIED_KEY)
+            one.machine.current.get(local_keys.APPLIED_KEY)
 
     try:
         async with trio.open_nursery() as nursery:

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from node.machine import Machine
 from node.news import Bells
 from raft.model import Entry, EntryKind
-from storage import keys
+from storage import keys, local_keys
 from storage.apply import Outcome
 from storage.batch import Announce, Batch, ProposalId, encode_batch
 from storage.checkpoint import CHECKPOINT_OCTETS, CHECKPOINT_S
@@ -131,7 +131,7 @@ async def test_a_checkpoint_under_way_ends_before_the_node_does(one: ClusterOfOn
         await entered.wait()
         nursery.cancel_scope.cancel()
         release.set()
-    assert one.memory.survivors()[keys.CHECKPOINT_KEY]
+    assert one.memory.survivors()[local_keys.CHECKPOINT_KEY]
 
 
 async def test_on_disk_in_threads(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from node.rpc.errors import CallRefused
 from node.rpc.peers import Peers
 from node.scrubber import Scrubber
 from protocols.ports import Unavailable
-from storage import keys
+from storage import keys, local_keys
 from storage.blobs import unpack_place
 from storage.engine import EngineRefused
 from storage.ids import AccountId, BlobId, blob_id
@@ -62,7 +62,7 @@ class Two:
         return self.spoil(self.other.answer(call))
 
     def damage(self, one: ClusterOfOne, data: bytes, offset: int = 0) -> None:
-        held = one.engine.get(keys.place_key(blob_id(data), offset))
+        held = one.engine.get(local_keys.place_key(blob_id(data), offset))
         assert held is not None
         place = unpack_place(held)
         files = one.blobs._files

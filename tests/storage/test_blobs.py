@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import keys
+from storage import keys, local_keys
 from storage.batch import BLOB_PART_BYTES_MAX
 from storage.blobs import BlobDamaged, BlobStore, Place, cut_blob, unpack_place
 from storage.ids import BlobId, blob_id
@@ -38,7 +38,7 @@ class Shelf:
         return name
 
     def place(self, name: BlobId, offset: int = 0) -> Place:
-        held = self.engine.get(keys.place_key(name, offset))
+        held = self.engine.get(local_keys.place_key(name, offset))
         assert held is not None
         return unpack_place(held)
 
@@ -110,14 +110,14 @@ def test_a_lost_tail_is_noticed_even_in_part(shelf: Shelf) -> None:
     name = shelf.keep(bytes_of(100))
     place = shelf.place(name)
     lost = Place(place.segment + 5, 0, 100, place.checksum)
-    shelf.engine.write([(keys.place_key(name, 0), lost.pack())])
+    shelf.engine.write([(local_keys.place_key(name, 0), lost.pack())])
     with pytest.raises(BlobDamaged):
         shelf.store.read(name, 10, 20)
 
 
 def test_a_missing_place_is_damage(shelf: Shelf) -> None:
     name = shelf.keep(bytes_of(2 * PART))
-    shelf.engine.write((), [keys.place_key(name, PART)])
+    shelf.engine.write((), [local_keys.place_key(name, PART)])
     for start, length in ((PART, 5), (0, 2 * PART)):
         with pytest.raises(BlobDamaged):
             shelf.store.read(name, start, length)

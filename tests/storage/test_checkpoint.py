@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import checkpoint as checkpoints
-from storage import keys
+from storage import local_keys
 from storage.checkpoint import checkpoint_index, verify_groups
 from storage.dump import state_hash
 from storage.engine import EngineRefused
@@ -119,14 +119,14 @@ def grouped(log: Log) -> Store:
 def test_a_hole_between_groups_is_refused(log: Log) -> None:
     for missing in range(2, len(log.entries)):
         store = grouped(log)
-        store.engine.write((), [keys.group_key(missing)])
+        store.engine.write((), [local_keys.group_key(missing)])
         with pytest.raises(EngineRefused):
             store.after_crash()
 
 
 def test_a_lost_end_is_refused(log: Log) -> None:
     store = grouped(log)
-    store.engine.write((), [keys.group_key(len(log.entries))])
+    store.engine.write((), [local_keys.group_key(len(log.entries))])
     with pytest.raises(EngineRefused):
         store.after_crash()
 
@@ -137,7 +137,7 @@ def test_a_checkpoint_beyond_the_rows_is_refused(log: Log) -> None:
     rows = store.engine.rows()
     older = Store()
     older.apply(*log.entries[:5])
-    mixed = {**older.engine.rows(), keys.CHECKPOINT_KEY: rows[keys.CHECKPOINT_KEY]}
+    mixed = {**older.engine.rows(), local_keys.CHECKPOINT_KEY: rows[local_keys.CHECKPOINT_KEY]}
     with pytest.raises(EngineRefused):
         verify_groups(MemoryEngine(mixed.items()))
 
@@ -147,15 +147,17 @@ def test_old_links_go(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "LINKS_DROPPED_MAX", 10)
     store = grouped(log)
     store.checkpointer.run()
-    assert len(store.engine.scan(*keys.GROUPS_RANGE)) == len(log.entries) - 10
+    assert len(store.engine.scan(*local_keys.GROUPS_RANGE)) == len(log.entries) - 10
     log.noop()
     store.catch_up(log)
     store.checkpointer.run()
-    kept = store.engine.scan(*keys.GROUPS_RANGE)
+    kept = store.engine.scan(*local_keys.GROUPS_RANGE)
     assert len(kept) == 5, "those within the last 10,000 octets"
     again = store.after_crash()
     assert again.applier.index == checkpoint_index(again.engine) == len(log.entries)
     log.noop()
     again.catch_up(log)
     again.checkpointer.run()
-    assert len(again.engine.scan(*keys.GROUPS_RANGE)) == 6, "their age is unknown after a start"
+    assert len(again.engine.scan(*local_keys.GROUPS_RANGE)) == 6, (
+        "their age is unknown after a start"
+    )

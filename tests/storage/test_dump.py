@@ -1,6 +1,6 @@
 """The state's hash speaks of replicated rows only, and of all of them."""
 
-from storage import keys
+from storage import keys, local_keys
 from storage.dump import PAGE_ROWS, replicated_rows, state_hash
 from storage.memory import MemoryEngine
 
@@ -24,7 +24,7 @@ def test_every_replicated_row_counts() -> None:
 
 
 def test_local_rows_do_not_count() -> None:
-    assert hashed((ROW, b"1"), (keys.APPLIED_KEY, b"x")) == hashed((ROW, b"1"))
+    assert hashed((ROW, b"1"), (local_keys.APPLIED_KEY, b"x")) == hashed((ROW, b"1"))
 
 
 def test_many_rows_are_read_in_pages() -> None:

@@ -54,16 +54,6 @@ def test_outcomes_and_epochs(replica: int, epoch: int, sequence: int) -> None:
     assert inside(keys.epoch_key(replica), keys.epoch_range())
 
 
-@given(BLOB, U64)
-def test_local_rows(blob: Any, offset: int) -> None:
-    assert keys.unpack_place_key(keys.place_key(blob, offset)) == (blob, offset)
-    assert keys.unpack_group_key(keys.group_key(offset)) == offset
-    assert inside(keys.group_key(offset), keys.GROUPS_RANGE)
-    for local in (keys.place_key(blob, offset), keys.APPLIED_KEY, keys.CHECKPOINT_KEY):
-        assert not inside(local, keys.REPLICATED_RANGE)
-        assert not inside(local, keys.GROUPS_RANGE)
-
-
 def inside(key: bytes, window: keys.KeyRange) -> bool:
     return window[0] <= key < window[1]
 

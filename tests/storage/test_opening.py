@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import keys
+from storage import local_keys
 from storage.dump import state_hash
 from storage.leveldb import EngineBusy
 from storage.opening import REFUSED, STATE, State, open_state
@@ -59,7 +59,7 @@ def test_a_hole_in_the_rows_is_moved_aside(tmp_path: Path, log: Log) -> None:
     state = open_state(tmp_path)
     for entry in log.entries:
         state.applier.apply([entry])
-    state.engine.write((), [keys.group_key(7)])
+    state.engine.write((), [local_keys.group_key(7)])
     state.close()
     state = open_state(tmp_path)
     assert state.refused and rebuilt(state, log)
