@@ -7,6 +7,7 @@ dates are day numbers or milliseconds. A command with `uid` set counts in UIDs (
 from dataclasses import dataclass
 from enum import Enum
 
+from protocols.imap.append_commands import Append, Replace
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
 from protocols.imap.partial import PartialRange
@@ -184,23 +185,6 @@ class Status:
     items: tuple[StatusItem, ...]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class NewMessage:
-    """RFC 9051 9 append-message; `received_ms` None is now."""
-
-    keywords: tuple[str, ...]
-    received_ms: int | None
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """RFC 9051 6.3.12; several messages are added all or none (RFC 3502)."""
-
-    mailbox: str
-    messages: tuple[NewMessage, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Idle:
     """RFC 9051 6.3.13."""
@@ -330,7 +314,7 @@ Command = (
     Capability | Noop | Logout | Id | StartTls | Authenticate | Login
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle
-    | Check | Close | Expunge | Fetch | Store | Copy | Search | Sort | Thread
+    | Check | Close | Expunge | Fetch | Store | Copy | Replace | Search | Sort | Thread
     | Compress | Unauthenticate | GetJmapAccess | GetMetadata | SetMetadata
     | GetQuota | GetQuotaRoot
 )  # fmt: skip

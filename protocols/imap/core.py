@@ -22,6 +22,7 @@ from protocols.buffer import ReceiveBuffer
 from protocols.errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
 from protocols.imap import commands as c
 from protocols.imap import responses
+from protocols.imap.append_commands import Append, Replace
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.metadata import GetMetadata, SetMetadata
@@ -72,18 +73,25 @@ _ANYWHERE: Final[frozenset[type]] = frozenset({c.Capability, c.Noop, c.Logout, c
 _MAILBOXES: Final[frozenset[type]] = frozenset(
     {
         c.Enable, c.Select, c.Create, c.Delete, c.Rename, c.Subscribe, c.List, c.Lsub,
-        c.Namespace, c.Status, c.Append, c.Idle, Compress, Unauthenticate,
+        c.Namespace, c.Status, Append, c.Idle, Compress, Unauthenticate,
         GetMetadata, SetMetadata, GetQuota, GetQuotaRoot, GetJmapAccess,
     }
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(
-    {c.Check, c.Close, c.Expunge, c.Fetch, c.Store, c.Copy, Search, Sort, Thread}
+    {c.Check, c.Close, c.Expunge, c.Fetch, c.Store, c.Copy, Replace, Search, Sort, Thread}
 )
 WELCOME: Final[Mapping[Phase, frozenset[type]]] = {
     Phase.NOT_AUTHENTICATED: _ANYWHERE | {c.StartTls, c.Authenticate, c.Login},  # RFC 9051 6.2
     Phase.AUTHENTICATED: _ANYWHERE | _MAILBOXES,  # RFC 9051 6.3
     Phase.SELECTED: _ANYWHERE | _MAILBOXES | _MESSAGES,  # RFC 9051 6.4
     Phase.LOGOUT: frozenset(),  # RFC 9051 3.4
+}
+
+
+# Whose literals are messages, which may be large, and where they are welcome.
+_UPLOADS: Final[Mapping[bytes, frozenset[Phase]]] = {
+    b"APPEND": frozenset({Phase.AUTHENTICATED, Phase.SELECTED}),
+    b"REPLACE": frozenset({Phase.SELECTED}),  # RFC 8508 3.5
 }
 
 
@@ -288,8 +296,7 @@ class Core:
         gathering = self._gathering
         verb = parse_verb(gathering.text)
         octets = gathering.octets + count
-        append = verb is not None and verb[1] == b"APPEND"
-        if append and self._phase in (Phase.AUTHENTICATED, Phase.SELECTED):
+        if verb is not None and self._phase in _UPLOADS.get(verb[1], ()):
             if octets > APPEND_BYTES_MAX:
                 return no("The message is too large", b"TOOBIG")
         elif len(gathering.text) + octets > self._command_bytes_max():

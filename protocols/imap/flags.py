@@ -5,7 +5,8 @@ Keywords are stored in lower case; the five system flags have names of their own
 
 from typing import Final
 
-from protocols.errors import RemoteProtocolError
+from protocols.errors import LimitExceeded, RemoteProtocolError
+from protocols.imap.tokens import Tokens
 
 # RFC 8621 4.1.1, and \\Deleted, which JMAP never shows.
 _SYSTEM: Final = {
@@ -32,6 +33,8 @@ SYSTEM_FLAGS: Final = (b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Seen", b"\
 KEYWORDS_KNOWN: Final = ("$mdnsent", "$forwarded", "$junk", "$notjunk", "$phishing")
 # RFC 8621 4.1.1: a keyword is at most 255 characters.
 KEYWORD_CHARACTERS_MAX: Final = 255
+# How many flags one command may name.
+FLAGS_MAX: Final = 128
 
 SEEN: Final = "$seen"
 DELETED: Final = "$deleted"
@@ -47,6 +50,19 @@ def parse_flag(text: bytes) -> str:
     if len(text) > KEYWORD_CHARACTERS_MAX:
         raise RemoteProtocolError("a keyword is too long")
     return text.decode("ascii").lower()
+
+
+def parse_flag_list(tokens: Tokens) -> tuple[str, ...]:
+    """RFC 9051 9 flag-list, as keywords in order and each once."""
+    tokens.expect(b"(")
+    found: dict[str, None] = {}
+    while not tokens.accept(b")"):
+        if found:
+            tokens.space()
+        found[parse_flag(tokens.flag())] = None
+        if len(found) > FLAGS_MAX:
+            raise LimitExceeded("FLAGS", f"a command may name {FLAGS_MAX} flags")
+    return tuple(found)
 
 
 def render_flag(keyword: str) -> bytes:

@@ -10,10 +10,10 @@ from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap import commands as c
+from protocols.imap.append_commands import parse_append, parse_replace
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
-from protocols.imap.dates import parse_date_time
 from protocols.imap.fetch_items import parse_fetch
-from protocols.imap.flags import parse_flag
+from protocols.imap.flags import FLAGS_MAX, parse_flag, parse_flag_list
 from protocols.imap.list_options import parse_list, parse_status_items
 from protocols.imap.metadata import parse_get_metadata, parse_set_metadata
 from protocols.imap.modifiers import parse_fetch_modifiers, parse_select, parse_unchanged_since
@@ -23,8 +23,7 @@ from protocols.imap.tokens import Tokens
 
 # RFC 2971 3.3: at most 30 fields, of 30 and 1024 octets.
 ID_FIELDS_MAX: Final = 30
-# How many flags one command may name, and how many capabilities one ENABLE.
-FLAGS_MAX: Final = 128
+# How many capabilities one ENABLE may name.
 CAPABILITIES_MAX: Final = 64
 # How many special uses one CREATE may name: more than there are.
 USES_MAX: Final = 16
@@ -42,12 +41,19 @@ def parse_command(tokens: Tokens) -> c.Command:
 
 
 def parse_verb(text: bytes) -> tuple[bytes, bytes] | None:
-    """The tag and the verb a line begins with, or None: to know whose literal is announced."""
+    """The tag and the verb a line begins with, or None: to know whose literal is announced.
+
+    Of a UID command the verb is what comes after UID.
+    """
     tokens = Tokens(text)
     try:
         tag = tokens.tag()
         tokens.space()
-        return tag, tokens.keyword()
+        verb = tokens.keyword()
+        if verb == b"UID":
+            tokens.space()
+            verb = tokens.keyword()
+        return tag, verb
     except RemoteProtocolError:
         return None
 
@@ -161,41 +167,6 @@ def _status(tokens: Tokens) -> c.Command:
     return c.Status(mailbox, parse_status_items(tokens))
 
 
-def _append(tokens: Tokens) -> c.Command:
-    tokens.space()
-    mailbox = tokens.mailbox()
-    messages: list[c.NewMessage] = []
-    while not messages or not tokens.at_end:
-        tokens.space()
-        messages.append(_append_message(tokens))
-    return c.Append(mailbox, tuple(messages))
-
-
-def _append_message(tokens: Tokens) -> c.NewMessage:
-    keywords: tuple[str, ...] = ()
-    if tokens.peek() == b"(":
-        keywords = _flag_list(tokens)
-        tokens.space()
-    received_ms = None
-    if tokens.peek() == b'"':
-        received_ms = parse_date_time(tokens.string())
-        tokens.space()
-    return c.NewMessage(keywords, received_ms, tokens.literal())
-
-
-def _flag_list(tokens: Tokens) -> tuple[str, ...]:
-    """RFC 9051 9 flag-list, as keywords in order and each once."""
-    tokens.expect(b"(")
-    found: dict[str, None] = {}
-    while not tokens.accept(b")"):
-        if found:
-            tokens.space()
-        found[parse_flag(tokens.flag())] = None
-        if len(found) > FLAGS_MAX:
-            raise LimitExceeded("FLAGS", f"a command may name {FLAGS_MAX} flags")
-    return tuple(found)
-
-
 def _fetch(tokens: Tokens, *, uid: bool) -> c.Command:
     tokens.space()
     numbers = tokens.number_set()
@@ -235,7 +206,7 @@ def _store(tokens: Tokens, *, uid: bool) -> c.Command:
         raise RemoteProtocolError("expected FLAGS")
     tokens.space()
     if tokens.peek() == b"(":
-        keywords = _flag_list(tokens)
+        keywords = parse_flag_list(tokens)
     else:
         flags = [parse_flag(tokens.flag())]
         while tokens.accept(b" ") and len(flags) < FLAGS_MAX:
@@ -287,6 +258,8 @@ def _uid(tokens: Tokens) -> c.Command:
         case b"EXPUNGE":
             tokens.space()
             return c.Expunge(tokens.number_set())
+        case b"REPLACE":
+            return parse_replace(tokens, uid=True)
     raise RemoteProtocolError("unknown UID command")
 
 
@@ -313,7 +286,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"LSUB": _lsub,
     b"NAMESPACE": lambda tokens: c.Namespace(),
     b"STATUS": _status,
-    b"APPEND": _append,
+    b"APPEND": parse_append,
     b"IDLE": lambda tokens: c.Idle(),
     b"COMPRESS": _compress,
     b"UNAUTHENTICATE": lambda tokens: Unauthenticate(),
@@ -332,6 +305,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"THREAD": lambda tokens: _thread(tokens, uid=False),
     b"FETCH": lambda tokens: _fetch(tokens, uid=False),
     b"STORE": lambda tokens: _store(tokens, uid=False),
+    b"REPLACE": lambda tokens: parse_replace(tokens, uid=False),
     b"COPY": lambda tokens: _copy(tokens, move=False, uid=False),
     b"MOVE": lambda tokens: _copy(tokens, move=True, uid=False),
     b"UID": _uid,

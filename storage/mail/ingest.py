@@ -42,12 +42,17 @@ def plan_ingest(
     *,
     mailboxes: Sequence[MailboxId],
     keywords: Collection[str] = (),
+    replaces: EmailMeta | None = None,
 ) -> IngestedEmail:
-    """Add an email; raises what `check_mailboxes` does, OverQuota, and for its keywords."""
+    """Add an email; raises what `check_mailboxes` does, OverQuota, and for its keywords.
+
+    The room of one that it `replaces`, and that the same command destroys, counts as free.
+    """
     kept = canonical_keywords(keywords)
     chosen = sorted(set(mailboxes))
     check_mailboxes(plan, account, chosen)
-    quota.check_room(plan, account, email.size, messages=1)
+    freed = 0 if replaces is None else replaces.size
+    quota.check_room(plan, account, email.size - freed, messages=1 if replaces is None else 0)
     ledger = Ledger(plan, account)
     hints = hints_of(email.message_ids, email.thread_subject)
     new = EmailMeta(

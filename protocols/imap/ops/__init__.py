@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from protocols.imap import commands as c
+from protocols.imap.append_commands import Append, Replace
 from protocols.imap.connection_commands import GetJmapAccess
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.ops import (
@@ -46,11 +47,12 @@ OPS: Final[Mapping[type, Op]] = {
     c.Lsub: listing.lsub,
     c.Status: listing.status,
     c.Namespace: listing.namespace,
-    c.Append: append.append,
     c.Expunge: copying.expunge,
     c.Copy: copying.copy,
     c.Fetch: fetch.fetch,
     c.Store: store.store,
+    Append: append.append,
+    Replace: append.replace,
     Search: search.search,
     Sort: sort.sort,
     Thread: sort.thread,

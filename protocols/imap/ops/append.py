@@ -1,38 +1,37 @@
-"""APPEND (RFC 9051 6.3.12, RFC 4315): a message goes the way all mail goes (protocols/delivery)."""
+"""APPEND and REPLACE (RFC 9051 6.3.12, RFC 4315, RFC 8508): messages go the way all mail goes.
+
+Each is one command on the account: all of it is done, or nothing.
+"""
+
+from collections.abc import Sequence
 
 import trio
 
 from protocols.delivery import prepare
-from protocols.imap.commands import Append
+from protocols.imap.append_commands import Append, NewMessage, Replace
 from protocols.imap.ops.context import Context
+from protocols.imap.ops.copying import highest_if_resync
 from protocols.imap.patterns import SEPARATOR
-from protocols.imap.responses import Ending, no, ok
+from protocols.imap.responses import Ending, no, ok, untagged_ok
 from protocols.imap.sets import render_ranges, runs
 from storage.batch import BatchError
+from storage.engine import Rows
+from storage.ids import AccountId
 from storage.mail import mailboxes
-from storage.mail.errors import MailboxNotFound
+from storage.mail.errors import EmailNotFound, MailboxNotFound
 from storage.mail.ingest import plan_ingest
+from storage.mail.records import Mailbox, NewEmail
+from storage.mail.replacing import plan_replace
 from storage.plan import Plan
 
 
 async def append(context: Context, command: Append) -> Ending:
     """Add one message, or several in one batch; OK means that all are durable on a majority."""
     account = context.account
-    names = command.mailbox.split(SEPARATOR)
     view = await context.barrier()
-    if mailboxes.by_path(view, account, names) is None:
-        return no("No such mailbox", b"TRYCREATE")
-    now_ms = context.ports.clock.now_ms()
-    emails = []
-    for message in command.messages:
-        received_ms = now_ms if message.received_ms is None else message.received_ms
-        emails.append(prepare(message.octets, received_ms=received_ms))
-        await trio.lowlevel.checkpoint()
 
     def plan_append(plan: Plan) -> tuple[int, list[int]]:
-        mailbox = mailboxes.by_path(plan, account, names)
-        if mailbox is None:
-            raise MailboxNotFound("no such mailbox")
+        mailbox = _target(plan, account, command.mailbox)
         uids = []
         for message, email in zip(command.messages, emails, strict=True):
             keywords = message.keywords
@@ -40,12 +39,74 @@ async def append(context: Context, command: Append) -> Ending:
             uids.append(dict(added.mailboxes)[mailbox.id])
         return mailbox.uidvalidity, uids
 
-    blobs = [message.octets for message in command.messages]
     try:
+        _target(view, account, command.mailbox)  # before the work is done
+        emails = await _prepared(context, command.messages)
+        blobs = [message.octets for message in command.messages]
         uidvalidity, uids = await context.ports.writer.write(account, plan_append, blobs=blobs)
     except MailboxNotFound:
         return no("No such mailbox", b"TRYCREATE")
     except BatchError:
         return no("Too many messages for one APPEND", b"LIMIT")
-    told = render_ranges(runs(uids))
-    return ok("APPEND completed", b"APPENDUID %d %b" % (uidvalidity, told))
+    return ok("APPEND completed", _appenduid(uidvalidity, uids))
+
+
+async def replace(context: Context, command: Replace) -> Ending:
+    """RFC 8508 3.4: the new message is added and the old one expunged, whatever its flags."""
+    account, selected = context.account, context.mailbox
+    if selected.read_only:
+        return no("The mailbox is selected read-only", b"CANNOT")
+    named = selected.uids_at(selected.positions(command.number, uid=command.uid))
+    if not named:
+        return no("No such message", b"NONEXISTENT")
+    old = named[0]
+    view = await context.barrier()
+
+    def plan_both(plan: Plan) -> tuple[int, int]:
+        mailbox = _target(plan, account, command.mailbox)
+        added = plan_replace(
+            plan,
+            account,
+            email,
+            mailbox=mailbox.id,
+            source=selected.mailbox,
+            uid=old,
+            keywords=command.message.keywords,
+        )
+        return mailbox.uidvalidity, dict(added.mailboxes)[mailbox.id]
+
+    try:
+        _target(view, account, command.mailbox)
+        [email] = await _prepared(context, [command.message])
+        blobs = [command.message.octets]
+        uidvalidity, uid = await context.ports.writer.write(account, plan_both, blobs=blobs)
+    except MailboxNotFound:
+        return no("No such mailbox", b"TRYCREATE")
+    except EmailNotFound:
+        return no("The message is gone", b"NONEXISTENT" if command.uid else b"EXPUNGEISSUED")
+    # RFC 8508 4.3: the client learns of the new message before the old one goes
+    context.out.add(untagged_ok("Replacement message ready", _appenduid(uidvalidity, [uid])))
+    context.catch_up(expunges=False)
+    return ok("REPLACE completed", highest_if_resync(context))
+
+
+def _target(rows: Rows, account: AccountId, name: str) -> Mailbox:
+    found = mailboxes.by_path(rows, account, name.split(SEPARATOR))
+    if found is None:
+        raise MailboxNotFound("no such mailbox")
+    return found
+
+
+async def _prepared(context: Context, messages: Sequence[NewMessage]) -> list[NewEmail]:
+    now_ms = context.ports.clock.now_ms()
+    emails = []
+    for message in messages:
+        received_ms = now_ms if message.received_ms is None else message.received_ms
+        emails.append(prepare(message.octets, received_ms=received_ms))
+        await trio.lowlevel.checkpoint()
+    return emails
+
+
+def _appenduid(uidvalidity: int, uids: Sequence[int]) -> bytes:
+    """RFC 9051 7.1 APPENDUID."""
+    return b"APPENDUID %d %b" % (uidvalidity, render_ranges(runs(uids)))

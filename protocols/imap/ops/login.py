@@ -46,6 +46,7 @@ _KNOWN: Final = (
     b"QUOTA=RES-MAILBOX",
     b"QUOTA=RES-MESSAGE",
     b"QUOTA=RES-STORAGE",
+    b"REPLACE",
     b"SAVEDATE",
     b"SEARCHRES",
     b"SORT",

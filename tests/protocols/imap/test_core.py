@@ -117,6 +117,13 @@ def test_a_literal_too_large_is_refused_unread() -> None:
     wire.send(b"b APPEND x {%d}\r\n" % APPEND_BYTES_MAX)
     assert wire.said() == b"+ Ready\r\n"
     wire = Wire()
+    large = b"UID REPLACE 1 x {%d}\r\n" % APPEND_BYTES_MAX
+    wire.send(b"a " + large)
+    assert wire.said() == b"a BAD [TOOBIG] The command is too large\r\n"
+    wire.core.selected()
+    wire.send(b"b " + large)
+    assert wire.said() == b"+ Ready\r\n"
+    wire = Wire()
     wire.send(b"a SELECT {%d}\r\n" % COMMAND_BYTES_MAX)
     assert wire.said() == b"a BAD [TOOBIG] The command is too large\r\n"
 

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap import commands as c
 from protocols.imap import search_commands as s
+from protocols.imap.append_commands import Append, NewMessage
 from protocols.imap.commands import FetchItem, Section, SectionText, StoreMode
 from protocols.imap.fetch_items import FIELDS_MAX, ITEMS_MAX, PATH_MAX
+from protocols.imap.flags import FLAGS_MAX
 from protocols.imap.list_options import PATTERN_CHARACTERS_MAX, PATTERNS_MAX
-from protocols.imap.parse import CAPABILITIES_MAX, FLAGS_MAX, ID_FIELDS_MAX, parse_command
+from protocols.imap.parse import CAPABILITIES_MAX, ID_FIELDS_MAX, parse_command
 from protocols.imap.search_commands import SearchReturn
 from protocols.imap.search_keys import DEPTH_MAX, KEYS_MAX
 from protocols.imap.sets import NumberSet
@@ -66,7 +68,7 @@ def test_list_in_its_extended_form() -> None:
 def test_append_keeps_flags_date_and_octets() -> None:
     text = b'APPEND a (\\Seen X) " 1-Jan-1970 00:00:01 +0000" {3}'
     found = parse_command(Tokens(text, {len(text): b"a\0b"}))
-    assert found == c.Append("a", (c.NewMessage(("$seen", "x"), 1000, b"a\0b"),))
+    assert found == Append("a", (NewMessage(("$seen", "x"), 1000, b"a\0b"),))
 
 
 def test_a_fetch_section_knows_how_its_answer_is_called() -> None:
@@ -133,7 +135,7 @@ _WORDS = [
     b"LOGIN", b"BODY", b"BODY.PEEK[", b"BINARY", b"HEADER.FIELDS", b"RETURN", b"CHARSET", b"OR",
     b"NOT", b"(", b")", b"[", b"]", b"<0.1>", b"1:*", b"$", b"1.2", b"{1}", b"~{1+}", b'"', b'"a"',
     b"\\Seen", b"+FLAGS", b"1-Jan-2026", b" ", b" ", b" ", b" ", b"*", b"%", b"\xff", b"\0", b"NIL",
-    b"ALL",
+    b"ALL", b"REPLACE",
 ]  # fmt: skip
 
 
