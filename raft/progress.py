@@ -81,6 +81,9 @@ class Progress:
         if self.sending is Sending.PROBE:
             if rejected != self.next - 1:
                 return False
+            if rejected <= self.match:
+                # It lacks what it had acknowledged: its disk was damaged, and nobody told us.
+                self._forget_what_it_had()
         elif rejected <= max(self.match, self.refused_upto):
             return False
         else:
@@ -97,9 +100,12 @@ class Progress:
 
         It is sent the last entry again, so that there is something for it to answer.
         """
+        self._forget_what_it_had()
+        self.probe_from(max(1, self.next - 1))
+
+    def _forget_what_it_had(self) -> None:
         self.match = 0
         self.told_commit = self.refused_upto = 0
-        self.probe_from(max(1, self.next - 1))
 
     def probe_from(self, index: Index) -> None:
         """Forget what is on its way and ask again, one message at a time."""

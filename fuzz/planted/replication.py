@@ -131,6 +131,13 @@ MUTANTS: Final = (
         ),
     ),
     Mutant(
+        "what was acknowledged counts though it is refused",
+        "raft/progress.py",
+        "            if rejected <= self.match:\n",
+        "            if False:\n",
+        ("tests/raft/test_recovery.py",),
+    ),
+    Mutant(
         "every refusal puts another window on its way",
         "raft/progress.py",
         "        elif rejected <= max(self.match, self.refused_upto):",

@@ -186,6 +186,20 @@ def test_a_leader_that_hears_of_a_lost_process_asks_what_is_left() -> None:
     assert council.payloads(2) == [b"a", b"b"] and leader.state.role is Role.LEADER
 
 
+def test_a_leader_that_heard_of_nothing_learns_from_a_refusal_what_is_left() -> None:
+    """What it counts as acknowledged is refused, so it counts no more."""
+    council = Council(3)
+    leader = council.elect(1)
+    council.propose(1, b"a", b"b")
+    forgetful = council.storage[2]
+    del forgetful._entries[1:]
+    forgetful.doubt_head()
+    council.restart(2)
+    council.propose(1, b"c")
+    council.pass_ms(1_000)
+    assert council.payloads(2) == [b"a", b"b", b"c"] and leader.state.role is Role.LEADER
+
+
 def test_who_lost_its_end_behind_a_compacted_log_is_offered_a_snapshot() -> None:
     """Entries that the leader has forgotten cannot be sent again; there is no first one."""
     council = Council(3)

@@ -426,12 +426,6 @@ class Cluster:
             self.faults["handover"] += 1
             self.turn(leader)
 
-    def lose_peer(self, node: Node, replica: ReplicaId) -> None:
-        """A node's link to this replica has broken."""
-        assert node.core is not None
-        node.core.peer_lost(replica, node.now_ms(self.now_us))
-        self.turn(node)
-
     def slowest_applied(self) -> Index:
         """How far the member that is behind all others has applied."""
         members = self.checker.memberships.committed.everyone

@@ -159,14 +159,9 @@ def mended(cluster: "Cluster", node: "Node", log: DamagedLog, repair: Repair) ->
 
 def ask_back(cluster: "Cluster", node: "Node", asked: tuple[bytes, ...] = ()) -> None:
     """Vote again once something that was proposed after the loss has come back through the log,
-    as a node's registration does.
-
-    What it had acknowledged before counts no more at whoever leads: its links broke when its
-    process ended. Messages outlive processes here, so that is told again while it is in doubt.
+    as a node's registration does. Nobody tells whoever leads that its process was another one:
+    what it had acknowledged counts there until it refuses what it lacks.
     """
-    for peer in cluster.nodes.values():
-        if peer is not node and peer.is_up:
-            cluster.of_process(0, peer, cluster.lose_peer, peer, node.replica)
     assert node.storage is not None
     places = [cluster.checker.applied_at.get(payload) for payload in asked]
     if any(place and place <= cluster.checker.applied_by[node.replica] for place in places):
