@@ -280,6 +280,52 @@ class Fetch:
     partial: PartialRange | None = None
 
 
+class Event(Enum):
+    """RFC 5465 8 event: those there are here. AnnotationChange is not: messages have none."""
+
+    MESSAGE_NEW = b"MessageNew"
+    MESSAGE_EXPUNGE = b"MessageExpunge"
+    FLAG_CHANGE = b"FlagChange"
+    MAILBOX_NAME = b"MailboxName"
+    SUBSCRIPTION_CHANGE = b"SubscriptionChange"
+    MAILBOX_METADATA_CHANGE = b"MailboxMetadataChange"
+    SERVER_METADATA_CHANGE = b"ServerMetadataChange"
+
+
+class Scope(Enum):
+    """RFC 5465 8 filter-mailboxes."""
+
+    SELECTED = b"SELECTED"
+    SELECTED_DELAYED = b"SELECTED-DELAYED"
+    INBOXES = b"INBOXES"
+    PERSONAL = b"PERSONAL"
+    SUBSCRIBED = b"SUBSCRIBED"
+    SUBTREE = b"SUBTREE"
+    MAILBOXES = b"MAILBOXES"
+
+
+@dataclass(frozen=True, slots=True)
+class EventGroup:
+    """RFC 5465 8 event-group; no events are NONE. `items` and `sections` are what MessageNew
+    tells of a message that is new in the selected mailbox."""
+
+    scope: Scope
+    events: frozenset[Event]
+    names: frozenset[str] = frozenset()
+    items: frozenset[FetchItem] = frozenset()
+    sections: tuple[Section | BinarySize, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """RFC 5465 3.1 NOTIFY SET; without groups NOTIFY NONE. `unsupported`: events that are not
+    here are among those asked for."""
+
+    groups: tuple[EventGroup, ...] = ()
+    status: bool = False
+    unsupported: bool = False
+
+
 class StoreMode(Enum):
     """RFC 9051 6.4.6: FLAGS, +FLAGS, -FLAGS."""
 
@@ -313,7 +359,7 @@ class Copy:
 Command = (
     Capability | Noop | Logout | Id | StartTls | Authenticate | Login
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
-    | Append | Idle
+    | Append | Idle | Notify
     | Check | Close | Expunge | Fetch | Store | Copy | Replace | Search | Sort | Thread
     | Compress | Unauthenticate | GetJmapAccess | GetMetadata | SetMetadata
     | GetQuota | GetQuotaRoot

@@ -73,7 +73,7 @@ _ANYWHERE: Final[frozenset[type]] = frozenset({c.Capability, c.Noop, c.Logout, c
 _MAILBOXES: Final[frozenset[type]] = frozenset(
     {
         c.Enable, c.Select, c.Create, c.Delete, c.Rename, c.Subscribe, c.List, c.Lsub,
-        c.Namespace, c.Status, Append, c.Idle, Compress, Unauthenticate,
+        c.Namespace, c.Status, Append, c.Idle, c.Notify, Compress, Unauthenticate,
         GetMetadata, SetMetadata, GetQuota, GetQuotaRoot, GetJmapAccess,
     }
 )  # fmt: skip

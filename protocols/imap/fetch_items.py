@@ -54,13 +54,7 @@ def parse_fetch(tokens: Tokens, numbers: NumberSet, *, uid: bool) -> Fetch:
     items: set[FetchItem] = {FetchItem.UID} if uid else set()
     sections: list[Section | BinarySize] = []
     if tokens.accept(b"("):
-        while True:
-            _item(tokens, items, sections)
-            if tokens.accept(b")"):
-                break
-            tokens.space()
-            if len(items) + len(sections) > ITEMS_MAX:
-                raise LimitExceeded("FETCH_ITEMS", f"a FETCH may name {ITEMS_MAX} items")
+        items_to_parenthesis(tokens, items, sections)
     else:
         start = tokens.position
         macro = _MACROS.get(tokens.label())
@@ -70,6 +64,19 @@ def parse_fetch(tokens: Tokens, numbers: NumberSet, *, uid: bool) -> Fetch:
             tokens.position = start
             _item(tokens, items, sections)
     return Fetch(numbers, frozenset(items), tuple(dict.fromkeys(sections)), uid)
+
+
+def items_to_parenthesis(
+    tokens: Tokens, items: set[FetchItem], sections: list[Section | BinarySize]
+) -> None:
+    """RFC 9051 9 fetch-att *(SP fetch-att) ")"."""
+    while True:
+        _item(tokens, items, sections)
+        if tokens.accept(b")"):
+            return
+        tokens.space()
+        if len(items) + len(sections) > ITEMS_MAX:
+            raise LimitExceeded("FETCH_ITEMS", f"a FETCH may name {ITEMS_MAX} items")
 
 
 def _item(tokens: Tokens, items: set[FetchItem], sections: list[Section | BinarySize]) -> None:

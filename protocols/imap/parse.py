@@ -17,6 +17,7 @@ from protocols.imap.flags import FLAGS_MAX, parse_flag, parse_flag_list
 from protocols.imap.list_options import parse_list, parse_status_items
 from protocols.imap.metadata import parse_get_metadata, parse_set_metadata
 from protocols.imap.modifiers import parse_fetch_modifiers, parse_select, parse_unchanged_since
+from protocols.imap.notify import parse_notify
 from protocols.imap.quota_commands import parse_get_quota, parse_get_quota_root
 from protocols.imap.search_keys import parse_search, parse_sort, parse_thread
 from protocols.imap.tokens import Tokens
@@ -292,6 +293,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"UNAUTHENTICATE": lambda tokens: Unauthenticate(),
     b"GETJMAPACCESS": lambda tokens: GetJmapAccess(),
     b"GETMETADATA": parse_get_metadata,
+    b"NOTIFY": parse_notify,
     b"GETQUOTA": parse_get_quota,
     b"GETQUOTAROOT": parse_get_quota_root,
     b"SETMETADATA": parse_set_metadata,

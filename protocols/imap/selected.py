@@ -13,6 +13,7 @@ or was asked to keep silent about (`answered`).
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from enum import Enum, auto
 from typing import Final
 
 from protocols.errors import RemoteProtocolError
@@ -45,18 +46,31 @@ def shown_modseq(version: int) -> int:
 SYSTEM_KEYWORDS: Final = frozenset({"$answered", "$flagged", "$deleted", "$seen", "$draft"})
 
 
+class Heed(Enum):
+    """Which news of its messages the client wants to hear (RFC 5465 5): by itself all of it."""
+
+    NOTHING = auto()
+    COUNTS = auto()
+    """What came and went, but no flags."""
+    ALL = auto()
+
+
 class Selected:
     """One selected mailbox of one connection."""
 
     __slots__ = (
         "_answered",
         "_flag_lists",
+        "_flags_from",
         "_gone",
+        "_gone_seen",
         "_keywords",
         "_told_count",
         "_untold",
         "account",
         "deleted",
+        "fresh_after",
+        "heeds",
         "mailbox",
         "name",
         "read_only",
@@ -94,10 +108,15 @@ class Selected:
         """The client is CONDSTORE-aware: news of flags carries MODSEQ (RFC 7162 3.1)."""
         self.vanishes = False
         """QRESYNC is enabled: VANISHED stands for EXPUNGE (RFC 7162 3.2.10)."""
+        self.heeds = Heed.ALL
+        self.fresh_after: int | None = None
+        """Messages with higher UIDs came since `take_fresh`, and the client has been told so."""
         self.saved: list[Range] = []
         """UIDs of the last search with SAVE (RFC 9051 6.4.4.1)."""
         self._told_count = len(uids)
         self._gone: set[int] = set()
+        self._gone_seen = seen  # where nothing else is heeded, `seen` stays and this goes on
+        self._flags_from: Version | None = None  # flags changed after it were not told
         self._untold: dict[int, UidRow] = {}
         self._answered: dict[int, Version] = {}
         self._keywords: list[str] = list(KEYWORDS_KNOWN)
@@ -160,23 +179,36 @@ class Selected:
             self.deleted = True
             self._lose(self.uids)
             return
-        if counts.modseq <= self.seen:
+        if counts.modseq > self._gone_seen:
+            self._lose(self._vanished(rows))
+            self._gone_seen = counts.modseq
+        if self.heeds is Heed.NOTHING:
+            return
+        wants_flags, since = self.heeds is Heed.ALL, self.seen
+        if wants_flags and self._flags_from is not None:
+            since, self._flags_from = self._flags_from, None
+        elif counts.modseq <= self.seen:
             return
         last = self.uids[-1] if self.uids else 0
-        try:
-            gone = mail_uids.vanished(rows, self.account, self.mailbox, self.seen)
-        except TooOld:
-            gone = self._missing(rows)
         new = array("I")
-        for uid, row in mail_uids.changed(rows, self.account, self.mailbox, self.seen):
+        for uid, row in mail_uids.changed(rows, self.account, self.mailbox, since):
             if uid > last:
                 new.append(uid)
-            else:
-                self._untell(uid, row)
+            elif self._answered.get(uid) == row.modseq:
+                continue
+            elif wants_flags:
+                self._untold[uid] = row
+            elif self._flags_from is None:
+                self._flags_from = self.seen
         if new:
             self.uids = self.uids + new
-        self._lose(gone)
         self.seen = counts.modseq
+
+    def _vanished(self, rows: Rows) -> list[int]:
+        try:
+            return mail_uids.vanished(rows, self.account, self.mailbox, self._gone_seen)
+        except TooOld:
+            return self._missing(rows)
 
     def _lose(self, gone: Iterable[int]) -> None:
         """These are gone: to be told, or to be forgotten if the client never heard of them."""
@@ -189,10 +221,6 @@ class Selected:
             self._untold.pop(uid, None)
         if unheard:
             self.uids = array("I", [uid for uid in self.uids if uid not in unheard])
-
-    def _untell(self, uid: int, row: UidRow) -> None:
-        if self._answered.get(uid) != row.modseq:
-            self._untold[uid] = row
 
     def _missing(self, rows: Rows) -> list[int]:
         """What left, by comparing: the change log no longer goes back far enough."""
@@ -213,21 +241,32 @@ class Selected:
 
     # --- telling
 
-    def tell(self, out: list[bytes], *, expunges: bool) -> None:
-        """Append the responses that are due (RFC 9051 5.2, 7.4, 7.5)."""
+    def tell(self, out: list[bytes], *, expunges: bool, waiting: bool = False) -> None:
+        """Append the responses that are due (RFC 9051 5.2, 7.4, 7.5). `waiting`: not at the end of
+        a command, whose answer may have told MODSEQs."""
         if expunges and self._gone:
             self._tell_gone(out)
-        if not self._gone:
+        if not self._gone and self._flags_from is None:
             self.synced = self.seen
-        elif self.vanishes:
-            # RFC 7162 3.2: MODSEQs above those of the expunges that wait may have been told
+        if self.vanishes and self.synced < self._gone_seen and (self._untold or not waiting):
+            # RFC 7162 3.2: MODSEQs above those of what waits to be told may have been told
             out.append(self.highest_modseq())
-        if len(self.uids) != self._told_count:
+        if len(self.uids) != self._told_count and self.heeds is not Heed.NOTHING:
+            if self.fresh_after is None:
+                self.fresh_after = self.uids[self._told_count - 1] if self._told_count else 0
             self._told_count = len(self.uids)
             out.append(responses.exists(self._told_count))
         if self._untold:
             self._tell_flags(out)
         self._answered.clear()
+
+    def take_fresh(self) -> list[Positions]:
+        """The messages that came since the last time, as far as the client knows of them."""
+        after, self.fresh_after = self.fresh_after, None
+        if after is None:
+            return []
+        first = bisect_right(self.uids, after)
+        return [(first, self._told_count)] if first < self._told_count else []
 
     def _tell_gone(self, out: list[bytes]) -> None:
         """Each number is as the client counts after the EXPUNGE before it."""

@@ -2,18 +2,21 @@
 
 What a command answers is gathered and sent in large pieces; endings of pipelined commands leave
 together. Every way the house can refuse becomes a tagged NO in one place (`_carry_out`). A
-connection is one task, and one more while it idles with a mailbox selected.
+connection is one task, and one more while it waits and news may be told: in IDLE, and after NOTIFY.
 """
 
 import ssl
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
-from typing import Final
+from dataclasses import replace
+from typing import Final, TypeVar
 
 import trio
 
 from protocols import sasl
 from protocols.errors import RemoteProtocolError
 from protocols.imap import commands as c
+from protocols.imap.append_commands import Replace
 from protocols.imap.authenticate import authenticate
 from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.core import Core, LiteralRoom, Phase, Request
@@ -22,7 +25,8 @@ from protocols.imap.ops import OPS
 from protocols.imap.ops.bodies import MessageGone
 from protocols.imap.ops.context import Context, Door, Outbox, refusal
 from protocols.imap.ops.login import capabilities
-from protocols.imap.ops.metadata_news import tell_metadata
+from protocols.imap.ops.news import tell_news
+from protocols.imap.ops.own import NotedWriter
 from protocols.imap.responses import (
     UNAVAILABLE,
     Ending,
@@ -60,6 +64,9 @@ _NUMBERED: Final = (c.Fetch, c.Store, Search, Sort, Thread)
 _SELECTION: Final = (c.Select, c.Close, c.Logout)
 
 
+T = TypeVar("T")
+
+
 class ImapDoor:
     """The IMAP door of a node: what its connections share."""
 
@@ -89,7 +96,8 @@ class ImapDoor:
 
 
 class _Idling:
-    """The task that tells news during IDLE: it is stopped between two sends, never in one."""
+    """The task that tells news while the client is waited for: stopped between two sends, never in
+    one."""
 
     __slots__ = ("over", "waiting")
 
@@ -117,8 +125,10 @@ class ImapSession:
     def _stranger(self, out: Outbox) -> Context:
         """All that a connection knows before anyone has logged in."""
         door, stream = self._door, self._stream
+        own: set[int] = set()
         return Context(
-            ports=door.ports,
+            ports=replace(door.ports, writer=NotedWriter(door.ports.writer, own)),
+            own=own,
             door=door.shared,
             out=out,
             peer_ip=stream.peer_ip,
@@ -141,7 +151,7 @@ class ImapSession:
                 began_s = now_s()
             ending = await self._carry_out(request, patience)
             self._move(patience)
-            self._catch_up(request.command)
+            await self._catch_up(request.command)
             if ending is not None:
                 context.out.add(render_ending(request.tag, ending))
             failed = self._count_failures(ending)
@@ -181,7 +191,10 @@ class ImapSession:
             if request is not None:
                 return request
             await out.flush()
-            await self._receive(patience)
+            if self._context.notified is None or self.core.mid_command or self.core.mid_literal:
+                await self._receive(patience)
+            else:
+                await self._telling(lambda: self._receive(patience), idle=False)
 
     async def _next_line(self, patience: Patience, bytes_max: int) -> bytes:
         while (line := self.core.next_line(bytes_max)) is None:
@@ -257,13 +270,20 @@ class ImapSession:
         else:
             core.unselected()
 
-    def _catch_up(self, command: c.Command) -> None:
+    async def _catch_up(self, command: c.Command) -> None:
         """RFC 9051 5.2: what else happened, before the ending."""
         if isinstance(command, _SELECTION):
             return
         numbered = isinstance(command, _NUMBERED) and not command.uid
-        self._context.catch_up(expunges=not numbered)
-        tell_metadata(self._context)
+        moves = isinstance(command, c.Copy) and command.move
+        asked = moves or isinstance(command, c.Expunge | Replace)
+        await self._tell(expunges=not numbered, asked=asked)
+
+    async def _tell(self, *, expunges: bool, asked: bool = False, waiting: bool = False) -> None:
+        try:
+            await tell_news(self._context, expunges=expunges, asked=asked, waiting=waiting)
+        except MessageGone as error:
+            raise PeerGone("hung up in the middle of a message that went away") from error
 
     def _count_failures(self, ending: Ending | None) -> bool:
         """True: whoever it is has guessed often enough."""
@@ -337,34 +357,38 @@ class ImapSession:
         context = self._context
         await context.barrier()
         context.out.add(continuation(b"idling"))
-        if context.selected is None:
+        if context.selected is None and not context.listens:
             await context.out.flush()
             line = await self._next_line(patience, DONE_BYTES_MAX)
         else:
-            line = await self._idle_selected(patience)
+            line = await self._telling(lambda: self._next_line(patience, DONE_BYTES_MAX), idle=True)
         if line.upper() != b"DONE":
             return bad("Expected DONE")
         return ok("IDLE completed")
 
-    async def _idle_selected(self, patience: Patience) -> bytes:
+    async def _telling(self, receive: Callable[[], Awaitable[T]], *, idle: bool) -> T:
+        """Wait for the peer and tell it news meanwhile; EXPUNGEs too in IDLE (RFC 9051 7.5.1)."""
         context = self._context
         with context.ports.news.watch([context.account]) as watch:
-            context.catch_up(expunges=True)  # after the watch began: nothing falls between
-            await context.out.flush()
+            await self._tell_waiting(idle=idle)  # after the watch began: nothing falls between
             idling = _Idling()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._tell_news, watch, idling)
-                line = await self._next_line(patience, DONE_BYTES_MAX)
+                nursery.start_soon(self._tell_news, watch, idling, idle)
+                got = await receive()
                 idling.stop()
-        return line
+        return got
 
-    async def _tell_news(self, watch: Watch, idling: _Idling) -> None:
-        context = self._context
+    async def _tell_news(self, watch: Watch, idling: _Idling, idle: bool) -> None:
         while not idling.over:
             with trio.CancelScope() as idling.waiting:
                 await watch.wait()
             if not idling.over:
                 watch.take()
-                context.catch_up(expunges=True)
-                tell_metadata(context)
-                await context.out.flush()
+                await self._tell_waiting(idle=idle)
+
+    async def _tell_waiting(self, *, idle: bool) -> None:
+        context = self._context
+        notified = context.notified
+        at_once = idle or (notified is not None and notified.expunges_at_once)
+        await self._tell(expunges=at_once, waiting=True)
+        await context.out.flush()

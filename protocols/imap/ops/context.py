@@ -9,10 +9,12 @@ up its own command and not our memory.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
+from weakref import WeakValueDictionary
 
 from protocols.imap.core import LiteralRoom
+from protocols.imap.notified import Notified, Panorama
 from protocols.imap.responses import Ending, no, untagged_ok
-from protocols.imap.selected import Selected
+from protocols.imap.selected import Heed, Selected
 from protocols.ports import Ports, Principal
 from protocols.render.strings import render_string
 from storage.ids import AccountId
@@ -77,6 +79,8 @@ class Door:
         self.indexes = MailboxIndexes(indexes_bytes_max)
         self.room = room or LiteralRoom()
         self.jmap_url = jmap_url
+        self.panoramas: WeakValueDictionary[AccountId, Panorama] = WeakValueDictionary()
+        """The newest of each account, while somebody holds it."""
 
 
 @dataclass(slots=True)
@@ -103,8 +107,10 @@ class Context:
     """IMAP4rev2 is enabled."""
     metadata_seen: int | None = None
     """METADATA is enabled (RFC 5464 4.1): annotations changed up to here are told."""
-    annotated: set[int] = field(default_factory=set)
-    """Versions by which this connection changed annotations since it was told of any."""
+    notified: Notified | None = None
+    """What NOTIFY has asked for (RFC 5465); None: it was never used."""
+    own: set[int] = field(default_factory=set)
+    """Versions that this connection's commands gave the account since news was last told."""
     logged_out: bool = False
     """LOGOUT was said: the connection ends after its ending."""
     tag: bytes = b""
@@ -123,6 +129,22 @@ class Context:
         """The selected mailbox; only for commands of the selected phase."""
         assert self.selected is not None, "the phase table lets these in with a mailbox only"
         return self.selected
+
+    @property
+    def heeds(self) -> Heed:
+        """Which news of messages is told of the selected mailbox."""
+        return Heed.ALL if self.notified is None else self.notified.heeds
+
+    @property
+    def listens(self) -> bool:
+        """There is more to tell than the selected mailbox's news."""
+        return self.notified is not None or self.metadata_seen is not None
+
+    def notify(self, notified: Notified | None) -> None:
+        """News is told as `notified` says from now on; None: none any more (RFC 5465 5.8)."""
+        self.notified = notified or Notified(())
+        if self.selected is not None:
+            self.selected.heeds = self.heeds
 
     def know_modseqs(self) -> None:
         """A CONDSTORE-enabling command (RFC 7162 3.1); the first one tells HIGHESTMODSEQ."""
@@ -156,14 +178,18 @@ class Context:
         """What this node has applied."""
         return self.ports.reader.local()
 
-    def catch_up(self, *, expunges: bool) -> None:
-        """Tell the client what has happened to its mailbox, as far as the moment allows."""
+    def catch_up(self, *, expunges: bool, asked: bool = False, waiting: bool = False) -> None:
+        """Tell the client what has happened to its mailbox, as far as the moment allows. `asked`:
+        EXPUNGEs are the running command's answer, whatever NOTIFY says of news; `waiting`: no
+        command has ended.
+        """
         selected = self.selected
         if selected is None:
             return
         rows, before = self.local(), selected.uids
         selected.notice(rows)
-        selected.tell(self.out.lines, expunges=expunges)
+        expunges = expunges and (asked or selected.heeds is not Heed.NOTHING)
+        selected.tell(self.out.lines, expunges=expunges, waiting=waiting)
         self.out.count()
         if selected.uids is not before and not selected.deleted:
             selected.share(self.door.indexes.get(rows, selected.account, selected.mailbox))

@@ -116,7 +116,7 @@ def highest_if_resync(context: Context) -> bytes | None:
     that the mailbox has seen up to it is told."""
     if not context.qresync:
         return None
-    context.catch_up(expunges=True)
+    context.catch_up(expunges=True, asked=True)
     return context.mailbox.modseq_code()
 
 

@@ -5,7 +5,7 @@ is parsed, and between slices others run. Body sections are sent from the blob i
 message that is gone by the time it is its turn is left out, and the ending says so.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -77,19 +77,8 @@ async def fetch(context: Context, command: Fetch) -> Ending:
     reads = any(isinstance(item, Section) and not item.peek for item in command.sections)
     if reads and not selected.read_only:
         command = await _see(context, command, positions)
-    renderer = _Renderer(selected, command.items, context.out.lines)
-    size = VIEW_SLICE_MESSAGES if renderer.views else SLICE_MESSAGES
-    told = 0
     try:
-        for window in windows(positions, size):
-            rows = read_rows(context.local(), selected, window)
-            if command.sections:
-                told += await _tell_sections(context, command, renderer, rows)
-            else:
-                told += _tell(context, renderer, rows)
-            if context.out.full:
-                await context.out.flush()
-            await trio.lowlevel.checkpoint()
+        told = await tell_messages(context, command, positions)
     except UnknownEncoding:
         return no("The encoding of the part is not known", b"UNKNOWN-CTE")
     if told < wanted and not command.uid:
@@ -110,6 +99,33 @@ def _some(positions: list[Positions], partial: PartialRange | None) -> list[Posi
             found.append((first, last))
         before += high - low
     return found
+
+
+async def tell_messages(
+    context: Context,
+    command: Fetch,
+    positions: Iterable[Positions],
+    without: Collection[int] = (),
+) -> int:
+    """FETCH responses for these messages, but for those whose MODSEQ is one of `without`; how
+    many there were. Raises UnknownEncoding, Unavailable, and MessageGone in a response.
+    """
+    selected = context.mailbox
+    renderer = _Renderer(selected, command.items, context.out.lines)
+    size = VIEW_SLICE_MESSAGES if renderer.views else SLICE_MESSAGES
+    told = 0
+    for window in windows(positions, size):
+        rows = read_rows(context.local(), selected, window)
+        if without:
+            rows = [row for row in rows if row[2].modseq not in without]
+        if command.sections:
+            told += await _tell_sections(context, command, renderer, rows)
+        else:
+            told += _tell(context, renderer, rows)
+        if context.out.full:
+            await context.out.flush()
+        await trio.lowlevel.checkpoint()
+    return told
 
 
 def windows(positions: Iterable[Positions], size: int) -> Iterator[list[Positions]]:

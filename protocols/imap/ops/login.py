@@ -38,6 +38,7 @@ _KNOWN: Final = (
     b"MOVE",
     b"MULTIAPPEND",
     b"NAMESPACE",
+    b"NOTIFY",
     b"OBJECTID",
     b"PARTIAL",
     b"PREVIEW",
@@ -90,7 +91,7 @@ async def capability(context: Context, command: Capability) -> Ending:
 
 async def noop(context: Context, command: Noop | Check) -> Ending:
     """RFC 9051 6.1.2: what has happened anywhere is told before it ends."""
-    if context.selected is not None:
+    if context.selected is not None or context.notified is not None:
         await context.barrier()
     return ok("NOOP completed" if isinstance(command, Noop) else "CHECK completed")
 

@@ -154,18 +154,15 @@ async def set_metadata(context: Context, command: SetMetadata) -> Ending:
             return no("The filter is not a search", b"CANNOT")
         values.setdefault(entry.shared, {})[entry.name] = value
 
-    def plan_set(plan: Plan) -> int:
+    def plan_set(plan: Plan) -> None:
         mailbox = _find(plan, account, command.mailbox)
         for shared, some in values.items():
             plan_annotate(plan, account, mailbox, SHARED if shared else account, some)
-        return plan.version(account)
 
     try:
-        version = await context.ports.writer.write(account, plan_set)
+        await context.ports.writer.write(account, plan_set)
     except AnnotationTooLarge as error:
         return no(str(error), b"METADATA MAXSIZE %d" % VALUE_BYTES_MAX)
     except TooManyAnnotations as error:
         return no(str(error), b"METADATA TOOMANY")
-    if context.metadata_seen is not None:
-        context.annotated.add(version)
     return ok("SETMETADATA completed")

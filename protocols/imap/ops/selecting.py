@@ -45,6 +45,7 @@ async def select(context: Context, command: Select) -> Ending:
         read_only=command.read_only,
     )
     selected.shows_modseq, selected.vanishes = context.condstore, context.qresync
+    selected.heeds = context.heeds
     context.selected = selected
     out = context.out
     out.add(selected.flags_response())

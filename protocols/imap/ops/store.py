@@ -8,7 +8,7 @@ from protocols.imap.flags import SEEN
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.portions import in_portions
 from protocols.imap.responses import Ending, no, ok
-from protocols.imap.selected import Selected
+from protocols.imap.selected import Heed, Selected
 from protocols.imap.sets import render_set
 from storage.engine import Rows
 from storage.ids import Version
@@ -112,11 +112,13 @@ def _answer(
         position = selected.position_of(uid)
         assert position is not None, uid
         if command.silent:
-            if before[uid] <= selected.seen:
+            known = before[uid] <= selected.seen
+            if known:
                 selected.answered(uid, meta.modseq)
-                if context.condstore:  # RFC 7162 3.1.3: also in silence
-                    line = b"* %d FETCH (UID %d MODSEQ (%d))\r\n"
-                    lines.append(line % (position + 1, uid, meta.modseq))
+            if context.condstore and (known or selected.heeds is not Heed.ALL):
+                # RFC 7162 3.1.3: also in silence; else it comes with the flags
+                line = b"* %d FETCH (UID %d MODSEQ (%d))\r\n"
+                lines.append(line % (position + 1, uid, meta.modseq))
             continue
         selected.answered(uid, meta.modseq)
         flags = selected.flags(meta.keywords, lines)

@@ -24,6 +24,12 @@ KEYS = (
     "SINCE 1-Jan-2020", "SENTON 17-Jul-1996", "LARGER 9", "HEADER X y", "$", "2:*",
     "OR DRAFT (1 2)", "KEYWORD $work",
 )  # fmt: skip
+NOTIFICATIONS = (
+    "NONE", "SET (selected NONE)", "SET STATUS (personal (MailboxName SubscriptionChange))",
+    "SET (selected (MessageNew (UID BODY.PEEK[TEXT] BINARY.PEEK[3]) MessageExpunge FlagChange))",
+    "SET (selected-delayed (MessageNew MessageExpunge)) (subtree new (MailboxName))",
+    "SET STATUS (subscribed (MessageNew MessageExpunge FlagChange)) (mailboxes Sent NONE)",
+)  # fmt: skip
 FLAGS = ("\\Seen", "\\Deleted", "$Work", "\\Flagged \\Draft", "")
 
 
@@ -54,7 +60,8 @@ def command(chance: random.Random) -> str:
             f'LSUB "" {pick(("*", "%"))}',
             f"STATUS {mailbox} (MESSAGES UIDNEXT UNSEEN DELETED SIZE)",
             f"APPEND {mailbox} ({flags}) {{4+}}\r\nx: y",
-            pick(("ENABLE IMAP4rev2", "ID NIL", "IDLE\r\nDONE", "SELECT INBOX")),
+            f"NOTIFY {pick(NOTIFICATIONS)}",
+            pick(("ENABLE IMAP4rev2", "ENABLE QRESYNC", "ID NIL", "IDLE\r\nDONE", "SELECT INBOX")),
         )
     )
 

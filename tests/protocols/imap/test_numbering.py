@@ -18,13 +18,21 @@ from storage.mail.uids import uid_rows
 from tests.protocols.imap.stage import Client, Stage, mail, open_stage
 
 FLAGS = ("\\Seen", "\\Flagged", "\\Deleted", "$Junk")
+# Who counts may have news at any time, but for EXPUNGE (RFC 5465 6.1.2), or not at all.
+EVERYTHING = "SET (selected-delayed (MessageNew (UID FLAGS) MessageExpunge FlagChange))"
+NOTIFICATIONS = (
+    EVERYTHING,
+    "SET (selected-delayed (MessageNew MessageExpunge))",
+    "SET (selected NONE)",
+    "NONE",
+)
 _FETCH = re.compile(rb"\* ([0-9]+) FETCH \((.*)\Z")
 _UID = re.compile(rb"UID ([0-9]+)")
 _FLAGS = re.compile(rb"FLAGS \(([^)]*)\)")
 _COUNT = re.compile(rb"\* ([0-9]+) (EXISTS|EXPUNGE)\Z")
 
 
-@dataclass
+@dataclass(eq=False)
 class Message:
     """What a client knows of one message."""
 
@@ -39,6 +47,7 @@ class Believer:
     client: Client
     messages: list[Message] = field(default_factory=list)
     tag: int = 0
+    notified: bool = False
 
     async def run(self, command: str, *, expunges: bool = True) -> list[bytes]:
         self.tag += 1
@@ -90,7 +99,7 @@ async def act(believer: Believer, chance: random.Random) -> None:
     uid = believer.messages[low - 1].uid or 1
     flag = chance.choice(FLAGS)
     sign = chance.choice("+-")
-    match chance.randrange(14):
+    match chance.randrange(15):
         case 0 | 1:
             await believer.run(f"STORE {numbers} {sign}FLAGS ({flag})", expunges=False)
         case 2:
@@ -115,11 +124,19 @@ async def act(believer: Believer, chance: random.Random) -> None:
             await idle(believer)
         case 12 | 13:
             await store_silently(believer, low, sign, flag)
+        case 14:
+            await believer.run(f"NOTIFY {chance.choice(NOTIFICATIONS)}")
+            believer.notified = True
 
 
 async def store_silently(believer: Believer, number: int, sign: str, flag: str) -> None:
     """The client works the new flags out by itself (RFC 9051 6.4.6)."""
     message = believer.messages[number - 1]
+    if believer.notified:  # flags told before the STORE are not those after it
+        await believer.run("NOOP")
+        if message not in believer.messages:
+            return
+        number = believer.messages.index(message) + 1
     before, message.flags = message.flags, None
     ending = (await believer.run(f"STORE {number} {sign}FLAGS.SILENT ({flag})", expunges=False))[-1]
     if message.flags is None and before is not None and b" OK " in ending:
@@ -175,7 +192,7 @@ async def test_every_client_counts_as_the_server_does(seed: int) -> None:
             else:
                 await act(chance.choice(believers), chance)
         for believer in believers:
-            await believer.run("NOOP")
+            await believer.run(f"NOTIFY {EVERYTHING}")
             held = truth(stage)
             assert len(believer.messages) == len(held)
             for message, (uid, keywords) in zip(believer.messages, held, strict=True):

@@ -1,0 +1,137 @@
+"""All news that a client is told without asking, in the order the RFCs have it.
+
+The selected mailbox's first (RFC 9051 7.4, 7.5), then what NOTIFY asked to hear of messages that
+are new in it, of annotations and of other mailboxes (RFC 5465 5). Told at the end of a command,
+during IDLE, and after NOTIFY between commands too.
+"""
+
+from dataclasses import replace
+
+from protocols.imap.commands import BinarySize, Event, StatusItem
+from protocols.imap.notified import Notified, Panorama
+from protocols.imap.ops.bodies import UnknownEncoding
+from protocols.imap.ops.context import Context
+from protocols.imap.ops.fetch import tell_messages
+from protocols.imap.ops.listing import Named, attributes_of, status_line
+from protocols.imap.ops.metadata_news import tell_metadata
+from protocols.imap.ops.panorama import (
+    Moved,
+    TooManyToWatch,
+    changed_names,
+    look,
+    moved_counts,
+)
+from protocols.imap.responses import render_list, render_mailbox, untagged_ok
+from protocols.imap.selected import Positions
+from protocols.ports import Unavailable
+from storage.engine import Rows
+from storage.mail.mailbox_rows import child_ids
+
+
+async def tell_news(
+    context: Context, *, expunges: bool, asked: bool = False, waiting: bool = False
+) -> None:
+    """Say all that is due. `expunges`: EXPUNGE may be told now; `asked`: it is the answer;
+    `waiting`: no command has ended."""
+    context.catch_up(expunges=expunges, asked=asked, waiting=waiting)
+    await _tell_fresh(context)
+    tell_metadata(context)
+    await _tell_around(context)
+    context.own.clear()
+
+
+async def _tell_fresh(context: Context) -> None:
+    """RFC 5465 5.2: what NOTIFY wants to know of messages that others have brought."""
+    if context.selected is None:
+        return
+    fresh, notified = context.selected.take_fresh(), context.notified
+    fetch = None if notified is None else notified.fetch_of_new(condstore=context.condstore)
+    if fetch is None:
+        return
+    decoded = any(isinstance(item, BinarySize) or item.decoded for item in fetch.sections)
+    for portion in _one_by_one(fresh) if decoded else [fresh]:
+        try:
+            await tell_messages(context, fetch, portion, context.own)
+        except (UnknownEncoding, Unavailable):
+            # Nothing is said of this message yet: its parts cannot be decoded, or not now.
+            await tell_messages(context, replace(fetch, sections=()), portion, context.own)
+
+
+def _one_by_one(positions: list[Positions]) -> list[list[Positions]]:
+    return [[(at, at + 1)] for first, end in positions for at in range(first, end)]
+
+
+# --- other mailboxes
+
+
+async def _tell_around(context: Context) -> None:
+    notified = context.notified
+    if notified is None or notified.known is None:
+        return
+    rows, before = context.local(), notified.known
+    try:
+        after = look(context.door, rows, context.account)
+    except TooManyToWatch:
+        context.notify(None)
+        context.out.add(untagged_ok("Too many mailboxes to watch", b"NOTIFICATIONOVERFLOW"))
+        return
+    notified.known = after
+    if all(version in context.own for version in _versions(before, after, len(context.own))):
+        return
+    for name, old in changed_names(before, after, notified).items():
+        context.out.add(_list_line(context, rows, after, name, old))
+    for moved in moved_counts(before, after):
+        line = _moved_line(context, after, moved, notified)
+        if line is not None:
+            context.out.add(line)
+        if context.out.full:
+            await context.out.flush()
+
+
+def _versions(before: Panorama, after: Panorama, most: int) -> range:
+    """The versions between, or as many of them as show that they are more than `most`."""
+    return range(before.version + 1, min(after.version, before.version + most + 1) + 1)
+
+
+def _list_line(context: Context, rows: Rows, after: Panorama, name: str, old: str | None) -> bytes:
+    """RFC 5465 5.4, 5.5: LIST with all attributes, and OLDNAME of what was renamed."""
+    placed = next((one for one in after.mailboxes.values() if one[1] == name), None)
+    if placed is None:
+        return render_list([b"\\NonExistent"], name, utf8=context.rev2)
+    mailbox, _ = placed
+    named = Named(mailbox, name, bool(child_ids(rows, context.account, mailbox.id)))
+    attributes = attributes_of(named)
+    if mailbox.subscribed:
+        attributes.append(b"\\Subscribed")
+    extended = b""
+    if old is not None:
+        extended = b'("OLDNAME" (%b))' % render_mailbox(old, utf8=context.rev2)
+    return render_list(attributes, name, utf8=context.rev2, extended=extended)
+
+
+def _moved_line(
+    context: Context, after: Panorama, moved: Moved, notified: Notified
+) -> bytes | None:
+    """RFC 5465 5.1-5.3: STATUS of a mailbox that is not the selected one."""
+    placed = after.mailboxes.get(moved.mailbox)
+    if placed is None or _is_selected(context, after, moved):
+        return None
+    events = notified.events(*placed)
+    items: list[StatusItem] = []
+    flags = Event.FLAG_CHANGE in events
+    if Event.MESSAGE_NEW in events and moved.counts:
+        items += [StatusItem.MESSAGES, StatusItem.UIDNEXT]
+    if flags and moved.unseen:
+        items.append(StatusItem.UNSEEN)
+    modseqs = context.condstore or context.qresync
+    if modseqs and (items or (flags and moved.flags)):
+        items.append(StatusItem.HIGHESTMODSEQ)
+    if not items and not (flags and moved.anew):
+        return None
+    named = Named(placed[0], placed[1], has_children=False)
+    told = (StatusItem.UIDVALIDITY, *items)
+    return status_line(context.local(), context.account, named, told, context.rev2)
+
+
+def _is_selected(context: Context, after: Panorama, moved: Moved) -> bool:
+    return context.selected is not None and context.selected.mailbox == moved.mailbox
