@@ -12,7 +12,7 @@ from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthen
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
 from protocols.imap.partial import PartialRange
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
-from protocols.imap.search_commands import Search, Sort, Thread
+from protocols.imap.search_commands import NotSearched, Search, Sort, Thread
 from protocols.imap.sets import NumberSet
 
 # --- any state, RFC 9051 6.1
@@ -361,6 +361,7 @@ Command = (
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle | Notify
     | Check | Close | Expunge | Fetch | Store | Copy | Replace | Search | Sort | Thread
+    | NotSearched
     | Compress | Unauthenticate | GetJmapAccess | GetMetadata | SetMetadata
     | GetQuota | GetQuotaRoot
 )  # fmt: skip

@@ -28,8 +28,8 @@ from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
-from protocols.imap.responses import Ending, bad, no, render_ending
-from protocols.imap.search_commands import Search, Sort, Thread
+from protocols.imap.responses import CHARSETS_CODE, Ending, bad, no, render_ending
+from protocols.imap.search_commands import NotSearched, Search, Sort, Thread
 from protocols.imap.search_keys import BadCharset
 from protocols.imap.tokens import Tokens
 
@@ -78,8 +78,11 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
     }
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(
-    {c.Check, c.Close, c.Expunge, c.Fetch, c.Store, c.Copy, Replace, Search, Sort, Thread}
-)
+    {
+        c.Check, c.Close, c.Expunge, c.Fetch, c.Store, c.Copy, Replace,
+        Search, Sort, Thread, NotSearched,
+    }
+)  # fmt: skip
 WELCOME: Final[Mapping[Phase, frozenset[type]]] = {
     Phase.NOT_AUTHENTICATED: _ANYWHERE | {c.StartTls, c.Authenticate, c.Login},  # RFC 9051 6.2
     Phase.AUTHENTICATED: _ANYWHERE | _MAILBOXES,  # RFC 9051 6.3
@@ -317,8 +320,9 @@ class Core:
             tokens.space()
             command = parse_command(tokens)
         except BadCharset as error:
-            code = b"BADCHARSET (US-ASCII UTF-8)"
-            self._refuse(tag, (bad if error.filters else no)(str(error), code))
+            if error.saves and not error.filters and self._phase is Phase.SELECTED:
+                return Request(tag, NotSearched())
+            self._refuse(tag, (bad if error.filters else no)(str(error), CHARSETS_CODE))
         except RemoteProtocolError as error:
             self._refuse(tag, bad(str(error)))
         else:

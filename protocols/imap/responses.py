@@ -58,6 +58,9 @@ def bad(text: str, code: bytes | None = None) -> Ending:
 # RFC 5530 3: the node lacks a leader or a majority just now.
 UNAVAILABLE: Final = no("The service cannot answer now; try again", b"UNAVAILABLE")
 
+# RFC 9051 7.1 BADCHARSET.
+CHARSETS_CODE: Final = b"BADCHARSET (US-ASCII UTF-8)"
+
 
 def render_ending(tag: bytes, ending: Ending) -> bytes:
     """The line that ends a command; tag b"*" for an untagged one."""

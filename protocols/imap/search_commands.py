@@ -159,6 +159,11 @@ class Search:
     partial: PartialRange | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NotSearched:
+    """A search or sort whose result was to be saved, in a charset that we do not know."""
+
+
 class SortKey(Enum):
     """RFC 5256 3 sort-key, and RFC 5957 5."""
 

@@ -54,16 +54,17 @@ CHARSETS: Final = (b"US-ASCII", b"UTF-8")
 class BadCharset(RemoteProtocolError):
     """NO [BADCHARSET]: not a charset we search in (RFC 9051 6.4.4); with FILTER it is BAD."""
 
-    def __init__(self, *, filters: bool) -> None:
+    def __init__(self, *, filters: bool, saves: bool) -> None:
         super().__init__("only US-ASCII and UTF-8 are searched")
         self.filters = filters  # RFC 5466 3.1
+        self.saves = saves  # RFC 9051 6.4.4.1: what is saved is nothing then
 
 
 def parse_search(tokens: Tokens, *, uid: bool) -> Search:
     """What follows SEARCH and a space."""
     returns, partial = _accept_returns(tokens)
     if tokens.accept_word(b"CHARSET "):
-        _charset(tokens)
+        _charset(tokens, returns)
     return Search(_program(tokens), returns, uid, partial)
 
 
@@ -78,7 +79,7 @@ def parse_sort(tokens: Tokens, *, uid: bool) -> Sort:
         if len(criteria) > CRITERIA_MAX:
             raise LimitExceeded("SORT_CRITERIA", f"a sort may have {CRITERIA_MAX} criteria")
     tokens.space()
-    _charset(tokens)
+    _charset(tokens, returns)
     return Sort(_program(tokens), tuple(criteria), returns, uid, partial)
 
 
@@ -102,10 +103,11 @@ def _accept_returns(
     return returns
 
 
-def _charset(tokens: Tokens) -> None:
+def _charset(tokens: Tokens, returns: frozenset[SearchReturn] | None = None) -> None:
     charset = tokens.astring()
     if charset.upper() not in CHARSETS:
-        raise BadCharset(filters=b"FILTER " in tokens.rest().upper())
+        saves = returns is not None and SearchReturn.SAVE in returns
+        raise BadCharset(filters=b"FILTER " in tokens.rest().upper(), saves=saves)
     tokens.space()
 
 

@@ -25,7 +25,7 @@ from protocols.imap.ops import (
 from protocols.imap.ops.context import Context
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.responses import Ending
-from protocols.imap.search_commands import Search, Sort, Thread
+from protocols.imap.search_commands import NotSearched, Search, Sort, Thread
 
 # Each function takes the command of its own type.
 Op = Callable[[Context, Any], Awaitable[Ending]]
@@ -56,6 +56,7 @@ OPS: Final[Mapping[type, Op]] = {
     Append: append.append,
     Replace: append.replace,
     Search: search.search,
+    NotSearched: search.not_searched,
     Sort: sort.sort,
     Thread: sort.thread,
     GetJmapAccess: login.get_jmap_access,

@@ -11,6 +11,7 @@ from protocols.delivery import prepare
 from protocols.imap.append_commands import Append, NewMessage, Replace
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import highest_if_resync
+from protocols.imap.ops.listing import tell_normalized
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, ok, untagged_ok
 from protocols.imap.sets import render_ranges, runs
@@ -48,6 +49,7 @@ async def append(context: Context, command: Append) -> Ending:
         return no("No such mailbox", b"TRYCREATE")
     except BatchError:
         return no("Too many messages for one APPEND", b"LIMIT")
+    tell_normalized(context, command.mailbox)
     return ok("APPEND completed", _appenduid(uidvalidity, uids))
 
 
@@ -85,6 +87,7 @@ async def replace(context: Context, command: Replace) -> Ending:
     except EmailNotFound:
         return no("The message is gone", b"NONEXISTENT" if command.uid else b"EXPUNGEISSUED")
     # RFC 8508 4.3: the client learns of the new message before the old one goes
+    tell_normalized(context, command.mailbox)
     context.out.add(untagged_ok("Replacement message ready", _appenduid(uidvalidity, [uid])))
     context.catch_up(expunges=False)
     return ok("REPLACE completed", highest_if_resync(context))

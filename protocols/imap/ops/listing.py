@@ -4,6 +4,7 @@ Every mailbox of an account exists and can be selected, so \\Noselect is said on
 rules invent a name, and \\NonExistent never.
 """
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,7 @@ from storage.ids import AccountId, MailboxId
 from storage.ids import render_mailbox as render_mailbox_id
 from storage.mail import mailboxes
 from storage.mail.counts import read_counts
+from storage.mail.mailbox_rows import child_ids
 from storage.mail.records import Mailbox, MailboxCounts
 
 # RFC 6154 2, RFC 8457: roles that are mailbox attributes too. The inbox needs none.
@@ -103,7 +105,7 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
     account = context.account
     patterns = Patterns(command.reference, command.patterns)
     found = named_mailboxes(view, account)
-    inside = _names_above(found, command) if command.recursive else {}
+    inside = _names_above(found, command, patterns) if command.recursive else {}
     for at, named in enumerate(found):
         if at % SLICE_MESSAGES == SLICE_MESSAGES - 1:
             await trio.lowlevel.checkpoint()
@@ -125,14 +127,47 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
     return ok("LIST completed")
 
 
+def tell_normalized(
+    context: Context, supplied: str, kept: str | None = None, *, gone: bool = False
+) -> None:
+    """RFC 9051 6.3.9.7: a mailbox is kept under a name other than the one the client gave."""
+    kept = normalized(supplied) if kept is None else kept
+    if not context.rev2 or kept == supplied:
+        return
+    attributes = [b"\\NonExistent"]
+    if not gone:
+        view = context.local()
+        mailbox = mailboxes.by_path(view, context.account, kept.split(SEPARATOR))
+        if mailbox is None:
+            return
+        attributes = attributes_of(named_as(view, context.account, mailbox, kept))
+    context.out.add(render_list(attributes, kept, utf8=True, extended=old_name(supplied)))
+
+
+def normalized(name: str) -> str:
+    """RFC 9051 5.1: a name as it is kept (storage/mail/tree.py): Net-Unicode, so NFC."""
+    return unicodedata.normalize("NFC", name)
+
+
+def old_name(supplied: str) -> bytes:
+    """RFC 9051 9 oldname-extended-item, parenthesised."""
+    return b'("OLDNAME" (%b))' % render_mailbox(supplied, utf8=True)
+
+
+def named_as(rows: Rows, account: AccountId, mailbox: Mailbox, name: str) -> Named:
+    """A mailbox whose name is known."""
+    return Named(mailbox, name, bool(child_ids(rows, account, mailbox.id)))
+
+
 def _selects(command: List, named: Named) -> bool:
     if command.select_subscribed and not named.mailbox.subscribed:
         return False
     return not command.select_special or (named.mailbox.role or "") in SPECIAL_USE
 
 
-def _names_above(found: list[Named], command: List) -> dict[str, bytes]:
-    """RFC 5258 3.5: names with a selected mailbox below, and the CHILDINFO that says so."""
+def _names_above(found: list[Named], command: List, patterns: Patterns) -> dict[str, bytes]:
+    """RFC 9051 6.3.9.6, RFC 5258 3.5: names with a selected mailbox below that is not told itself,
+    and the CHILDINFO that says so."""
     options = []
     if command.select_subscribed:
         options.append(b'"SUBSCRIBED"')
@@ -141,7 +176,7 @@ def _names_above(found: list[Named], command: List) -> dict[str, bytes]:
     info = b'("CHILDINFO" (%b))' % b" ".join(options)
     above: dict[str, bytes] = {}
     for named in found:
-        if _selects(command, named):
+        if _selects(command, named) and not patterns.match(named.name):
             for name in _parents(named.name):
                 above[name] = info
     return above

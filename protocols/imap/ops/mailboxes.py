@@ -10,7 +10,7 @@ from typing import Final
 from protocols.imap.commands import Create, Delete, Rename, Subscribe
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import remove_uids
-from protocols.imap.ops.listing import SPECIAL_USE
+from protocols.imap.ops.listing import SPECIAL_USE, normalized, tell_normalized
 from protocols.imap.ops.portions import in_portions
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, object_id, ok
@@ -57,6 +57,7 @@ async def create(context: Context, command: Create) -> Ending:
         made = await context.ports.writer.write(account, plan_create)
     except (RoleTaken, RoleInvalid):
         return no("Another mailbox has this use", b"USEATTR")
+    tell_normalized(context, command.mailbox.removesuffix(SEPARATOR))
     return ok("CREATE completed", b"MAILBOXID " + object_id(render_mailbox(made)))  # RFC 8474 4.1
 
 
@@ -92,6 +93,7 @@ async def delete(context: Context, command: Delete) -> Ending:
     while True:
         try:
             await context.ports.writer.write(account, plan_delete)
+            tell_normalized(context, command.mailbox, gone=True)
             return ok("DELETE completed")
         except (MailboxTooLarge, TooManyEmails):
             await _empty_some(context, command.mailbox)
@@ -121,14 +123,22 @@ async def rename(context: Context, command: Rename) -> Ending:
     def plan_rename(plan: Plan) -> None:
         found = _find(plan, account, command.source)
         _check_free(plan, account, names)
-        if command.target.startswith(command.source + SEPARATOR):
+        if normalized(command.target).startswith(normalized(command.source) + SEPARATOR):
             # Names above the target would be made inside what moves.
             raise MailboxProtected("a mailbox cannot move into itself")
         parent = _make(plan, account, names[:-1])
         mailboxes.plan_update(plan, account, found.id, name=names[-1], parent=parent)
 
     await context.ports.writer.write(account, plan_rename)
+    _tell_renamed(context, command)
     return ok("RENAME completed")
+
+
+def _tell_renamed(context: Context, command: Rename) -> None:
+    """RFC 9051 6.3.6: where either name was given in another form than it is kept in."""
+    kept = normalized(command.target)
+    if kept != command.target or normalized(command.source) != command.source:
+        tell_normalized(context, command.source, kept)
 
 
 def _check_free(plan: Plan, account: AccountId, names: list[str]) -> None:

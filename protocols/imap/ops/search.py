@@ -15,11 +15,12 @@ from protocols.imap.ops.esearch import modseq_told, render_esearch, to_save
 from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
 from protocols.imap.ops.fetch import read_rows, windows
 from protocols.imap.ops.metadata import read_filter
-from protocols.imap.responses import Ending, ok
+from protocols.imap.responses import CHARSETS_CODE, Ending, no, ok
 from protocols.imap.search_commands import (
     And,
     ChangedSince,
     Not,
+    NotSearched,
     Numbers,
     Or,
     Search,
@@ -46,6 +47,12 @@ async def search(context: Context, command: Search) -> Ending:
     _tell(context, command, found, await highest_of(context, key, kept))
     verb = "UID SEARCH completed" if command.uid else "SEARCH completed"
     return ok(verb, b"EXPUNGEISSUED" if selected.hides_expunges else None)
+
+
+async def not_searched(context: Context, command: NotSearched) -> Ending:
+    """RFC 9051 6.4.4.1: a search that was to be saved and ends in NO saves the empty set."""
+    context.mailbox.save([])
+    return no("only US-ASCII and UTF-8 are searched", CHARSETS_CODE)
 
 
 async def filled(context: Context, key: SearchKey, *, saves: bool = False) -> SearchKey:

@@ -4,20 +4,22 @@ from typing import Final
 
 from protocols.imap import responses
 from protocols.imap.commands import Close, Select
-from protocols.imap.flags import SYSTEM_FLAGS
+from protocols.imap.flags import KEYWORDS_KNOWN, SYSTEM_FLAGS, render_flag
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import expunge_uids, marked_deleted
-from protocols.imap.ops.listing import Named, attributes_of
+from protocols.imap.ops.listing import attributes_of, named_as, normalized, old_name
 from protocols.imap.ops.resync import resync
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, bad, no, object_id, ok, render_list, untagged_ok
 from protocols.imap.selected import Selected
 from storage.ids import render_mailbox
 from storage.mail import mailboxes
-from storage.mail.mailbox_rows import child_ids
 
-# RFC 9051 7.1 PERMANENTFLAGS: all flags stay, and clients may make up keywords.
-_PERMANENT: Final = b"PERMANENTFLAGS (%b \\*)" % b" ".join(SYSTEM_FLAGS)
+# RFC 9051 7.1 PERMANENTFLAGS: all that FLAGS lists stay (what it lists and this does not would
+# not), and clients may make up keywords.
+_PERMANENT: Final = b"PERMANENTFLAGS (%b \\*)" % b" ".join(
+    [*SYSTEM_FLAGS, *map(render_flag, KEYWORDS_KNOWN)]
+)
 
 
 async def select(context: Context, command: Select) -> Ending:
@@ -60,9 +62,10 @@ async def select(context: Context, command: Select) -> Ending:
     # RFC 8474 4.2
     out.add(untagged_ok("Its id", b"MAILBOXID " + object_id(render_mailbox(mailbox.id))))
     if context.rev2:
-        has_children = bool(child_ids(view, account, mailbox.id))
-        named = Named(mailbox, command.mailbox, has_children)
-        out.add(render_list(attributes_of(named), command.mailbox, utf8=True))
+        name = normalized(command.mailbox)
+        told = attributes_of(named_as(view, account, mailbox, name))
+        old = old_name(command.mailbox) if name != command.mailbox else b""
+        out.add(render_list(told, name, utf8=True, extended=old))
     if command.resync is not None and command.resync.uidvalidity == mailbox.uidvalidity:
         await resync(context, view, command.resync, counts.uidnext)
     if command.read_only:

@@ -4,6 +4,7 @@
     C: line         the client says this line (C2: a second connection, logged in as it likes)
     S: line         the server must say exactly this next; `...` stands for anything
     S* line         the same, when the lines up to the next non-S* line may come in any order
+    S> line         this is said in the end; what is said before it is passed over
     ! verb words    the stage does something: see `Player.stage_direction`
 
 A file starts with an account alice@example.org (password secret) and its usual mailboxes.
@@ -19,7 +20,7 @@ from storage.mail.quota import plan_limit, plan_messages_limit
 from tests.protocols.imap.stage import Client, Stage, mail, open_stage
 
 DIALOGUES = Path(__file__).resolve().parents[2] / "imap" / "dialogues"
-_SPOKEN = re.compile(r"([CS])([0-9]?)([:*]) ?(.*)")
+_SPOKEN = re.compile(r"([CS])([0-9]?)([:*>]) ?(.*)")
 
 
 def matches(pattern: str, line: str) -> bool:
@@ -57,7 +58,10 @@ class Player:
             if who == "C":
                 await self.client(name).say(line.encode())
             else:
-                await self.expect(self.client(name), line, ordered=mark == ":")
+                if mark == ">":
+                    await self.pass_over(self.client(name), line)
+                else:
+                    await self.expect(self.client(name), line, ordered=mark == ":")
 
     async def expect(self, client: Client, pattern: str, *, ordered: bool) -> None:
         if not ordered:
@@ -70,6 +74,11 @@ class Player:
             self.loose.remove(found)
         said = await self.said(client, pattern)
         assert matches(pattern, said), self.where(f"{pattern!r} was to be said, not {said!r}")
+
+    async def pass_over(self, client: Client, pattern: str) -> None:
+        tag = pattern.split(" ")[0] + " "
+        while not matches(pattern, said := await self.said(client, pattern)):
+            assert not said.startswith(tag) or tag == "* ", self.where(f"{pattern!r}: {said!r}")
 
     async def said(self, client: Client, pattern: str) -> str:
         try:

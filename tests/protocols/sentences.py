@@ -1,8 +1,9 @@
 """How many sentences of each section of an RFC say MUST, SHOULD or their like.
 
-    python -m tests.protocols.jmap.conformance.sentences rfc8620.txt
+    python -m tests.protocols.sentences rfc9051.txt 6 7
 
-prints what stands in rfc8620.counts; the table beside it numbers them by section in this order.
+prints what stands in rfc9051.counts (sections 6 and 7; without numbers all of them); the table
+beside it numbers them by section in this order.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Final
 
 _WORD: Final = re.compile(r"\b(?:MUST|SHOULD|SHALL|REQUIRED|RECOMMENDED)\b")
 _SECTION: Final = re.compile(r"(\d+(?:\.\d+)*)\.  +\S")
-_PAGE: Final = re.compile(r"Jenkins & Newman\s|RFC \d+ ")
+_PAGE: Final = re.compile(r"\S.*\[Page \d+\]\Z|RFC \d+  ")
 _SENTENCE_END: Final = re.compile(r'(?<=[.!?])\s+(?=[A-Z"(])')
 _PARAGRAPH_END: Final = tuple('.:!?)"}')
 
@@ -63,4 +64,5 @@ def counts(text: str) -> dict[str, int]:
 
 if __name__ == "__main__":
     for name, count in counts(Path(sys.argv[1]).read_text(errors="replace")).items():
-        print(name, count)
+        if len(sys.argv) == 2 or name.split(".")[0] in sys.argv[2:]:
+            print(name, count)
