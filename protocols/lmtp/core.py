@@ -41,7 +41,6 @@ from protocols.lmtp.content import (
     Budget,
     ChunkIntake,
     DottedIntake,
-    Draft,
     Taken,
 )
 from protocols.lmtp.events import (
@@ -53,13 +52,14 @@ from protocols.lmtp.events import (
     NameAsked,
     NeedInput,
     Offer,
-    Recipient,
     RecipientAsked,
     TlsAsked,
 )
+from protocols.lmtp.lines import Lines
 from protocols.lmtp.phases import ALLOWED, Phase
 from protocols.lmtp.proving import Access
 from protocols.lmtp.replies import Reply
+from protocols.lmtp.transaction import Transaction, early_refusal
 from protocols.ports import Route
 from protocols.sasl import Claim
 
@@ -67,17 +67,9 @@ E = TypeVar("E", RecipientAsked, MessageReceived, TlsAsked)
 _Asking = RecipientAsked | NameAsked | AuthAsked | MessageReceived | TlsAsked
 
 KIB: Final = 1024
-MIB: Final = 1024 * KIB
 
 # Octets received and not yet understood; pipelined commands beyond it wait in the kernel.
 INPUT_BYTES_MAX: Final = 64 * KIB
-# RFC 5321 4.5.3.1.4 has 512; SIZE, BODY, SMTPUTF8 and the parameters of DSN add some 700; an
-# initial response of AUTH has RESPONSE_LINE_BYTES_MAX.
-LINE_BYTES_MAX: Final = 5 * KIB
-# What of a line too long is stepped over before the connection is given up.
-LINE_SKIPPED_BYTES_MAX: Final = MIB
-# Accounts and addresses elsewhere that a transaction with many recipients leads to.
-PLACES_MAX: Final = 10_000
 # Commands malformed or out of order; an MTA makes none.
 ERRORS_MAX: Final = 20
 # Commands since the last message that was kept: 1000 recipients, some RSETs, no idling about.
@@ -101,18 +93,15 @@ class Core:
         self._budget = budget
         self._access = Access(offer, secure=secure, loopback=loopback, trusted=trusted)
         self._buffer = ReceiveBuffer(INPUT_BYTES_MAX)
+        self._lines = Lines(self._buffer)
         self._out = bytearray()
         self._phase = Phase.GREETED
         self._asked: _Asking | None = None  # the event the driver owes an answer to
         self._client = ""
-        self.mail: Mail | None = None  # of the transaction under way (RFC 5321 3.3)
-        self._recipients: list[Recipient] = []
-        self._places = 0  # where their mail goes
-        self._draft: Draft | None = None
+        self._transaction: Transaction | None = None
         self._intake: DottedIntake | ChunkIntake | None = None
         self._chunk = Bdat(0, last=False)  # the one being taken in
         self._chunk_refusal = replies.OUT_OF_ORDER  # of one that is taken in to be refused
-        self._skipped: int | None = None  # octets of a line too long, while its end is awaited
         self._errors = 0
         self._commands = 0
         self._units = 0
@@ -124,6 +113,11 @@ class Core:
     def room(self) -> int:
         """How many octets `receive` takes now."""
         return self._buffer.room
+
+    @property
+    def in_transaction(self) -> bool:
+        """A MAIL was taken, and what it began is not over."""
+        return self._transaction is not None
 
     def receive(self, data: bytes) -> None:
         """What the peer sent."""
@@ -150,12 +144,10 @@ class Core:
     def accept_recipient(self, route: Route) -> None:
         """The answer to RecipientAsked: known, and this is where its mail goes."""
         asked = self._answer(RecipientAsked)
-        places = len(route.accounts) + len(route.elsewhere)
-        if self._recipients and self._places + places > PLACES_MAX:
+        assert self._transaction is not None
+        if not self._transaction.add(asked.address, route):
             self._reply(replies.TOO_MANY_RECIPIENTS)
             return
-        self._places += places
-        self._recipients.append(Recipient(asked.address, route))
         self._reply(replies.recipient_ok(str(asked.address)))
         self._enter(Phase.RECIPIENTS)
 
@@ -198,26 +190,20 @@ class Core:
 
     def close(self) -> None:
         """The connection is over, however it ended: what it held of the budget is free."""
-        self._drop_draft()
+        self._end_transaction()
         self._enter(Phase.CLOSED)
 
     # --- commands
 
     def _read_line(self) -> Event | None:
-        if self._skipped is not None:
-            return self._skip_line(self._skipped)
         try:
-            line = self._buffer.line(LINE_BYTES_MAX)
+            line = self._lines.next()
         except LimitExceeded:
-            self._skipped = 0
             if self._phase is Phase.PROVING:
                 self._enter(Phase.READY)
             return self._error(replies.LINE_TOO_LONG)
-        if line is None and self._phase is Phase.PROVING:
-            return self._need_input(Awaiting.RESPONSE)
         if line is None:
-            awaiting = Awaiting.REST_OF_COMMAND if len(self._buffer) else Awaiting.COMMAND
-            return self._need_input(awaiting)
+            return self._need_line()
         self._units += 1
         self._commands += 1
         if self._commands > COMMANDS_MAX:
@@ -230,16 +216,13 @@ class Core:
         except Refused as refused:
             return self._error(refused.reply)
 
-    def _skip_line(self, skipped: int) -> Event | None:
-        """Step over the rest of a line too long, which has been answered already."""
-        held = len(self._buffer)
-        if self._buffer.skip_line():
-            self._skipped = None
-            return None
-        self._skipped = skipped + held
-        if self._skipped > LINE_SKIPPED_BYTES_MAX:
+    def _need_line(self) -> Event:
+        if self._lines.is_waste:
             return self._hang_up(replies.TOO_MUCH_DISCARDED)
-        return self._need_input(Awaiting.REST_OF_COMMAND)
+        if self._phase is Phase.PROVING:
+            return self._need_input(Awaiting.RESPONSE)
+        begun = self._lines.begun
+        return self._need_input(Awaiting.REST_OF_COMMAND if begun else Awaiting.COMMAND)
 
     def _obey(self, command: Command) -> Event | None:
         if type(command) not in ALLOWED[self._phase]:
@@ -288,31 +271,24 @@ class Core:
         )
 
     def _begin(self, mail: Mail) -> None:
-        """MAIL: refused early when the announced size does not fit (RFC 1870 6.1).
-
-        Nothing is set aside for it: announcing much and sending nothing must not cost others.
-        """
         if not self._access.granted:
             self._reply(replies.NEEDS_AUTH if self._offer.auth else replies.NOT_TRUSTED)
             return
-        if mail.size is not None and mail.size > self._offer.message_bytes_max:
-            self._reply(replies.MESSAGE_TOO_BIG)
+        refusal = early_refusal(mail, self._offer, self._budget)
+        if refusal is not None:
+            self._reply(refusal)
             return
-        if (mail.size or 0) > self._budget.room:
-            self._reply(replies.NO_ROOM)
-            return
-        self.mail = mail
-        self._draft = Draft(self._budget, bytes_max=self._offer.message_bytes_max)
+        self._transaction = Transaction(mail, self._offer, self._budget)
         self._enter(Phase.SENDER)
         self._reply(replies.SENDER_OK)
 
     def _ask_recipient(self, recipient: Address) -> Event | None:
-        assert self.mail is not None
-        if len(self._recipients) >= self._offer.recipients_max:
+        assert self._transaction is not None
+        if self._transaction.full:
             self._reply(replies.TOO_MANY_RECIPIENTS)
             return None
-        if not recipient.ascii and not self.mail.smtputf8:
-            return self._error(replies.NEEDS_SMTPUTF8)  # RFC 6531 3.5
+        if not self._transaction.may_name(recipient):
+            return self._error(replies.NEEDS_SMTPUTF8)
         return RecipientAsked(recipient)
 
     def _ask_name(self, command: Vrfy | Expn) -> Event | None:
@@ -342,10 +318,10 @@ class Core:
     # --- content
 
     def _data(self) -> Event | None:
-        assert self.mail is not None and self._draft is not None
-        if self.mail.body is Body.BINARY_MIME:  # RFC 3030 3
+        assert self._transaction is not None
+        if self._transaction.mail.body is Body.BINARY_MIME:  # RFC 3030 3
             return self._error(replies.NEEDS_CHUNKS)
-        self._intake = DottedIntake(self._draft)
+        self._intake = DottedIntake(self._transaction.draft)
         self._enter(Phase.CONTENT)
         self._reply(replies.SEND_DATA)
         return None
@@ -354,7 +330,8 @@ class Core:
         if command.octets > self._offer.message_bytes_max + DROPPED_BYTES_MAX:
             return self._hang_up(replies.TOO_MUCH_DISCARDED)
         self._chunk = command
-        self._intake = ChunkIntake(self._draft, command.octets)
+        draft = None if self._transaction is None else self._transaction.draft
+        self._intake = ChunkIntake(draft, command.octets)
         self._enter(Phase.CONTENT)
         return None
 
@@ -378,12 +355,12 @@ class Core:
                 return self._received() if dotted else self._chunk_complete(self._chunk)
 
     def _chunk_complete(self, chunk: Bdat) -> Event | None:
-        if self._draft is None:
+        if self._transaction is None:
             self._reset()
             return self._error(self._chunk_refusal)
         if chunk.last:
             return self._received()
-        refusal = self._draft.refusal
+        refusal = self._transaction.draft.refusal
         if refusal is not None:
             # RFC 3030 2: after a refused chunk there is no transaction to go on with.
             self._reset()
@@ -395,15 +372,14 @@ class Core:
 
     def _received(self) -> Event | None:
         """The whole message is here, or has been dropped: then each recipient is told why."""
-        assert self.mail is not None and self._draft is not None
-        refusal = self._draft.refusal
-        if refusal is not None:
-            for _ in self._recipients:
-                self._reply(refusal)
-            self._reset()
-            return None
-        content = self._draft.finish()
-        return MessageReceived(self.mail, tuple(self._recipients), content, self._client)
+        assert self._transaction is not None
+        received = self._transaction.received(self._client)
+        if isinstance(received, MessageReceived):
+            return received
+        for refusal in received:
+            self._reply(refusal)
+        self._reset()
+        return None
 
     # --- the rest
 
@@ -426,17 +402,14 @@ class Core:
 
     def _reset(self) -> None:
         """No transaction (RFC 5321 4.1.1.5)."""
-        self._drop_draft()
-        self.mail = None
-        self._recipients = []
-        self._places = 0
+        self._end_transaction()
         self._intake = None
         self._enter(Phase.READY if self._client else Phase.GREETED)
 
-    def _drop_draft(self) -> None:
-        if self._draft is not None:
-            self._draft.close()
-            self._draft = None
+    def _end_transaction(self) -> None:
+        if self._transaction is not None:
+            self._transaction.close()
+            self._transaction = None
 
     def _need_input(self, awaiting: Awaiting) -> NeedInput:
         return NeedInput(awaiting, self._units)

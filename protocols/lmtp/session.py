@@ -152,7 +152,7 @@ class LmtpSession:
         if need != self._waiting_for:
             patience.allow(_PATIENCE_S[need.awaiting])
             self._waiting_for = need
-        begun = need.awaiting is not Awaiting.COMMAND or self.core.mail is not None
+        begun = need.awaiting is not Awaiting.COMMAND or self.core.in_transaction
         with nullcontext() if begun else patience.rest():
             data = await self._stream.receive_some(self.core.room)
         self.core.receive(data)

@@ -18,7 +18,7 @@ from protocols.lmtp.commands import (
     Refused,
     parse_command,
 )
-from protocols.lmtp.core import LINE_BYTES_MAX
+from protocols.lmtp.lines import LINE_BYTES_MAX
 
 
 def refused(line: bytes | str) -> replies.Reply:

@@ -13,11 +13,10 @@ from protocols.lmtp.core import (
     COMMANDS_MAX,
     ERRORS_MAX,
     INPUT_BYTES_MAX,
-    LINE_BYTES_MAX,
-    LINE_SKIPPED_BYTES_MAX,
     Core,
 )
 from protocols.lmtp.events import Awaiting, NeedInput, RecipientAsked
+from protocols.lmtp.lines import LINE_BYTES_MAX, LINE_SKIPPED_BYTES_MAX
 from protocols.ports import Route
 from storage.ids import AccountId
 from tests.protocols.lmtp.dialogue import BUDGET_BYTES, OFFER, Client, client

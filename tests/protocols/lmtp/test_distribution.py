@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from protocols.lmtp import core
+from protocols.lmtp import transaction
 from protocols.ports import Answers, Ports, Unavailable
 from protocols.submitting import LocalSubmitter
 from storage import accounts, lists
@@ -127,7 +127,7 @@ async def test_a_list_of_nobody_and_one_too_large_are_refused_at_rcpt(house: Fak
 async def test_lists_of_many_fill_a_transaction(
     house: FakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core, "PLACES_MAX", 3)
+    monkeypatch.setattr(transaction, "PLACES_MAX", 3)
     async with connected(house) as mta:
         answers = await mta.ask(
             "MAIL FROM:<>", f"RCPT TO:<{CREW}>", f"RCPT TO:<{CREW}>", f"RCPT TO:<{BOB}>"
