@@ -23,10 +23,9 @@ rest is cancelled, the state takes a last checkpoint, files are closed.
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 import trio
 
-from gossip import Gossip, GossipFormatError, Identity, first_incarnation
+from gossip import Gossip
 from node import VERSION, admin, logs, tree
 from node.accounts import AccountDesk, bootstrap, is_bootstrapped
 from node.belonging import Belonging
@@ -34,11 +33,11 @@ from node.consensus_port import Consensus
 from node.doors import Doors, build_doors
 from node.env import Env
 from node.foundation import Foundation
+from node.gossiping import build_gossip
 from node.key_desk import KeyDesk
 from node.key_holder import KeyHolder
 from node.listeners import Listeners
 from node.lists import ListDesk
-from node.log_desk import ask_of, tell
 from node.machine import Machine
 from node.newcomer import newcomer_on
 from node.news import Bells
@@ -51,31 +50,16 @@ from node.reads import Barriers
 from node.roster import Place, Roster
 from node.rounds import Origin
 from node.rpc import (
-    AdminAnswer,
-    AdminCall,
     Answer,
-    BlobParts,
     Call,
-    CallRefused,
     Credentials,
-    GossipAnswer,
-    GossipExchange,
-    Hello,
     Kind,
     LinkLost,
-    LogQuestion,
-    Marks,
     Peers,
-    Rebuild,
     Remote,
-    RpcError,
     Server,
-    SnapshotOpen,
-    SnapshotParts,
-    SnapshotRows,
-    VerifyBegin,
-    VerifyLook,
 )
+from node.rpc_desk import RpcDesk
 from node.snapshots import Snapshots
 from node.space import Space
 from node.standing import Standing
@@ -87,8 +71,6 @@ from raft import Driver, Membership, Role
 
 # At a stop: for the leader to hand over, and for all of it.
 STEP_DOWN_S: Final = 2.0
-# A peer asked over a fresh connection (gossip, before links are there) answers in this time.
-EXCHANGE_S: Final = 5.0
 # How many entries behind the known commit a node may be and still call itself ready.
 READY_LAG_MAX: Final = 1_000
 # Until a majority is there the first accounts cannot be made; we look again after this.
@@ -172,6 +154,19 @@ class House:
         )
         self._push = build_push(foundation, env, self._doors.ports)
         self._gossip: Gossip | None = None
+        self._rpc_desk = self._build_rpc_desk()
+
+    def _build_rpc_desk(self) -> RpcDesk:
+        return RpcDesk(
+            self._base,
+            self._machine,
+            self._driver,
+            self._belonging,
+            self._snapshots,
+            self._upkeep,
+            self.status,
+            hear_gossip=self._hear_gossip,
+        )
 
     def _build_status(self) -> StatusDesk:
         return StatusDesk(
@@ -242,7 +237,16 @@ class House:
         await self._newcomer.ask_at(self._roster.seeds(self._base.replica))
         peer_listeners = await self._env.network.listen_tcp(own.address, own.peer)
         datagrams = await self._env.network.open_udp(own.address, own.peer)
-        self._gossip = self._build_gossip(datagrams)
+        self._gossip = build_gossip(
+            self._base,
+            self._env,
+            self._keys,
+            self._peers,
+            self._roster,
+            self._belonging,
+            self._standing,
+            datagrams,
+        )
         async with trio.open_nursery() as inner:
             inner.start_soon(self._server.serve, peer_listeners, name="rpc listener")
             inner.start_soon(self._peers.run, name="rpc peers")
@@ -338,37 +342,6 @@ class House:
             ),
         )
 
-    def _build_gossip(self, datagrams: Any) -> Gossip:
-        base, own = self._base, self._base.own
-        return Gossip(
-            base.gossip_config,
-            Identity(base.replica, own.name, own.host, own.peer, self._standing.meta().encoded()),
-            seeds=self._belonging.seeds(),
-            keyring=self._keys.seals,
-            datagrams=datagrams,
-            exchange=self._exchange,
-            incarnation=first_incarnation(base.read_incarnation(), self._env.clock.now_ms()),
-            save_incarnation=self._save_incarnation,
-            chance=self._env.chance,
-            wall_ms=self._env.clock.now_ms,
-            on_change=self._roster.hear,
-        )
-
-    async def _save_incarnation(self, incarnation: int) -> None:
-        await self._env.run_blocking(lambda: self._base.write_incarnation(incarnation))
-
-    async def _exchange(self, address: tuple[str, int], payload: bytes) -> bytes:
-        """Gossip's question over TCP; any failure is an OSError to it."""
-        try:
-            _, answer = await self._peers.call_at(
-                address, GossipExchange(payload), timeout_s=EXCHANGE_S
-            )
-        except RpcError as error:
-            raise OSError(str(error)) from error
-        if not isinstance(answer, GossipAnswer):
-            raise OSError("another answer than gossip's")
-        return answer.payload
-
     def _on_message(self, remote: Remote, kind: int, payload: bytes) -> None:
         if kind != Kind.RAFT:
             raise LinkLost(f"a message of unknown kind {kind}")
@@ -377,31 +350,11 @@ class House:
             self._driver.receive(message)
 
     async def _on_call(self, remote: Remote, call: Call) -> Answer:
-        match call:
-            case GossipExchange(payload):
-                assert self._gossip is not None
-                try:
-                    return GossipAnswer(self._gossip.handle_exchange(payload))
-                except GossipFormatError as error:
-                    raise CallRefused(str(error)) from error
-            case Hello():
-                machine = self._machine
-                if not self._base.fresh and machine.applied_index == 0:
-                    raise CallRefused("this node has a log and has not read it yet")
-                formed = machine.applied_index > 0
-                return self._belonging.hello(remote, machine.current, formed=formed)
-            case SnapshotOpen() | SnapshotRows() | SnapshotParts():
-                return await self._snapshots.answer(call)
-            case BlobParts() | Marks() | VerifyBegin() | VerifyLook() | Rebuild():
-                return await self._upkeep.answer(call)
-            case LogQuestion():
-                return tell(self._driver.transfers.answer(ask_of(call)))
-            case AdminCall(b"status"):
-                return AdminAnswer(msgspec.json.encode(self.status.row()))
-            case AdminCall(payload):
-                return AdminAnswer(await self._belonging.desk.answer(payload))
-            case _:
-                raise CallRefused("this node does not know that call")
+        return await self._rpc_desk.answer(remote, call)
+
+    def _hear_gossip(self, payload: bytes) -> bytes:
+        assert self._gossip is not None
+        return self._gossip.handle_exchange(payload)
 
     def _members_changed(self, membership: Membership, committed: bool) -> None:
         self._belonging.changed(membership, committed)
