@@ -1,4 +1,4 @@
-"""APPEND and REPLACE as commands, and their grammar (RFC 9051 6.3.12, RFC 3502, RFC 8508)."""
+"""APPEND and REPLACE as commands, and their grammar (RFC 9051 6.3.12; RFC 3502, 6855, 8508)."""
 
 from dataclasses import dataclass
 
@@ -69,4 +69,15 @@ def _message(tokens: Tokens) -> NewMessage:
     if tokens.peek() == b'"':
         received_ms = parse_date_time(tokens.string())
         tokens.space()
-    return NewMessage(keywords, received_ms, tokens.literal())
+    return NewMessage(keywords, received_ms, _octets(tokens))
+
+
+def _octets(tokens: Tokens) -> bytes:
+    """RFC 9051 9 append-data: a literal, or as RFC 6855 4 marks one whose header is UTF-8."""
+    if not tokens.accept_word(b"UTF8 ("):
+        return tokens.literal()
+    if tokens.peek() != b"~":
+        raise RemoteProtocolError("UTF8 is of a literal8")
+    octets = tokens.literal()
+    tokens.expect(b")")
+    return octets

@@ -142,7 +142,17 @@ class _Gathering:
 class Core:
     """One connection."""
 
-    __slots__ = ("_buffer", "_errors", "_gathering", "_held", "_outbox", "_phase", "_room", "utf8")
+    __slots__ = (
+        "_buffer",
+        "_errors",
+        "_gathering",
+        "_held",
+        "_outbox",
+        "_phase",
+        "_room",
+        "takes_charset",
+        "utf8",
+    )
 
     def __init__(self, room: LiteralRoom) -> None:
         self._buffer = ReceiveBuffer(RECEIVE_BYTES_MAX)
@@ -153,7 +163,9 @@ class Core:
         self._errors = 0
         self._phase = Phase.NOT_AUTHENTICATED
         self.utf8 = False
-        """IMAP4rev2 is enabled: mailbox names are UTF-8 (RFC 9051 5.1)."""
+        """IMAP4rev2 or UTF8=ACCEPT is enabled: mailbox names are UTF-8 (RFC 9051 5.1)."""
+        self.takes_charset = True
+        """SEARCH may name a charset: UTF8=ACCEPT is not enabled (RFC 6855 3)."""
 
     # --- phases
 
@@ -313,7 +325,12 @@ class Core:
 
     def _understand(self, gathering: _Gathering) -> Request | None:
         """Parse and check; what is refused is answered here."""
-        tokens = Tokens(gathering.text, gathering.literals, utf8=self.utf8)
+        tokens = Tokens(
+            gathering.text,
+            gathering.literals,
+            utf8=self.utf8,
+            takes_charset=self.takes_charset,
+        )
         tag = b"*"
         try:
             tag = tokens.tag()

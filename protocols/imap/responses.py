@@ -86,7 +86,7 @@ def continuation(text: bytes = b"Ready") -> bytes:
 
 
 def render_mailbox(name: str, *, utf8: bool) -> bytes:
-    """A mailbox name as an astring: UTF-8 in quotes once IMAP4rev2 is enabled, else UTF-7."""
+    """A mailbox name as an astring: UTF-8 in quotes once that is enabled, else UTF-7."""
     if name == "INBOX" or _ATOM.match(name):
         plain = name.encode("ascii")
         # An atom NIL would be read as nothing, and an & starts a shift.

@@ -64,6 +64,8 @@ def parse_search(tokens: Tokens, *, uid: bool) -> Search:
     """What follows SEARCH and a space."""
     returns, partial = _accept_returns(tokens)
     if tokens.accept_word(b"CHARSET "):
+        if not tokens.takes_charset:
+            raise RemoteProtocolError("all is UTF-8 after ENABLE UTF8=ACCEPT")  # RFC 6855 3
         _charset(tokens, returns)
     return Search(_program(tokens), returns, uid, partial)
 

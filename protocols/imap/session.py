@@ -257,7 +257,7 @@ class ImapSession:
     def _move(self, patience: Patience) -> None:
         """The core's phase follows what the op has done."""
         context, core = self._context, self.core
-        core.utf8 = context.rev2
+        core.utf8, core.takes_charset = context.utf8, not context.accepts_utf8
         if context.logged_out:
             core.logged_out()
         elif context.principal is None:

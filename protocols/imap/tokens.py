@@ -32,16 +32,23 @@ _LABEL: Final = re.compile(rb"[A-Za-z0-9._-]+")
 class Tokens:
     """A cursor over one command."""
 
-    __slots__ = ("_literals", "_text", "position", "utf8")
+    __slots__ = ("_literals", "_text", "position", "takes_charset", "utf8")
 
     def __init__(
-        self, text: bytes, literals: Mapping[int, bytes] | None = None, *, utf8: bool = False
+        self,
+        text: bytes,
+        literals: Mapping[int, bytes] | None = None,
+        *,
+        utf8: bool = False,
+        takes_charset: bool = True,
     ) -> None:
         self._text = text
         self._literals = literals or {}
         self.position = 0
         self.utf8 = utf8
-        """Mailbox names are UTF-8: IMAP4rev2 is enabled."""
+        """Mailbox names are UTF-8: IMAP4rev2 or UTF8=ACCEPT is enabled."""
+        self.takes_charset = takes_charset
+        """SEARCH may name a charset: UTF8=ACCEPT is not enabled."""
 
     # --- the shape of the command
 
@@ -125,13 +132,15 @@ class Tokens:
         return self._match(_ASTRING, "a string")
 
     def string(self) -> bytes:
-        """RFC 9051 4.3: quoted string or literal."""
+        """RFC 9051 4.3: quoted string or literal; what is quoted is UTF-8 (RFC 6855 3)."""
         if self.peek() == b'"':
             quoted = _QUOTED.match(self._text, self.position)
             if quoted is None:
                 raise RemoteProtocolError("a quoted string is not well formed")
             self.position = quoted.end()
             inner = quoted[1]
+            if not inner.isascii():
+                decode_text(inner)
             return _QUOTED_PAIR.sub(rb"\1", inner) if b"\\" in inner else inner
         return self.literal()
 
@@ -197,8 +206,10 @@ class Tokens:
         return self.mailbox_text(self._match(_LIST_MAILBOX, "a mailbox pattern"))
 
     def mailbox_text(self, octets: bytes) -> str:
-        """UTF-8 once IMAP4rev2 is enabled, modified UTF-7 before (RFC 9051 5.1, RFC 3501 5.1.3)."""
-        return decode_text(octets) if self.utf8 else utf7.decode(octets)
+        """UTF-8 once IMAP4rev2 or UTF8=ACCEPT is enabled, modified UTF-7 before (RFC 9051 5.1, RFC
+        3501 5.1.3), but for names that show by their octets that they are UTF-8 (RFC 6855 3).
+        """
+        return decode_text(octets) if self.utf8 or not octets.isascii() else utf7.decode(octets)
 
 
 def decode_text(octets: bytes) -> str:

@@ -1,7 +1,7 @@
 """Modified UTF-7, how mailbox names travel in IMAP4rev1 (RFC 3501 5.1.3).
 
 Decoding is strict: each name has exactly one form, so that two spellings never name one mailbox.
-Once IMAP4rev2 is enabled names are UTF-8 and this is not used (RFC 9051 5.1).
+Once IMAP4rev2 or UTF8=ACCEPT is enabled names are UTF-8 and this is not used (RFC 9051 5.1).
 """
 
 import binascii

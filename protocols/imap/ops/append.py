@@ -3,7 +3,9 @@
 Each is one command on the account: all of it is done, or nothing.
 """
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
 import trio
 
@@ -24,6 +26,14 @@ from storage.mail.ingest import plan_ingest
 from storage.mail.records import Mailbox, NewEmail
 from storage.mail.replacing import plan_replace
 from storage.plan import Plan
+
+# The empty line after a header: at the start where there is none.
+_HEADER_END: Final = re.compile(rb"(?:\A|\n)\r?\n")
+_NOT_ASCII: Final = no("The header has 8-bit characters; ENABLE UTF8=ACCEPT first", b"CANNOT")
+
+
+class HeaderNotAscii(Exception):
+    """RFC 6855 4: a header with 8-bit characters, of a client that has not enabled UTF-8."""
 
 
 async def append(context: Context, command: Append) -> Ending:
@@ -47,6 +57,8 @@ async def append(context: Context, command: Append) -> Ending:
         uidvalidity, uids = await context.ports.writer.write(account, plan_append, blobs=blobs)
     except MailboxNotFound:
         return no("No such mailbox", b"TRYCREATE")
+    except HeaderNotAscii:
+        return _NOT_ASCII
     except BatchError:
         return no("Too many messages for one APPEND", b"LIMIT")
     tell_normalized(context, command.mailbox)
@@ -84,6 +96,8 @@ async def replace(context: Context, command: Replace) -> Ending:
         uidvalidity, uid = await context.ports.writer.write(account, plan_both, blobs=blobs)
     except MailboxNotFound:
         return no("No such mailbox", b"TRYCREATE")
+    except HeaderNotAscii:
+        return _NOT_ASCII
     except EmailNotFound:
         return no("The message is gone", b"NONEXISTENT" if command.uid else b"EXPUNGEISSUED")
     # RFC 8508 4.3: the client learns of the new message before the old one goes
@@ -101,13 +115,22 @@ def _target(rows: Rows, account: AccountId, name: str) -> Mailbox:
 
 
 async def _prepared(context: Context, messages: Sequence[NewMessage]) -> list[NewEmail]:
+    """Raises HeaderNotAscii."""
     now_ms = context.ports.clock.now_ms()
     emails = []
     for message in messages:
+        if not context.utf8 and not _header(message.octets).isascii():
+            raise HeaderNotAscii
         received_ms = now_ms if message.received_ms is None else message.received_ms
         emails.append(prepare(message.octets, received_ms=received_ms))
         await trio.lowlevel.checkpoint()
     return emails
+
+
+def _header(octets: bytes) -> bytes:
+    """A message's header, the line that ends it apart."""
+    end = _HEADER_END.search(octets)
+    return octets if end is None else octets[: end.start()]
 
 
 def _appenduid(uidvalidity: int, uids: Sequence[int]) -> bytes:

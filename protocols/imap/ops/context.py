@@ -1,9 +1,9 @@
 """What an op is given: the house's ports, the door's shared parts, this connection's state.
 
-Ops change `principal`, `selected` and `rev2` here and nowhere else; the session moves the core's
-phase after them. Responses go into `out`, which is sent in large pieces (a response is never a
-send of its own) and whenever it grows over OUT_BYTES, so that a client that does not read holds
-up its own command and not our memory.
+Ops change `principal`, `selected`, `rev2` and `accepts_utf8` here and nowhere else; the session
+moves the core's phase after them. Responses go into `out`, which is sent in large pieces (a
+response is never a send of its own) and whenever it grows over OUT_BYTES, so that a client that
+does not read holds up its own command and not our memory.
 """
 
 from collections.abc import Awaitable, Callable
@@ -105,6 +105,8 @@ class Context:
     """QRESYNC is enabled (RFC 7162 3.2.3)."""
     rev2: bool = False
     """IMAP4rev2 is enabled."""
+    accepts_utf8: bool = False
+    """UTF8=ACCEPT is enabled (RFC 6855 3)."""
     metadata_seen: int | None = None
     """METADATA is enabled (RFC 5464 4.1): annotations changed up to here are told."""
     notified: Notified | None = None
@@ -145,6 +147,11 @@ class Context:
         self.notified = notified or Notified(())
         if self.selected is not None:
             self.selected.heeds = self.heeds
+
+    @property
+    def utf8(self) -> bool:
+        """Names are UTF-8, here and there, and so may be the header of a message that comes."""
+        return self.rev2 or self.accepts_utf8
 
     def know_modseqs(self) -> None:
         """A CONDSTORE-enabling command (RFC 7162 3.1); the first one tells HIGHESTMODSEQ."""

@@ -97,7 +97,7 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
     """RFC 9051 6.3.9."""
     if not command.extended and command.patterns == ("",):
         # RFC 9051 6.3.9: what the separator is
-        context.out.add(render_list([b"\\Noselect"], "", utf8=context.rev2))
+        context.out.add(render_list([b"\\Noselect"], "", utf8=context.utf8))
         return ok("LIST completed")
     if StatusItem.HIGHESTMODSEQ in command.status:
         context.know_modseqs()
@@ -117,11 +117,11 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
         if command.status and selected:
             freed = await deleted_octets(context, named.mailbox.id, command.status)
             rows = context.local()
-            line = status_line(rows, account, named, command.status, context.rev2, freed)
+            line = status_line(rows, account, named, command.status, context.utf8, freed)
             context.out.add(line or b"")
         if command.metadata and selected:
             entries = find_entries(context, context.local(), named.mailbox.id, command.metadata)
-            context.out.add(render_metadata(named.name, entries, utf8=context.rev2))
+            context.out.add(render_metadata(named.name, entries, utf8=context.utf8))
         if context.out.full:
             await context.out.flush()
     return ok("LIST completed")
@@ -192,14 +192,14 @@ def _list_line(context: Context, command: List, named: Named, below: bytes) -> b
     attributes = attributes_of(named)
     if command.return_subscribed and named.mailbox.subscribed:
         attributes.append(b"\\Subscribed")
-    return render_list(attributes, named.name, utf8=context.rev2, extended=below)
+    return render_list(attributes, named.name, utf8=context.utf8, extended=below)
 
 
 async def lsub(context: Context, command: Lsub) -> Ending:
     """RFC 3501 6.3.9: subscribed names; with `%`, also names above them as \\Noselect."""
     view = await context.barrier()
     if not command.pattern:
-        context.out.add(render_list([b"\\Noselect"], "", utf8=context.rev2, verb=b"LSUB"))
+        context.out.add(render_list([b"\\Noselect"], "", utf8=context.utf8, verb=b"LSUB"))
         return ok("LSUB completed")
     patterns = Patterns(command.reference, (command.pattern,))
     shown: dict[str, list[bytes]] = {}
@@ -213,7 +213,7 @@ async def lsub(context: Context, command: Lsub) -> Ending:
             if name not in shown and patterns.match(name):
                 shown[name] = [b"\\Noselect"]
     for name, attributes in shown.items():
-        context.out.add(render_list(attributes, name, utf8=context.rev2, verb=b"LSUB"))
+        context.out.add(render_list(attributes, name, utf8=context.utf8, verb=b"LSUB"))
     return ok("LSUB completed")
 
 
@@ -227,7 +227,7 @@ async def status(context: Context, command: Status) -> Ending:
         return no("No such mailbox", b"NONEXISTENT")
     named = Named(mailbox, command.mailbox, has_children=False)
     freed = await deleted_octets(context, mailbox.id, command.items)
-    line = status_line(view, context.account, named, command.items, context.rev2, freed)
+    line = status_line(view, context.account, named, command.items, context.utf8, freed)
     if line is None:
         return no("No such mailbox", b"NONEXISTENT")
     context.out.add(line)

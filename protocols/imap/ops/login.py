@@ -60,6 +60,7 @@ _KNOWN: Final = (
     b"UIDPLUS",
     b"UNAUTHENTICATE",
     b"UNSELECT",
+    b"UTF8=ACCEPT",
     b"WITHIN",
 )
 _APPENDLIMIT: Final = b"APPENDLIMIT=%d" % APPEND_BYTES_MAX  # RFC 7889 3
@@ -151,6 +152,9 @@ async def enable(context: Context, command: Enable) -> Ending:
     if b"IMAP4REV2" in asked and not context.rev2:
         context.rev2 = True
         enabled.append(b"IMAP4rev2")
+    if b"UTF8=ACCEPT" in asked and not context.accepts_utf8:
+        context.accepts_utf8 = True
+        enabled.append(b"UTF8=ACCEPT")
     if b"QRESYNC" in asked and not context.qresync:
         context.qresync = True
         enabled.append(b"QRESYNC")

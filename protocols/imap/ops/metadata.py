@@ -59,7 +59,7 @@ async def get_metadata(context: Context, command: GetMetadata) -> Ending:
         longest = max((size for size in sizes if size > command.size_max), default=0)
         found = [one for one in found if one[1] is None or len(one[1]) <= command.size_max]
     if found:
-        context.out.add(render_metadata(command.mailbox, found, utf8=context.rev2))
+        context.out.add(render_metadata(command.mailbox, found, utf8=context.utf8))
     code = b"METADATA LONGENTRIES %d" % longest if longest else None
     return ok("GETMETADATA completed", code)
 

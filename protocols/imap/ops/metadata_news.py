@@ -35,7 +35,7 @@ def tell_metadata(context: Context) -> None:
         names[WHOLE_ACCOUNT] = ""
     for number, entries in changed.items():
         if (whole := names.get(MailboxId(number))) is not None:
-            context.out.add(render_changed(whole, entries, utf8=context.rev2))
+            context.out.add(render_changed(whole, entries, utf8=context.utf8))
 
 
 def _is_told(context: Context, named: Named) -> bool:

@@ -97,7 +97,7 @@ def _list_line(context: Context, rows: Rows, after: Panorama, name: str, old: st
     """RFC 5465 5.4, 5.5: LIST with all attributes, and OLDNAME of what was renamed."""
     placed = next((one for one in after.mailboxes.values() if one[1] == name), None)
     if placed is None:
-        return render_list([b"\\NonExistent"], name, utf8=context.rev2)
+        return render_list([b"\\NonExistent"], name, utf8=context.utf8)
     mailbox, _ = placed
     named = Named(mailbox, name, bool(child_ids(rows, context.account, mailbox.id)))
     attributes = attributes_of(named)
@@ -105,8 +105,8 @@ def _list_line(context: Context, rows: Rows, after: Panorama, name: str, old: st
         attributes.append(b"\\Subscribed")
     extended = b""
     if old is not None:
-        extended = b'("OLDNAME" (%b))' % render_mailbox(old, utf8=context.rev2)
-    return render_list(attributes, name, utf8=context.rev2, extended=extended)
+        extended = b'("OLDNAME" (%b))' % render_mailbox(old, utf8=context.utf8)
+    return render_list(attributes, name, utf8=context.utf8, extended=extended)
 
 
 def _moved_line(
@@ -130,7 +130,7 @@ def _moved_line(
         return None
     named = Named(placed[0], placed[1], has_children=False)
     told = (StatusItem.UIDVALIDITY, *items)
-    return status_line(context.local(), context.account, named, told, context.rev2)
+    return status_line(context.local(), context.account, named, told, context.utf8)
 
 
 def _is_selected(context: Context, after: Panorama, moved: Moved) -> bool:

@@ -61,7 +61,7 @@ async def _tell_status(context: Context, wanted: Notified, known: Panorama) -> N
         if Event.FLAG_CHANGE in events:
             items += (StatusItem.HIGHESTMODSEQ,)
         named = Named(mailbox, name, has_children=False)
-        line = status_line(context.local(), context.account, named, items, context.rev2)
+        line = status_line(context.local(), context.account, named, items, context.utf8)
         context.out.add(line or b"")
         if context.out.full:
             await context.out.flush()

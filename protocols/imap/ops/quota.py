@@ -37,7 +37,7 @@ async def get_quota(context: Context, command: GetQuota) -> Ending:
 async def get_quota_root(context: Context, command: GetQuotaRoot) -> Ending:
     """RFC 9208 4.1.2: of a name, whether a mailbox has it yet or not."""
     view, account = await context.barrier(), context.account
-    name = render_mailbox(command.mailbox, utf8=context.rev2)
+    name = render_mailbox(command.mailbox, utf8=context.utf8)
     context.out.add(b"* QUOTAROOT %b %b\r\n" % (name, _ROOT))
     context.out.add(_quota(view, account))
     return ok("GETQUOTAROOT completed")

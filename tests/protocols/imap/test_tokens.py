@@ -25,7 +25,17 @@ def test_an_astring_is_an_atom_a_quoted_string_or_a_literal() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b'"open', b'"a\\b"', b'"nul\0"', b"{3}", b"{x}", b"{99999999999999999999999}", b"(", b""],
+    [
+        b'"open',
+        b'"a\\b"',
+        b'"nul\0"',
+        b'"\xff"',
+        b"{3}",
+        b"{x}",
+        b"{99999999999999999999999}",
+        b"(",
+        b"",
+    ],
 )
 def test_what_is_no_string(text: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
@@ -61,6 +71,9 @@ def test_a_literal_cannot_stand_in_the_middle_of_its_line() -> None:
 def test_inbox_is_inbox_in_any_case() -> None:
     assert Tokens(b"iNbOx").mailbox() == "INBOX"
     assert Tokens(b'"inbox"').mailbox() == "INBOX"
+    # what is not ASCII is no UTF-7: a client may quote UTF-8 before it enables it (RFC 6855 3)
+    assert Tokens('"ü&-"'.encode()).mailbox() == "ü&-"
+    assert Tokens(b'"&APw-&-"').mailbox() == "ü&"
     # a dotless i is another letter, though its upper case looks the same
     assert Tokens('"ınbox"'.encode(), utf8=True).mailbox() == "ınbox"
 
