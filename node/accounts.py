@@ -1,6 +1,7 @@
 """Accounts as an operator makes and lists them, and the first ones of a new cluster."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from node import logs
@@ -18,6 +19,7 @@ from storage.accounts import (
     get_account,
     list_accounts,
     plan_create_account,
+    plan_set_password,
     plan_set_quota,
 )
 from storage.addresses import AddressInvalid, fold_address
@@ -44,23 +46,32 @@ def plan_account(plan: Plan, address: str, password_hash: str, scram: str) -> Ac
     return account
 
 
-def plan_changed(
-    plan: Plan,
-    address: str,
-    add: Sequence[str],
-    remove: Sequence[str],
-    quota: int | None,
-    messages: int | None = None,
-) -> dict[str, Any]:
-    """Aliases added and removed, and other limits (0: none); raises AdminRefused too."""
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to be changed of an account: aliases added and removed, limits (0: none; None: as
+    they are), and a new password in both its forms, hash and SCRAM's keys."""
+
+    add: Sequence[str]
+    remove: Sequence[str]
+    quota: int | None
+    messages: int | None
+    password: tuple[str, str] | None
+
+
+def plan_changed(plan: Plan, address: str, changes: Changes) -> dict[str, Any]:
+    """Change an account; what it has then. Raises AdminRefused too."""
     account = by_address(plan, address)
     held = None if account is None else get_account(plan, account)
     if account is None or held is None:
         raise AdminRefused(_nobody(address))
-    gone = {fold_address(alias) for alias in remove}
+    add, quota, messages = changes.add, changes.quota, changes.messages
+    gone = {fold_address(alias) for alias in changes.remove}
     if unknown := gone - set(held.aliases):
         raise AdminRefused(f"{min(unknown)} is no alias of {held.address}: see account show.")
-    if add or remove:
+    if changes.password is not None:
+        hashed, scram = changes.password
+        plan_set_password(plan, account, hashed, scram=scram)
+    if add or gone:
         kept = [alias for alias in held.aliases if alias not in gone]
         plan_set_aliases(plan, account, [*kept, *add])
     if quota is not None:
@@ -98,37 +109,48 @@ class AccountDesk:
     async def add(self, args: Mapping[str, Any]) -> Any:
         """Make an account: {address, password} -> {id, address}."""
         address, password = text_of(args, "address"), text_of(args, "password")
+        hashed, scram = await self._forms_of(password)
         try:
-            hashed = await self._passwords.hash(password)
-            scram = await self._passwords.scram(password)
             account = await self._writer.write(
                 SYSTEM_ACCOUNT, lambda plan: plan_account(plan, address, hashed, scram)
             )
-        except PasswordInvalid as error:
-            raise AdminRefused(f"{error}: choose another.") from error
         except AddressInvalid as error:
             raise AdminRefused(f"{error}: write it as name@domain.") from error
         except AddressTaken as error:
             raise AdminRefused(f"{address} is taken already: choose another.") from error
-        except (Unavailable, AuthBusy) as error:
+        except Unavailable as error:
             raise AdminRefused(unavailable(error)) from error
         return {"id": render_account(account), "address": address}
 
+    async def _forms_of(self, password: str) -> tuple[str, str]:
+        """A password's hash and SCRAM's keys of it; raises AdminRefused."""
+        try:
+            return await self._passwords.hash(password), await self._passwords.scram(password)
+        except PasswordInvalid as error:
+            raise AdminRefused(f"{error}: choose another.") from error
+        except AuthBusy as error:
+            raise AdminRefused(unavailable(error)) from error
+
     async def update(self, args: Mapping[str, Any]) -> Any:
-        """Change an account: {address, add, remove, quota, messages} -> {address, aliases, quota,
-        messages}.
+        """Change an account: {address, add, remove, quota, messages, password} -> {address,
+        aliases, quota, messages}.
 
         `add` and `remove` are aliases; `quota` octets of mail, `messages` how many, each 0
-        without bound, missing as it is.
+        without bound; what is missing stays as it is.
         """
         address = text_of(args, "address")
-        add, remove = texts_of(args, "add"), texts_of(args, "remove")
-        quota = _limit_of(args, "quota", "octets")
-        messages = _limit_of(args, "messages", "messages")
+        changes = Changes(
+            add=texts_of(args, "add"),
+            remove=texts_of(args, "remove"),
+            quota=_limit_of(args, "quota", "octets"),
+            messages=_limit_of(args, "messages", "messages"),
+            password=None
+            if args.get("password") is None
+            else await self._forms_of(text_of(args, "password")),
+        )
         try:
             return await self._writer.write(
-                SYSTEM_ACCOUNT,
-                lambda plan: plan_changed(plan, address, add, remove, quota, messages),
+                SYSTEM_ACCOUNT, lambda plan: plan_changed(plan, address, changes)
             )
         except AddressInvalid as error:
             raise AdminRefused(f"{error}: write it as name@domain.") from error

@@ -50,6 +50,14 @@ class Count(click.ParamType[int]):
         return int(value)
 
 
+def _new_password(*, from_stdin: bool) -> str:
+    """The first line of standard input, or what is typed twice."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return typed
+
+
 @click.group()
 def account() -> None:
     """Accounts of the cluster."""
@@ -62,10 +70,7 @@ def account() -> None:
 @json_option
 def add(address: str, password_stdin: bool, path: Path, as_json: bool) -> None:
     """Make an account, and its domain when that is new."""
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = _new_password(from_stdin=password_stdin)
     made = ask_any(load_config(path), "account.add", {"address": address, "password": password})
     if as_json:
         print_json(made)
@@ -115,6 +120,8 @@ def show(address: str, path: Path, as_json: bool) -> None:
 @click.option("--remove-alias", "remove", multiple=True, help="An alias to take away.")
 @click.option("--quota", "octets", type=Size(), help="What its mail may take: 500M, 2G, none.")
 @click.option("--messages", type=Count(), help="How many messages it may have: 10000, none.")
+@click.option("--password", is_flag=True, help="Ask for a new password.")
+@click.option("--password-stdin", is_flag=True, help="Read a new password from standard input.")
 @config_option
 @json_option
 def update(
@@ -123,10 +130,15 @@ def update(
     remove: tuple[str, ...],
     octets: int | None,
     messages: int | None,
+    password: bool,
+    password_stdin: bool,
     path: Path,
     as_json: bool,
 ) -> None:
-    """Change an account's aliases or quotas."""
+    """Change an account's password, aliases or quotas.
+
+    An old password is refused from then on, and who listens with it is sent away.
+    """
     args = {
         "address": address,
         "add": list(add),
@@ -134,6 +146,8 @@ def update(
         "quota": octets,
         "messages": messages,
     }
+    if password or password_stdin:
+        args["password"] = _new_password(from_stdin=password_stdin)
     changed = ask_any(load_config(path), "account.update", args)
     if as_json:
         print_json(changed)

@@ -8,7 +8,7 @@ from node.accounts import QUOTA_OCTETS_MAX, AccountDesk
 from node.admin import AdminRefused
 from node.passwords import Passwords
 from protocols.ports import Unavailable
-from storage.accounts import ALIASES_MAX
+from storage.accounts import ALIASES_MAX, get_account
 from storage.identities import list_identities
 from storage.mail.quota import limit, messages_limit
 from tests.fakes import FakeHouse, make_house
@@ -67,6 +67,28 @@ async def test_aliases_come_and_go_with_their_identities() -> None:
     assert told["aliases"] == ["a@example.org"]
     emails = [held.email for _, held in list_identities(desk.house.engine, desk.alice)]
     assert emails == [ALICE, "a@example.org"]
+
+
+async def test_a_new_password_takes_the_old_ones_place_in_both_its_forms() -> None:
+    desk = Desk()
+
+    async def at_once(work: Any) -> Any:
+        return work()
+
+    passwords = Passwords(at_once, random_bytes=bytes, memory_kib=64)
+    desk._passwords = passwords
+    before = get_account(desk.house.engine, desk.alice)
+    told = await desk.update({"address": ALICE, "password": "a new one"})
+    assert told["address"] == ALICE and "password" not in told
+    after = get_account(desk.house.engine, desk.alice)
+    assert before is not None and after is not None
+    assert after.password != before.password and after.scram
+    assert await passwords.check("a new one", after.password)
+    assert not await passwords.check("x", after.password)
+    assert (after.aliases, after.quota) == (before.aliases, before.quota)
+    assert "choose another" in await desk.refusal(password="\x07")
+    assert "give one" in await desk.refusal(password="")
+    assert get_account(desk.house.engine, desk.alice) == after
 
 
 async def test_what_is_refused() -> None:
