@@ -12,7 +12,7 @@ from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthen
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
 from protocols.imap.partial import PartialRange
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
-from protocols.imap.search_commands import NotSearched, Search, Sort, Thread
+from protocols.imap.search_commands import CancelUpdate, NotSearched, Search, Sort, Thread
 from protocols.imap.sets import NumberSet
 
 # --- any state, RFC 9051 6.1
@@ -360,8 +360,8 @@ Command = (
     Capability | Noop | Logout | Id | StartTls | Authenticate | Login
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle | Notify
-    | Check | Close | Expunge | Fetch | Store | Copy | Replace | Search | Sort | Thread
-    | NotSearched
+    | Check | Close | Expunge | Fetch | Store | Copy | Replace
+    | Search | Sort | Thread | NotSearched | CancelUpdate
     | Compress | Unauthenticate | GetJmapAccess | GetMetadata | SetMetadata
     | GetQuota | GetQuotaRoot
 )  # fmt: skip

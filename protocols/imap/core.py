@@ -29,7 +29,7 @@ from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.responses import CHARSETS_CODE, Ending, bad, no, render_ending
-from protocols.imap.search_commands import NotSearched, Search, Sort, Thread
+from protocols.imap.search_commands import CancelUpdate, NotSearched, Search, Sort, Thread
 from protocols.imap.search_keys import BadCharset
 from protocols.imap.tokens import Tokens
 
@@ -80,7 +80,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
 _MESSAGES: Final[frozenset[type]] = frozenset(
     {
         c.Check, c.Close, c.Expunge, c.Fetch, c.Store, c.Copy, Replace,
-        Search, Sort, Thread, NotSearched,
+        Search, Sort, Thread, NotSearched, CancelUpdate,
     }
 )  # fmt: skip
 WELCOME: Final[Mapping[Phase, frozenset[type]]] = {

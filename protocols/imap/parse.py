@@ -19,7 +19,7 @@ from protocols.imap.metadata import parse_get_metadata, parse_set_metadata
 from protocols.imap.modifiers import parse_fetch_modifiers, parse_select, parse_unchanged_since
 from protocols.imap.notify import parse_notify
 from protocols.imap.quota_commands import parse_get_quota, parse_get_quota_root
-from protocols.imap.search_keys import parse_search, parse_sort, parse_thread
+from protocols.imap.search_keys import parse_cancel_update, parse_search, parse_sort, parse_thread
 from protocols.imap.tokens import Tokens
 
 # RFC 2971 3.3: at most 30 fields, of 30 and 1024 octets.
@@ -304,6 +304,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"EXPUNGE": lambda tokens: c.Expunge(),
     b"SEARCH": lambda tokens: _search(tokens, uid=False),
     b"SORT": lambda tokens: _sort(tokens, uid=False),
+    b"CANCELUPDATE": parse_cancel_update,
     b"THREAD": lambda tokens: _thread(tokens, uid=False),
     b"FETCH": lambda tokens: _fetch(tokens, uid=False),
     b"STORE": lambda tokens: _store(tokens, uid=False),

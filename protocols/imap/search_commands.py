@@ -139,7 +139,8 @@ SearchKey = (
 
 
 class SearchReturn(Enum):
-    """RFC 9051 6.4.4 search-return-opt; PARTIAL is RFC 9394's, its range stands beside."""
+    """RFC 9051 6.4.4 search-return-opt; PARTIAL is RFC 9394's, its range stands beside; UPDATE and
+    CONTEXT are RFC 5267's."""
 
     MIN = b"MIN"
     MAX = b"MAX"
@@ -147,6 +148,8 @@ class SearchReturn(Enum):
     COUNT = b"COUNT"
     SAVE = b"SAVE"
     PARTIAL = b"PARTIAL"
+    UPDATE = b"UPDATE"
+    CONTEXT = b"CONTEXT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,13 @@ class Search:
 @dataclass(frozen=True, slots=True)
 class NotSearched:
     """A search or sort whose result was to be saved, in a charset that we do not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelUpdate:
+    """RFC 5267 4.3.5."""
+
+    tags: tuple[bytes, ...]
 
 
 class SortKey(Enum):

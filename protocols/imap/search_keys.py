@@ -16,6 +16,7 @@ from protocols.imap.search_commands import (
     Aged,
     All,
     And,
+    CancelUpdate,
     ChangedSince,
     Criterion,
     Dated,
@@ -93,6 +94,15 @@ def parse_thread(tokens: Tokens, *, uid: bool) -> Thread:
     tokens.space()
     _charset(tokens)
     return Thread(_program(tokens), ThreadAlgorithm(name), uid)
+
+
+def parse_cancel_update(tokens: Tokens) -> CancelUpdate:
+    """RFC 5267 5: 1*(SP quoted)."""
+    tags: list[bytes] = []
+    while not tags or not tokens.at_end:
+        tokens.space()
+        tags.append(tokens.string())
+    return CancelUpdate(tuple(dict.fromkeys(tags)))
 
 
 def _accept_returns(

@@ -13,6 +13,7 @@ or was asked to keep silent about (`answered`).
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from enum import Enum, auto
 from typing import Final
 
@@ -323,6 +324,11 @@ class Selected:
     def hides_expunges(self) -> bool:
         """Messages are gone that the client still counts: [EXPUNGEISSUED] (RFC 5530 3)."""
         return bool(self._gone)
+
+    @property
+    def gone(self) -> AbstractSet[int]:
+        """UIDs of messages that the client counts and the store has no more."""
+        return self._gone
 
     def any_gone(self, uids: Iterable[int]) -> bool:
         """Some of these messages are gone, whatever the client counts."""

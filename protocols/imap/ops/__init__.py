@@ -21,11 +21,12 @@ from protocols.imap.ops import (
     selecting,
     sort,
     store,
+    updates,
 )
 from protocols.imap.ops.context import Context
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.responses import Ending
-from protocols.imap.search_commands import NotSearched, Search, Sort, Thread
+from protocols.imap.search_commands import CancelUpdate, NotSearched, Search, Sort, Thread
 
 # Each function takes the command of its own type.
 Op = Callable[[Context, Any], Awaitable[Ending]]
@@ -59,6 +60,7 @@ OPS: Final[Mapping[type, Op]] = {
     NotSearched: search.not_searched,
     Sort: sort.sort,
     Thread: sort.thread,
+    CancelUpdate: updates.cancel_update,
     GetJmapAccess: login.get_jmap_access,
     GetMetadata: metadata.get_metadata,
     GetQuota: quota.get_quota,

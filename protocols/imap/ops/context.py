@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakValueDictionary
 
+from protocols.imap.contexts import Contexts
 from protocols.imap.core import LiteralRoom
 from protocols.imap.notified import Notified, Panorama
 from protocols.imap.responses import Ending, no, untagged_ok
@@ -99,6 +100,8 @@ class Context:
     """COMPRESS is active (RFC 4978)."""
     principal: Principal | None = None
     selected: Selected | None = None
+    contexts: Contexts | None = None
+    """Results of searches in the mailbox that was selected then, kept up to date (RFC 5267)."""
     condstore: bool = False
     """The client knows of MODSEQs (RFC 7162 3.1)."""
     qresync: bool = False
@@ -153,6 +156,13 @@ class Context:
         """Names are UTF-8, here and there, and so may be the header of a message that comes."""
         return self.rev2 or self.accepts_utf8
 
+    @property
+    def updating(self) -> Contexts | None:
+        """The contexts of the selected mailbox; they end with its selection (RFC 5267 4.3)."""
+        if self.contexts is not None and self.contexts.selected is not self.selected:
+            self.contexts = None
+        return self.contexts
+
     def know_modseqs(self) -> None:
         """A CONDSTORE-enabling command (RFC 7162 3.1); the first one tells HIGHESTMODSEQ."""
         if self.condstore:
@@ -195,6 +205,8 @@ class Context:
             return
         rows, before = self.local(), selected.uids
         selected.notice(rows)
+        if (updating := self.updating) is not None:
+            updating.tell_gone(self.out.lines)
         expunges = expunges and (asked or selected.heeds is not Heed.NOTHING)
         selected.tell(self.out.lines, expunges=expunges, waiting=waiting)
         self.out.count()

@@ -5,11 +5,15 @@ Results stand in the order of the command: the mailbox's for SEARCH, that of the
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from protocols.imap.partial import PartialRange
 from protocols.imap.search_commands import SearchReturn
 from protocols.imap.sets import render_ranges, runs
 from protocols.render.strings import render_string
+
+# What these ask for is nothing in the answer itself (RFC 5267 4.2, 4.3).
+UNTOLD: Final = frozenset({SearchReturn.UPDATE, SearchReturn.CONTEXT})
 
 
 def to_save(

@@ -25,6 +25,8 @@ _KNOWN: Final = (
     b"BINARY",
     b"CHILDREN",
     b"CONDSTORE",
+    b"CONTEXT=SEARCH",
+    b"CONTEXT=SORT",
     b"CREATE-SPECIAL-USE",
     b"ESEARCH",
     b"ESORT",

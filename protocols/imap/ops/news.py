@@ -21,6 +21,7 @@ from protocols.imap.ops.panorama import (
     look,
     moved_counts,
 )
+from protocols.imap.ops.updates import tell_updates
 from protocols.imap.responses import render_list, render_mailbox, untagged_ok
 from protocols.imap.selected import Positions
 from protocols.ports import Unavailable
@@ -35,6 +36,7 @@ async def tell_news(
     `waiting`: no command has ended."""
     context.catch_up(expunges=expunges, asked=asked, waiting=waiting)
     await _tell_fresh(context)
+    await tell_updates(context)
     tell_metadata(context)
     await _tell_around(context)
     context.own.clear()

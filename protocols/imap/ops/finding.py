@@ -1,0 +1,157 @@
+"""Which messages a search finds (RFC 9051 6.4.4): for SEARCH, SORT, THREAD and updating contexts.
+
+Walks the mailbox in slices and asks each message no more than it must (matching.py).
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import trio
+
+from protocols.imap.filters import UndefinedFilter, expand_filters, has_filters
+from protocols.imap.matching import Facts, Naming, Test, compile_key
+from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
+from protocols.imap.ops.fetch import Row, read_rows, windows
+from protocols.imap.ops.metadata import read_filter
+from protocols.imap.search_commands import And, ChangedSince, Not, Numbers, Or, SearchKey
+from protocols.imap.selected import Positions, Selected
+from protocols.imap.sets import runs
+from protocols.ports import Unavailable
+from storage.ids import EmailId, ThreadId
+from storage.keys import thread_key
+from storage.mail.records import unpack_thread
+
+
+async def filled(context: Context, key: SearchKey, *, saves: bool = False) -> SearchKey:
+    """The search with its filters' searches in their place; raises UndefinedFilter."""
+    if not has_filters(key):
+        return key
+    try:
+        await context.barrier()
+        return expand_filters(key, partial(read_filter, context))
+    except (Unavailable, UndefinedFilter):
+        if saves:
+            context.mailbox.save([])  # RFC 9051 6.4.4.1, as below
+        raise
+
+
+async def find(context: Context, key: SearchKey, *, saves: bool = False) -> list[int]:
+    """Positions of the messages that match now, ascending; raises Unavailable."""
+    selected = context.mailbox
+    if _asks_modseq(key):
+        context.know_modseqs()
+    try:
+        await context.barrier()
+    except Unavailable:
+        if saves:
+            selected.save([])  # RFC 9051 6.4.4.1: a search that fails saves nothing found
+        raise
+    # New messages may be found, so the client must count them; expunges wait (7.5.1).
+    context.catch_up(expunges=False)
+
+    naming = naming_of(context)
+    return await _find(context, compile_key(key, naming), _scope(selected, key, naming))
+
+
+def naming_of(context: Context) -> Naming:
+    """What numbers, threads and ages mean in the selected mailbox now."""
+    selected = context.mailbox
+
+    def positions(numbers: Numbers) -> list[Positions]:
+        return selected.positions(numbers.numbers, uid=numbers.uid, strict=False)
+
+    def emails(thread: ThreadId) -> frozenset[EmailId]:
+        held = context.local().get(thread_key(selected.account, thread))
+        members = () if held is None else unpack_thread(held).members
+        return frozenset([member.email for member in members])
+
+    return Naming(positions, emails, context.ports.clock.now_ms())
+
+
+def _asks_modseq(key: SearchKey) -> bool:
+    match key:
+        case ChangedSince():
+            return True
+        case Not():
+            return _asks_modseq(key.key)
+        case Or():
+            return _asks_modseq(key.left) or _asks_modseq(key.right)
+        case And():
+            return any(map(_asks_modseq, key.keys))
+        case _:
+            return False
+
+
+async def highest_of(context: Context, key: SearchKey, told: Sequence[int]) -> int:
+    """RFC 7162 3.1.6, RFC 4731 3.2: the highest MODSEQ of what is told (ascending), where the key
+    asks for one; 0: it does not, or there is none.
+    """
+    highest = 0
+    if not _asks_modseq(key):
+        return highest
+    for window in windows([(low, high + 1) for low, high in runs(told)], SLICE_MESSAGES):
+        rows = read_rows(context.local(), context.mailbox, window)
+        highest = max(highest, *(row.modseq for _, _, row in rows), 0)
+        await trio.lowlevel.checkpoint()
+    return highest
+
+
+def _scope(selected: Selected, key: SearchKey, naming: Naming) -> list[Positions]:
+    """Which messages need be looked at: those of a set that all must be in, or all."""
+    for inner in key.keys if isinstance(key, And) else (key,):
+        if isinstance(inner, Numbers):
+            return naming.positions(inner)
+    count = len(selected.uids)
+    return [(0, count)] if count else []
+
+
+async def _find(context: Context, test: Test, scope: list[Positions]) -> list[int]:
+    """Positions of the messages that match, ascending."""
+    found: list[int] = []
+    goal = sum(end - first for first, end in scope)
+    done = 0
+    for window in windows(scope, SLICE_MESSAGES):
+        rows = read_rows(context.local(), context.mailbox, window)
+        found += await matching(context, test, rows)
+        done += len(rows)
+        await context.progress(done, goal)
+        await trio.lowlevel.checkpoint()
+    return found
+
+
+async def matching(context: Context, test: Test, rows: Sequence[Row]) -> list[int]:
+    """Positions of those of these messages that match, ascending."""
+    found: list[int] = []
+    undecided: list[Facts] = []
+    for sequence, uid, row in rows:
+        facts = Facts(sequence - 1, uid, row)
+        matches = test(facts)
+        if matches is None:
+            undecided.append(facts)
+        elif matches:
+            found.append(facts.position)
+    if undecided:
+        found += await _decide(context, test, undecided)
+        found.sort()
+    return found
+
+
+async def _decide(context: Context, test: Test, undecided: list[Facts]) -> list[int]:
+    """Those that match of messages whose rows did not tell."""
+    found: list[int] = []
+    read_views_of(context, undecided)
+    for facts in undecided:
+        matches = test(facts)
+        if matches is None:
+            await read_header_of(context, facts)
+            matches = test(facts)
+        if matches is None:
+            await read_text_of(context, facts)
+            matches = test(facts)
+            await trio.lowlevel.checkpoint()
+        assert matches is not None, "all facts are read"
+        if matches:
+            found.append(facts.position)
+        facts.header = facts.text = facts.view = None  # a slice holds one message's text at most
+    return found

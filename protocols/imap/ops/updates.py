@@ -1,0 +1,120 @@
+"""UPDATE and CANCELUPDATE: telling what has changed in the results of searches (RFC 5267 4.3).
+
+What is gone is told before its EXPUNGE, with the number it still has; what has changed or come is
+told after its FETCH or EXISTS, once the search was asked of it again.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+
+from protocols.imap.contexts import (
+    Contexts,
+    Parts,
+    Unwatchable,
+    Watched,
+    bound,
+    place_of,
+    render_update,
+)
+from protocols.imap.matching import compile_key
+from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.ops.fetch import read_rows, windows
+from protocols.imap.ops.finding import matching, naming_of
+from protocols.imap.ops.headlines import sortables
+from protocols.imap.responses import Ending, bad, no, ok, render_ending
+from protocols.imap.search_commands import CancelUpdate, SearchReturn
+from protocols.imap.selected import Selected
+from protocols.imap.sets import runs
+from protocols.render.strings import render_string
+from storage.ids import Version
+from storage.mail import uids as mail_uids
+from storage.mail.counts import read_counts
+
+TAG_REUSED: Final = bad("The tag is that of a search whose updates are told; take another")
+
+
+def is_tag_watched(context: Context, returns: frozenset[SearchReturn]) -> bool:
+    """RFC 5267 4.3: a second UPDATE under the tag of a first is refused."""
+    updating = context.updating
+    return SearchReturn.UPDATE in returns and updating is not None and context.tag in updating
+
+
+def watch(context: Context, watched: Watched, seen: Version) -> None:
+    """Tell updates of a search from now on, or say that they are not told (RFC 5267 4.3.1).
+
+    `seen` is the MODSEQ up to which its results are sure to be up to date.
+    """
+    contexts = context.updating
+    if contexts is None:
+        contexts = Contexts(context.mailbox, seen)
+    try:
+        watched.key = bound(watched.key, context.mailbox)
+        if not contexts.has_room(watched.results.octets):
+            raise Unwatchable("Too many contexts")
+    except Unwatchable as why:
+        code = b"NOUPDATE " + render_string(watched.tag)
+        context.out.add(render_ending(b"*", no(str(why), code)))
+        return
+    contexts.keep(watched)
+    context.contexts = contexts
+
+
+async def cancel_update(context: Context, command: CancelUpdate) -> Ending:
+    """RFC 5267 4.3.5."""
+    updating = context.updating
+    if updating is None or any(tag not in updating for tag in command.tags):
+        return bad("There is no search with this tag whose updates are told")
+    for tag in command.tags:
+        updating.cancel(tag)
+    return ok("CANCELUPDATE completed")
+
+
+async def tell_updates(context: Context) -> None:
+    """Say what changed messages have changed in results; after the client was told of them."""
+    contexts, selected = context.updating, context.selected
+    if contexts is None or selected is None or selected.deleted:
+        return
+    due = _due(context, contexts, selected)
+    if not due:
+        return
+    for watched in list(contexts):
+        removed, added = await _changes(context, watched, due)
+        if removed or added:
+            context.out.add(render_update(watched, selected, removed, added))
+        if context.out.full:
+            await context.out.flush()
+    contexts.pending.difference_update(due)
+
+
+def _due(context: Context, contexts: Contexts, selected: Selected) -> list[int]:
+    """UIDs of changed messages that the client knows of; the others stay pending."""
+    rows = context.local()
+    counts = read_counts(rows, selected.account, selected.mailbox)
+    if counts is not None and counts.modseq > contexts.seen:
+        changed = mail_uids.changed(rows, selected.account, selected.mailbox, contexts.seen)
+        contexts.pending.update(uid for uid, _ in changed)
+        contexts.seen = counts.modseq
+    return sorted(uid for uid in contexts.pending if selected.position_of(uid) is not None)
+
+
+async def _changes(context: Context, watched: Watched, due: Sequence[int]) -> tuple[Parts, Parts]:
+    """What the search says of these messages now, put into its results."""
+    selected, results = context.mailbox, watched.results
+    test = compile_key(watched.key, naming_of(context))
+    positions = [at for uid in due if (at := selected.position_of(uid)) is not None]
+    out: list[int] = []
+    new: list[int] = []
+    for window in windows([(low, high + 1) for low, high in runs(positions)], SLICE_MESSAGES):
+        rows = read_rows(context.local(), selected, window)
+        matched = frozenset(await matching(context, test, rows))
+        for sequence, uid, _ in rows:
+            if sequence - 1 not in matched:
+                out.append(uid)
+            elif uid not in results:
+                new.append(sequence - 1)
+        await trio.lowlevel.checkpoint()
+    added = await sortables(context, new, watched.criteria)
+    places = [place_of(one, selected.uids[one.position], watched.criteria) for one in added]
+    return results.remove(out), results.add(places)
