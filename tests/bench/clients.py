@@ -6,6 +6,9 @@ import socket
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+# What of an answer is looked through for its ending.
+ENDING_OCTETS = 4096
+
 
 def _path(url: str, **values: str) -> str:
     """Path and query of a URI template (RFC 6570, level 1) with its variables filled in."""
@@ -80,6 +83,7 @@ class Imap(Lines):
         super().__init__(address)
         self.line()
         self.number = 0
+        self._room = bytearray(1 << 18)
         self.command(f"LOGIN {user} {password}")
 
     def command(self, text: str) -> int:
@@ -89,18 +93,18 @@ class Imap(Lines):
         self.socket.sendall(tag + b" " + text.encode() + b"\r\n")
         received, tail = len(self.held), self.held
         self.held = b""
-        ok, start = tag + b" OK", b"\r\n" + tag + b" "
+        start, first = b"\r\n" + tag + b" ", tag + b" "
         while True:
-            at = 0 if tail.startswith(tag + b" ") else tail.find(start) + 2
-            if (at >= 2 or tail.startswith(tag + b" ")) and tail.endswith(b"\r\n"):
-                if not tail[at:].startswith(ok):
+            at = 0 if tail.startswith(first) else tail.rfind(start) + 2
+            if (at >= 2 or tail.startswith(first)) and tail.endswith(b"\r\n"):
+                if not tail.startswith(b"OK", at + len(first)):
                     raise ConnectionError(tail[at:].decode())
                 return received
-            chunk = self.socket.recv(1 << 20)
-            if not chunk:
+            count = self.socket.recv_into(self._room)
+            if not count:
                 raise ConnectionError("closed by the node")
-            received += len(chunk)
-            tail = (tail + chunk)[-max(4096, len(chunk)) :]
+            received += count
+            tail = (tail + self._room[max(0, count - ENDING_OCTETS) : count])[-ENDING_OCTETS:]
 
 
 class Jmap(Lines):

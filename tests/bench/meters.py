@@ -25,6 +25,16 @@ def rss_mib(pid: int) -> float:
     raise ValueError(f"no VmRSS for {pid}")
 
 
+def memory_mib(pids: Iterable[int]) -> float:
+    """Resident memory of processes, what several of them share counted once; of those there are."""
+    kib = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            kib += sum(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+    return kib / 1024
+
+
 def is_there(pid: int) -> bool:
     """Whether the process has memory still: it has not ended, nor is it only remembered."""
     try:

@@ -1,0 +1,111 @@
+"""The table that `make bench` ends with: ours beside the peers', with the goals and who missed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import imap
+
+Row = dict[str, Any]
+ONE, THREE, DOVECOT, CYRUS = "one node", "three nodes", "Dovecot", "Cyrus"
+PEERS: Final = (DOVECOT, CYRUS)
+# Of these less is better.
+_COSTS: Final = frozenset({"ms", "s", "MiB", "KiB each"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What a row is to reach: so many times a peer, or a bound of its own."""
+
+    times: Mapping[str, float] | None = None
+    under: float | None = None
+    figure: str = "rate"
+    who: str = ONE
+
+    def told(self, unit: str) -> str:
+        """In words."""
+        if self.times is not None:
+            return ", ".join(f">= {times:g} x {peer}" for peer, times in self.times.items())
+        return f"< {self.under:g} {'ms CPU' if self.figure == 'cpu_ms' else unit}"
+
+    def verdict(self, rows: Mapping[str, Row]) -> str:
+        """Whether it is met, of a row's cells by who they are of; nothing where nobody knows."""
+        own = rows.get(self.who)
+        if own is None:
+            return ""
+        if self.under is not None:
+            return "met" if own[self.figure] < self.under else "missed"
+        assert self.times is not None
+        against = {peer: times for peer, times in self.times.items() if peer in rows}
+        if not against:
+            return ""
+        reached = all(_times(own, rows[peer]) >= times for peer, times in against.items())
+        return "met" if reached else "missed"
+
+
+GOALS: Final[Mapping[str, Goal]] = {
+    imap.SINGLE: Goal(times={DOVECOT: 2.0}),
+    imap.EIGHT: Goal(times={DOVECOT: 1.3}),
+    imap.CROWD: Goal(times={DOVECOT: 1.3}),
+    imap.FETCH_AGAIN: Goal(times={DOVECOT: 3.0, CYRUS: 2.0}),
+    imap.BULK: Goal(times={DOVECOT: 0.8}),
+    imap.BODY: Goal(under=1.0, figure="cpu_ms"),
+    imap.SELECT_BIG: Goal(under=30.0),
+    imap.STORE: Goal(under=1.0),
+    imap.IDLE: Goal(under=60.0),
+    imap.NOTICE: Goal(under=50.0, who=THREE),
+}
+
+
+def show(results: Sequence[Row], absent: Sequence[str]) -> None:
+    """The table; `absent`: peers that are not installed here."""
+    table = Table(title="Trireme on this machine", box=None, header_style="bold")
+    for column in (
+        *("what", "unit", "one node", "CPU ms", "three nodes", "CPU ms (all)"),
+        *("Dovecot", "CPU ms", "times", "Cyrus", "CPU ms", "times", "goal", ""),
+    ):
+        table.add_column(
+            column, justify="left" if column in ("what", "unit", "goal", "") else "right"
+        )
+    by_what: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in results:
+        by_what.setdefault((row["what"], row["unit"]), {})[row["who"]] = row
+    compared = {what for what, rows in by_what.items() if _has_peer(rows)}
+    for (what, unit), rows in by_what.items():
+        cells = [what, unit, *_cells(rows.get(ONE)), *_cells(rows.get(THREE))]
+        for peer in PEERS:
+            told = _peer_cells(rows.get(ONE), rows.get(peer))
+            if peer in absent and ((what, unit) in compared or what in GOALS):
+                told = ("not installed", "", "")
+            cells += told
+        goal = GOALS.get(what)
+        table.add_row(*cells, *((goal.told(unit), goal.verdict(rows)) if goal else ()))
+    Console(width=230).print(table)
+    Console().print("times: as many as the peer's, or as little; CPU ms: all processes, for one.")
+
+
+def _has_peer(rows: Mapping[str, Row]) -> bool:
+    return any(peer in rows for peer in PEERS)
+
+
+def _cells(row: Row | None) -> tuple[str, str]:
+    if row is None:
+        return "", ""
+    cpu_ms, rate = row["cpu_ms"], row["rate"]
+    figure = f"{rate:,.0f}" if rate >= 100 else f"{rate:,.2f}"
+    return figure, "" if cpu_ms is None else f"{cpu_ms:,.3f}"
+
+
+def _peer_cells(own: Row | None, peer: Row | None) -> tuple[str, str, str]:
+    if peer is None:
+        return "", "", ""
+    return *_cells(peer), f"{_times(own, peer):.2f}" if own is not None else ""
+
+
+def _times(own: Row, peer: Row) -> float:
+    """How many times as good ours is."""
+    ours, theirs = own["rate"], peer["rate"]
+    return theirs / ours if own["unit"] in _COSTS else ours / theirs
