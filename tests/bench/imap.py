@@ -96,7 +96,8 @@ def ingest(
 
 def row(server: Server, what: str, rate: float, unit: str, cpu_ms: float | None) -> Row:
     """One cell of the table, before it is one, and a line for whoever waits for that."""
-    print(f"{server.name}: {what}: {rate:,.2f} {unit}", flush=True)
+    cpu = "" if cpu_ms is None else f", {cpu_ms:.3f} ms of CPU for one"
+    print(f"{server.name}: {what}: {rate:,.2f} {unit}{cpu}", flush=True)
     return {"what": what, "rate": rate, "unit": unit, "cpu_ms": cpu_ms, "who": server.name}
 
 
