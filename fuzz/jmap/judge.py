@@ -1,7 +1,7 @@
 """Whether an answer is right, as far as that can be said of any request.
 
 Errors are JMAP's own, what was asked for is accounted for once, nothing was slow or large, nothing
-was logged as a mistake of ours, and the rows are as a recount has them.
+was logged as a mistake of ours, the rows are as a recount has them, and states tell what changed.
 """
 
 import logging
@@ -9,11 +9,13 @@ import resource
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 import trio
 
+from fuzz.jmap.states import Look, faults_since, look
 from fuzz.jmap.world import open_world
 from protocols.jmap.errors import PROBLEM
 from storage.audit import audit_account
@@ -80,10 +82,15 @@ def _peak_mib() -> int:
 
 def faults_of(request: Any) -> list[str]:
     """What is wrong with how a request is answered, in words; empty when all is well."""
-    return trio.run(_ask, open_world(), request)
+    return trio.run(_ask, open_world(), request, _at_first())
 
 
-async def _ask(desk: Desk, request: Any) -> list[str]:
+@lru_cache(maxsize=1)
+def _at_first() -> Look:
+    return trio.run(look, open_world())
+
+
+async def _ask(desk: Desk, request: Any, before: Look) -> list[str]:
     body = msgspec.json.encode(request)
     before_s, before_mib = time.process_time(), _peak_mib()
     with _listening() as logged:
@@ -98,7 +105,7 @@ async def _ask(desk: Desk, request: Any) -> list[str]:
         faults += _of_responses(request, answer.json)
     elif answer.status not in (400, 413) or answer.json.get("type") not in REQUEST_ERRORS:
         faults.append(f"status {answer.status}: {answer.body[:200]!r}")
-    return faults + _of_rows(desk)
+    return faults + _of_rows(desk) + await faults_since(desk, before)
 
 
 def _of_rows(desk: Desk) -> list[str]:

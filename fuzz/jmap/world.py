@@ -173,8 +173,9 @@ async def _explore(desk: Desk) -> Known:
     assert all(ids.values()), ids
     blobs = [email["blobId"] for email in emails]
     blobs += [found for email in emails for found in _blobs(email["bodyStructure"])]
-    state = int(got[0][1]["state"])
-    states = (str(state), str(state - 1), str(state // 2), "1", f"{state // 2}-1")
+    own = [answer["state"] for _, answer, _ in got if "state" in answer]
+    last = max(map(int, own))
+    states = (*dict.fromkeys(own), str(last - 1), str(last // 2), "1", f"{last // 2}-1")
     return Known(ids, (*dict.fromkeys(blobs), render_blob(blob_id(TEXT.encode()))), states)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from fuzz.jmap import judge, run
+from fuzz.jmap import judge, run, states
 from fuzz.jmap.judge import faults_of
 from fuzz.jmap.schema import schema
+from fuzz.jmap.states import Seen
 from fuzz.jmap.world import LIMITS, known
 from protocols.jmap.capabilities import CAPABILITIES, CORE
 from protocols.jmap.methods import METHODS, Method
@@ -109,6 +110,32 @@ def test_other_wrong_answers_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     found = faults_of(asking(("Email/set", {"accountId": "a1", "create": {"k": {}}})))
     assert len(found) == 4, found
     assert "part what was asked for" in found[0] and "ENOENT" in found[2]
+
+
+def test_a_state_that_stays_though_objects_change_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = judge._at_first()
+    stuck = {"state": first["a1", "Quota"].state, "list": [], "notFound": []}
+
+    async def get(*_: object) -> Any:
+        return stuck
+
+    monkeypatch.setitem(dict_of(METHODS), "Quota/get", Method(CORE, get))
+    found = faults_of(asking(("Core/echo", {})))
+    assert any("kept its state" in one for one in found), found
+    assert any("destroyed [] are not those that went" in one for one in found), found
+
+
+def test_changes_that_tell_too_little_are_seen() -> None:
+    before = Seen("1", {"e1": {"id": "e1", "a": 1}, "e2": {"id": "e2"}})
+    now = Seen("2", {"e1": {"id": "e1", "a": 2}, "e3": {"id": "e3"}})
+    right = {"newState": "2", "created": ["e3"], "updated": ["e1"], "destroyed": ["e2"]}
+    assert list(states.faults_between(before, now, right)) == []
+    for name in right:
+        assert len(list(states.faults_between(before, now, {**right, name: []}))) == 1, name
+    twice = {**right, "updated": ["e1", "e3"]}
+    assert list(states.faults_between(before, now, twice)) == ["an id is in two lists"]
+    stayed = list(states.faults_between(Seen("2", now.objects), now, {**right, "created": []}))
+    assert stayed[0] == "changes are told of a state that stayed"
 
 
 def test_a_slow_answer_and_a_large_one_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
