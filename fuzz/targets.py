@@ -6,14 +6,17 @@ A target raises only when something is wrong: the errors a parser names are its 
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from fuzz.imap_door import imap_door
 from gossip.wire import GossipFormatError, unpack
 from node.rpc import calls
 from node.rpc.errors import LinkLost
+from protocols import sasl
 from protocols.buffer import ReceiveBuffer
 from protocols.deflate import Inflater
 from protocols.errors import RemoteProtocolError
 from protocols.imap.core import Core as ImapCore
 from protocols.imap.core import LiteralRoom
+from protocols.imap.search_keys import parse_search_keys
 from protocols.jmap.errors import RequestError
 from protocols.jmap.request import parse_request
 from protocols.lmtp.content import Budget
@@ -25,12 +28,15 @@ from protocols.mime.envelope import summarise
 from protocols.mime.html_text import html_to_text
 from protocols.mime.structure import parse
 from protocols.ports import Route
+from protocols.scram import Scram, derive_keys, parse_keys, render_keys
 from storage.batch import BatchError, decode_payload
 from storage.ids import AccountId
 
 STEPS_MAX: Final = 1_000_000
 # What a connection asks a compressed stream for at once.
 INFLATED_BYTES_MAX: Final = 4096
+# Whom SCRAM is tried against.
+_SCRAM_KEYS: Final = derive_keys(b"secret", b"salt", 1)
 
 
 def imap(data: bytes) -> None:
@@ -52,6 +58,49 @@ def imap(data: bytes) -> None:
         return
     finally:
         core.release()
+
+
+def filters(data: bytes) -> None:
+    """The text of a filter that somebody has kept (RFC 5466): a search program by itself."""
+    try:
+        parse_search_keys(data)
+    except RemoteProtocolError:
+        return
+
+
+def scram(data: bytes) -> None:
+    """The client's two messages, a line each; and the same bytes as keys that were kept."""
+    first, _, final = data.partition(b"\n")
+    exchange = Scram()
+    try:
+        name, other = exchange.first(first)
+        assert name and "\0" not in name + other
+        exchange.challenge(_SCRAM_KEYS, b"server nonce")
+        verifier = exchange.final(final)
+        assert verifier is None or verifier.startswith(b"v=")
+    except RemoteProtocolError:
+        pass
+    try:
+        kept = parse_keys(data.decode("latin-1"))
+    except RemoteProtocolError:
+        return
+    assert kept is None or parse_keys(render_keys(kept)) == kept
+
+
+def plain(data: bytes) -> None:
+    """A response of PLAIN and LOGIN, as it is on the wire and under the base64."""
+    for decode in (sasl.decode_initial_response, sasl.decode_response):
+        try:
+            decode(data)
+        except RemoteProtocolError:
+            continue
+    for make in sasl.MECHANISMS.values():
+        exchange = make()
+        try:
+            while isinstance(exchange.step(data), sasl.Challenge):
+                pass
+        except RemoteProtocolError:
+            continue
 
 
 def lmtp(data: bytes) -> None:
@@ -159,12 +208,16 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "addresses": addresses,
     "batch": batch,
     "deflate": deflate,
+    "filters": filters,
     "gossip": gossip,
     "html": html,
     "imap": imap,
+    "imap_door": imap_door,
     "jmap": jmap,
     "line": line,
     "lmtp": lmtp,
     "mime": mime,
+    "plain": plain,
     "rpc": rpc,
+    "scram": scram,
 }
