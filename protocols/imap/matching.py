@@ -153,9 +153,11 @@ def _saved_day(row: UidRow) -> int:
 
 
 def _aged(key: Aged, now_ms: int) -> Test:
-    """RFC 5032 2: by the internal date, down to the second."""
-    edge_ms, younger = now_ms - key.seconds * 1000, key.younger
-    return lambda facts: (facts.row.received_ms >= edge_ms) is younger
+    """RFC 5032 2: by the internal date, to the second; who is just so old is both."""
+    edge_s = now_ms // 1000 - key.seconds
+    if key.younger:
+        return lambda facts: facts.row.received_ms // 1000 >= edge_s
+    return lambda facts: facts.row.received_ms // 1000 <= edge_s
 
 
 def _of_emails(emails: frozenset[EmailId]) -> Test:

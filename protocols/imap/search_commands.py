@@ -138,6 +138,21 @@ SearchKey = (
 )  # fmt: skip
 
 
+def counts_messages(key: SearchKey) -> bool:
+    """Whether sequence numbers stand in a search: then what they count may not change under it."""
+    match key:
+        case Numbers():
+            return not (key.uid or key.numbers.saved)
+        case Not():
+            return counts_messages(key.key)
+        case Or():
+            return counts_messages(key.left) or counts_messages(key.right)
+        case And():
+            return any(map(counts_messages, key.keys))
+        case _:
+            return False
+
+
 class SearchReturn(Enum):
     """RFC 9051 6.4.4 search-return-opt; PARTIAL is RFC 9394's, its range stands beside; UPDATE and
     CONTEXT are RFC 5267's."""

@@ -38,7 +38,7 @@ from protocols.imap.responses import (
     render_ending,
     untagged_ok,
 )
-from protocols.imap.search_commands import Search, Sort, Thread
+from protocols.imap.search_commands import Search, Sort, Thread, counts_messages
 from protocols.ports import Ports, Unavailable, Watch
 from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerGone, PeerSlow
@@ -275,6 +275,8 @@ class ImapSession:
         if isinstance(command, _SELECTION):
             return
         numbered = isinstance(command, _NUMBERED) and not command.uid
+        if isinstance(command, Search | Sort | Thread):  # RFC 7162 3.2.10.2
+            numbered = numbered or counts_messages(command.key)
         moves = isinstance(command, c.Copy) and command.move
         asked = moves or isinstance(command, c.Expunge | Replace)
         await self._tell(expunges=not numbered, asked=asked)

@@ -39,6 +39,8 @@ class HeaderNotAscii(Exception):
 async def append(context: Context, command: Append) -> Ending:
     """Add one message, or several in one batch; OK means that all are durable on a majority."""
     account = context.account
+    if not all(message.octets for message in command.messages):
+        return no("A message of no octets is none", b"CANNOT")  # RFC 3502 6.3.11
     view = await context.barrier()
 
     def plan_append(plan: Plan) -> tuple[int, list[int]]:

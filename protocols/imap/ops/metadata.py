@@ -32,6 +32,8 @@ from storage.plan import Plan
 # RFC 5466 3.2: what is below is a search by name.
 FILTERS: Final = "/filters/values/"
 _ADMIN: Final = "/admin"
+# RFC 6154 4: not a text like others, for a use must be one that there is and one mailbox's.
+_SPECIAL_USE: Final = "/specialuse"
 _ATOM: Final = re.compile(rb"[A-Za-z0-9/._-]+\Z")
 
 Found = tuple[bytes, bytes | None]
@@ -152,6 +154,8 @@ async def set_metadata(context: Context, command: SetMetadata) -> Ending:
     for entry, value in command.values:
         if not command.mailbox and entry.name.startswith(FILTERS) and not _searches(value):
             return no("The filter is not a search", b"CANNOT")
+        if entry.name == _SPECIAL_USE:
+            return no("A mailbox gets its use when it is made", b"USEATTR")
         values.setdefault(entry.shared, {})[entry.name] = value
 
     def plan_set(plan: Plan) -> None:

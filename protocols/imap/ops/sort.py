@@ -3,6 +3,7 @@
 Found as SEARCH finds; then what the criteria compare is read of what was found (headlines.py).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -45,6 +46,9 @@ _WEAVES: Final[Mapping[ThreadAlgorithm, Callable[[Sequence[Threadable]], list[No
     ThreadAlgorithm.REFERENCES: by_references,
     ThreadAlgorithm.REFS: by_references_alone,
 }
+
+_QUOTED_LEFT: Final = re.compile(r'"((?:[^"\\]|\\.)*)"(?=@)')
+_ESCAPED: Final = re.compile(r"\\(.)")
 
 
 async def sort(context: Context, command: Sort) -> Ending:
@@ -101,6 +105,14 @@ async def thread(context: Context, command: Thread) -> Ending:
     return ok(verb, b"EXPUNGEISSUED" if context.mailbox.hides_expunges else None)
 
 
+def _unquoted(message_id: str) -> str:
+    """RFC 5256 3: ids that differ in their quotes alone are one."""
+    quoted = _QUOTED_LEFT.match(message_id)
+    if quoted is None:
+        return message_id
+    return _ESCAPED.sub(r"\1", quoted[1]) + message_id[quoted.end() :]
+
+
 def _threadable(number: int, received_ms: int, view: EmailView | None) -> Threadable:
     if view is None:
         return Threadable(number, received_ms, "", received_ms=received_ms)
@@ -115,7 +127,7 @@ def _threadable(number: int, received_ms: int, view: EmailView | None) -> Thread
         sent_or_received(received_ms, headline),
         folded_subject(headline.subject),
         is_reply_or_forward(headline.subject),
-        own[0] if own else None,
-        tuple(references),
+        _unquoted(own[0]) if own else None,
+        tuple(map(_unquoted, references)),
         received_ms,
     )
