@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from protocols.imap.fetch_commands import Fetch
 from protocols.imap.search_commands import Aged, And, Criterion, Not, Numbers, Or, SearchKey
 from protocols.imap.selected import Selected
 from protocols.imap.sets import NUMBER_MAX, STAR, NumberSet, Range, render_ranges, runs
@@ -139,25 +140,29 @@ def place_of(message: Sortable, uid: int, criteria: Sequence[Criterion]) -> Plac
 
 @dataclass(slots=True)
 class Watched:
-    """One updating context; `tag` is that of its search, `uid` whether UIDs are told."""
+    """One updating context; `tag` is that of its search, `uid` whether UIDs are told, `fetch` what
+    is told of new messages (RFC 5465 7)."""
 
     tag: bytes
     uid: bool
     key: SearchKey
     criteria: tuple[Criterion, ...]
     results: Found | Ranked
+    fetch: Fetch | None = None
 
 
 class Contexts:
     """The updating contexts of a selected mailbox."""
 
-    __slots__ = ("_by_tag", "pending", "seen", "selected")
+    __slots__ = ("_by_tag", "newest", "pending", "seen", "selected")
 
     def __init__(self, selected: Selected, seen: Version) -> None:
         self._by_tag: dict[bytes, Watched] = {}
         self.selected = selected
         self.seen = seen
         """Changes up to this MODSEQ are known, and told or in `pending`."""
+        self.newest = selected.uids[-1] if selected.uids else 0
+        """Messages with higher UIDs came after the contexts had last been looked at."""
         self.pending: set[int] = set()
         """UIDs of messages that have changed and not been looked at since."""
 

@@ -24,6 +24,7 @@ from protocols.imap import commands as c
 from protocols.imap import responses
 from protocols.imap.append_commands import Append, Replace
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
+from protocols.imap.fetch_commands import Fetch
 from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
@@ -79,7 +80,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(
     {
-        c.Check, c.Close, c.Expunge, c.Fetch, c.Store, c.Copy, Replace,
+        c.Check, c.Close, c.Expunge, Fetch, c.Store, c.Copy, Replace,
         Search, Sort, Thread, NotSearched, CancelUpdate,
     }
 )  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
-from protocols.imap.commands import BinarySize, Fetch, FetchItem, Section, SectionText
+from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem, Section, SectionText
 from protocols.imap.sets import NUMBER_MAX, NumberSet
 from protocols.imap.tokens import NUMBER64_MAX, Tokens
 

@@ -7,7 +7,8 @@ says NONE. Of the selected mailbox the SELECTED group alone says which messages 
 from collections.abc import Iterator
 from typing import Final
 
-from protocols.imap.commands import Event, EventGroup, Fetch, FetchItem, Scope
+from protocols.imap.commands import Event, EventGroup, Scope
+from protocols.imap.fetch_commands import Fetch, FetchItem
 from protocols.imap.notify import MESSAGE_EVENTS, SELECTED_SCOPES
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.selected import Heed

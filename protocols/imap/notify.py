@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
-from protocols.imap.commands import BinarySize, Event, EventGroup, FetchItem, Notify, Scope, Section
+from protocols.imap.commands import Event, EventGroup, Notify, Scope
+from protocols.imap.fetch_commands import BinarySize, FetchItem, Section
 from protocols.imap.fetch_items import items_to_parenthesis
 from protocols.imap.tokens import Tokens
 

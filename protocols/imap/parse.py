@@ -12,6 +12,7 @@ from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap import commands as c
 from protocols.imap.append_commands import parse_append, parse_replace
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
+from protocols.imap.fetch_commands import FetchItem
 from protocols.imap.fetch_items import parse_fetch
 from protocols.imap.flags import FLAGS_MAX, parse_flag, parse_flag_list
 from protocols.imap.list_options import parse_list, parse_status_items
@@ -179,7 +180,7 @@ def _fetch(tokens: Tokens, *, uid: bool) -> c.Command:
     asked = parse_fetch_modifiers(tokens, uid=uid)
     items = command.items
     if asked.changed_since is not None:
-        items |= {c.FetchItem.MODSEQ}  # RFC 7162 3.1.4.1
+        items |= {FetchItem.MODSEQ}  # RFC 7162 3.1.4.1
     return replace(
         command,
         items=items,

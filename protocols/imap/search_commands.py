@@ -6,6 +6,7 @@ Keys are RFC 9051 6.4.4's and those of its extensions; what is compared as text 
 from dataclasses import dataclass
 from enum import Enum
 
+from protocols.imap.fetch_commands import Fetch
 from protocols.imap.partial import PartialRange
 from protocols.imap.sets import NumberSet
 from storage.ids import EmailId, ThreadId
@@ -169,12 +170,13 @@ class SearchReturn(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """RFC 9051 6.4.4; `returns` None is SEARCH without RETURN."""
+    """RFC 9051 6.4.4; `returns` None is SEARCH without RETURN; `fetch` is UPDATE's (RFC 5465 7)."""
 
     key: SearchKey
     returns: frozenset[SearchReturn] | None = None
     uid: bool = False
     partial: PartialRange | None = None
+    fetch: Fetch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,7 @@ class Sort:
     returns: frozenset[SearchReturn] | None = None
     uid: bool = False
     partial: PartialRange | None = None
+    fetch: Fetch | None = None
 
 
 class ThreadAlgorithm(Enum):

@@ -11,7 +11,6 @@ from typing import Final
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap.dates import parse_date
 from protocols.imap.flags import parse_flag
-from protocols.imap.partial import PartialRange, parse_partial_range
 from protocols.imap.search_commands import (
     Aged,
     All,
@@ -39,6 +38,7 @@ from protocols.imap.search_commands import (
     Thread,
     ThreadAlgorithm,
 )
+from protocols.imap.search_returns import accept_returns
 from protocols.imap.tokens import Tokens
 from storage import ids
 
@@ -63,17 +63,17 @@ class BadCharset(RemoteProtocolError):
 
 def parse_search(tokens: Tokens, *, uid: bool) -> Search:
     """What follows SEARCH and a space."""
-    returns, partial = _accept_returns(tokens)
+    returns = accept_returns(tokens)
     if tokens.accept_word(b"CHARSET "):
         if not tokens.takes_charset:
             raise RemoteProtocolError("all is UTF-8 after ENABLE UTF8=ACCEPT")  # RFC 6855 3
-        _charset(tokens, returns)
-    return Search(_program(tokens), returns, uid, partial)
+        _charset(tokens, returns.options)
+    return Search(_program(tokens), returns.options, uid, returns.partial, returns.fetch)
 
 
 def parse_sort(tokens: Tokens, *, uid: bool) -> Sort:
     """What follows SORT and a space (RFC 5256 5, RFC 5267 5)."""
-    returns, partial = _accept_returns(tokens)
+    returns = accept_returns(tokens)
     tokens.expect(b"(")
     criteria = [_criterion(tokens)]
     while not tokens.accept(b")"):
@@ -82,8 +82,10 @@ def parse_sort(tokens: Tokens, *, uid: bool) -> Sort:
         if len(criteria) > CRITERIA_MAX:
             raise LimitExceeded("SORT_CRITERIA", f"a sort may have {CRITERIA_MAX} criteria")
     tokens.space()
-    _charset(tokens, returns)
-    return Sort(_program(tokens), tuple(criteria), returns, uid, partial)
+    _charset(tokens, returns.options)
+    return Sort(
+        _program(tokens), tuple(criteria), returns.options, uid, returns.partial, returns.fetch
+    )
 
 
 def parse_thread(tokens: Tokens, *, uid: bool) -> Thread:
@@ -103,16 +105,6 @@ def parse_cancel_update(tokens: Tokens) -> CancelUpdate:
         tokens.space()
         tags.append(tokens.string())
     return CancelUpdate(tuple(dict.fromkeys(tags)))
-
-
-def _accept_returns(
-    tokens: Tokens,
-) -> tuple[frozenset[SearchReturn] | None, PartialRange | None]:
-    if not tokens.accept_word(b"RETURN "):
-        return None, None
-    returns = _returns(tokens)
-    tokens.space()
-    return returns
 
 
 def _charset(tokens: Tokens, returns: frozenset[SearchReturn] | None = None) -> None:
@@ -137,28 +129,6 @@ def _criterion(tokens: Tokens) -> Criterion:
 def parse_search_keys(text: bytes) -> SearchKey:
     """RFC 5466 4 search-criteria, by themselves; strings in it are quoted ones."""
     return _program(Tokens(text))
-
-
-def _returns(tokens: Tokens) -> tuple[frozenset[SearchReturn], PartialRange | None]:
-    """RFC 9051 9 search-return-opts; `RETURN ()` is `RETURN (ALL)`."""
-    tokens.expect(b"(")
-    found: set[SearchReturn] = set()
-    partial: PartialRange | None = None
-    while not tokens.accept(b")"):
-        if found:
-            tokens.space()
-        name = tokens.label()
-        if name not in SearchReturn._value2member_map_:
-            raise RemoteProtocolError("unknown search return option")
-        found.add(SearchReturn(name))
-        if name == b"PARTIAL":
-            if partial is not None:
-                raise RemoteProtocolError("PARTIAL may stand once")  # RFC 9394 3.1
-            tokens.space()
-            partial = parse_partial_range(tokens)
-    if found >= {SearchReturn.ALL, SearchReturn.PARTIAL}:
-        raise RemoteProtocolError("PARTIAL and ALL exclude each other")  # RFC 9394 3.1
-    return frozenset(found or {SearchReturn.ALL}), partial
 
 
 @dataclass(slots=True)

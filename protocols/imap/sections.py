@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from protocols.imap.commands import Section, SectionText
+from protocols.imap.fetch_commands import Section, SectionText
 from protocols.mime.parts import Part, find_part
 
 # One field with its continuations and line end, as protocols/mime cuts headers.

@@ -20,6 +20,7 @@ from protocols.imap.append_commands import Replace
 from protocols.imap.authenticate import authenticate
 from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.core import Core, LiteralRoom, Phase, Request
+from protocols.imap.fetch_commands import Fetch
 from protocols.imap.filters import UndefinedFilter
 from protocols.imap.ops import OPS
 from protocols.imap.ops.bodies import MessageGone
@@ -59,7 +60,7 @@ TOGETHER_S: Final = 0.1
 LOGIN_FAILURES_MAX: Final = 5
 
 # During these an EXPUNGE may not be told (RFC 9051 7.5.1); their UID forms allow it.
-_NUMBERED: Final = (c.Fetch, c.Store, Search, Sort, Thread)
+_NUMBERED: Final = (Fetch, c.Store, Search, Sort, Thread)
 # These begin or end the selection and tell what is due themselves.
 _SELECTION: Final = (c.Select, c.Close, c.Logout)
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from protocols.imap import commands as c
 from protocols.imap.append_commands import Append, Replace
 from protocols.imap.connection_commands import GetJmapAccess
+from protocols.imap.fetch_commands import Fetch
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.ops import (
     append,
@@ -52,7 +53,7 @@ OPS: Final[Mapping[type, Op]] = {
     c.Notify: notify.notify,
     c.Expunge: copying.expunge,
     c.Copy: copying.copy,
-    c.Fetch: fetch.fetch,
+    Fetch: fetch.fetch,
     c.Store: store.store,
     Append: append.append,
     Replace: append.replace,

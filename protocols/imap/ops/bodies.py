@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from protocols.imap.commands import BinarySize, Section, SectionText
+from protocols.imap.fetch_commands import BinarySize, Section, SectionText
 from protocols.imap.ops.context import Context
 from protocols.imap.sections import Span, chosen_fields, clip, find, locate, needs_parts
 from protocols.mime import parts as mime_parts

@@ -11,8 +11,8 @@ from typing import Final
 
 import trio
 
-from protocols.imap.commands import BinarySize, Fetch, FetchItem, Section
 from protocols.imap.dates import render_date_time
+from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem, Section
 from protocols.imap.flags import SEEN
 from protocols.imap.ops.bodies import (
     UnknownEncoding,

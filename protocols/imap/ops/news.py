@@ -7,7 +7,8 @@ during IDLE, and after NOTIFY between commands too.
 
 from dataclasses import replace
 
-from protocols.imap.commands import BinarySize, Event, StatusItem
+from protocols.imap.commands import Event, StatusItem
+from protocols.imap.fetch_commands import BinarySize
 from protocols.imap.notified import Notified, Panorama
 from protocols.imap.ops.bodies import UnknownEncoding
 from protocols.imap.ops.context import Context

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from protocols.imap.commands import Event, FetchItem, Notify, StatusItem
+from protocols.imap.commands import Event, Notify, StatusItem
+from protocols.imap.fetch_commands import FetchItem
 from protocols.imap.notified import Notified, Panorama
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.listing import Named, status_line

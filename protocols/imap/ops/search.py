@@ -25,7 +25,7 @@ async def search(context: Context, command: Search) -> Ending:
     _tell(context, command, found, await highest_of(context, key, kept))
     if SearchReturn.UPDATE in returns:
         results = Found(selected.uids[at] for at in found)
-        watch(context, Watched(context.tag, command.uid, key, (), results), seen)
+        watch(context, Watched(context.tag, command.uid, key, (), results, command.fetch), seen)
     if SearchReturn.SAVE in returns:
         selected.save(runs(selected.uids[at] for at in kept))
     verb = "UID SEARCH completed" if command.uid else "SEARCH completed"

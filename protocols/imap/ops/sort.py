@@ -68,7 +68,8 @@ async def sort(context: Context, command: Sort) -> Ending:
     if SearchReturn.UPDATE in returns:
         by = command.criteria
         results = Ranked(place_of(one, selected.uids[one.position], by) for one in messages)
-        watch(context, Watched(context.tag, command.uid, key, by, results), seen)
+        watched = Watched(context.tag, command.uid, key, by, results, command.fetch)
+        watch(context, watched, seen)
     if SearchReturn.SAVE in returns:
         selected.save(runs(selected.uids[at] for at in kept))
     verb = "UID SORT completed" if command.uid else "SORT completed"

@@ -5,6 +5,7 @@ told after its FETCH or EXISTS, once the search was asked of it again.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import trio
@@ -18,15 +19,18 @@ from protocols.imap.contexts import (
     place_of,
     render_update,
 )
+from protocols.imap.fetch_commands import Fetch, FetchItem
 from protocols.imap.matching import compile_key
+from protocols.imap.ops.bodies import UnknownEncoding
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
-from protocols.imap.ops.fetch import read_rows, windows
+from protocols.imap.ops.fetch import read_rows, tell_messages, windows
 from protocols.imap.ops.finding import matching, naming_of
 from protocols.imap.ops.headlines import sortables
 from protocols.imap.responses import Ending, bad, no, ok, render_ending
 from protocols.imap.search_commands import CancelUpdate, SearchReturn
 from protocols.imap.selected import Selected
 from protocols.imap.sets import runs
+from protocols.ports import Unavailable
 from protocols.render.strings import render_string
 from storage.ids import Version
 from storage.mail import uids as mail_uids
@@ -81,11 +85,29 @@ async def tell_updates(context: Context) -> None:
         return
     for watched in list(contexts):
         removed, added = await _changes(context, watched, due)
+        if watched.fetch is not None:
+            await _tell_new(context, watched.fetch, added, contexts.newest)
         if removed or added:
             context.out.add(render_update(watched, selected, removed, added))
         if context.out.full:
             await context.out.flush()
     contexts.pending.difference_update(due)
+    contexts.newest = max(contexts.newest, due[-1])
+
+
+async def _tell_new(context: Context, fetch: Fetch, added: Parts, newest: int) -> None:
+    """RFC 5465 7: of messages that came, not of those whose flags changed; then come results."""
+    if context.condstore:
+        fetch = replace(fetch, items=fetch.items | {FetchItem.MODSEQ})
+    for uid in sorted(uid for _, uids in added for uid in uids if uid > newest):
+        at = context.mailbox.position_of(uid)
+        if at is None:
+            continue
+        try:
+            await tell_messages(context, fetch, [(at, at + 1)])
+        except (UnknownEncoding, Unavailable):
+            # its parts cannot be decoded, or not now
+            await tell_messages(context, replace(fetch, sections=()), [(at, at + 1)])
 
 
 def _due(context: Context, contexts: Contexts, selected: Selected) -> list[int]:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
-from protocols.imap.commands import Event, EventGroup, FetchItem, Notify, Scope, SectionText
+from protocols.imap.commands import Event, EventGroup, Notify, Scope
+from protocols.imap.fetch_commands import FetchItem, SectionText
 from protocols.imap.notified import Notified
 from protocols.imap.notify import EVENTS_MAX, GROUPS_MAX, NAMES_MAX
 from protocols.imap.parse import parse_command

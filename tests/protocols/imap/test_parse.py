@@ -8,7 +8,8 @@ from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap import commands as c
 from protocols.imap import search_commands as s
 from protocols.imap.append_commands import Append, NewMessage
-from protocols.imap.commands import FetchItem, Section, SectionText, StoreMode
+from protocols.imap.commands import StoreMode
+from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem, Section, SectionText
 from protocols.imap.fetch_items import FIELDS_MAX, ITEMS_MAX, PATH_MAX
 from protocols.imap.flags import FLAGS_MAX
 from protocols.imap.list_options import PATTERN_CHARACTERS_MAX, PATTERNS_MAX
@@ -50,7 +51,7 @@ ONE = NumberSet(((1, 1),))
         (b"MOVE 1 a", c.Copy(ONE, "a", move=True)),
         (b"STORE 1 -FLAGS.SILENT ()", c.Store(ONE, StoreMode.REMOVE, (), silent=True)),
         (b"UID STORE 1 FLAGS \\Seen x", c.Store(ONE, StoreMode.REPLACE, ("$seen", "x"), uid=True)),
-        (b"FETCH 1 (UID FLAGS UID)", c.Fetch(ONE, frozenset({FetchItem.UID, FetchItem.FLAGS}))),
+        (b"FETCH 1 (UID FLAGS UID)", Fetch(ONE, frozenset({FetchItem.UID, FetchItem.FLAGS}))),
     ],
 )
 def test_commands(text: bytes, command: c.Command) -> None:
@@ -73,13 +74,13 @@ def test_append_keeps_flags_date_and_octets() -> None:
 
 def test_a_fetch_section_knows_how_its_answer_is_called() -> None:
     found = parse(b'FETCH 1 (BODY[1.2.HEADER.FIELDS (To "X-\\"")]<7.9> BINARY.SIZE[3] RFC822)')
-    assert isinstance(found, c.Fetch)
+    assert isinstance(found, Fetch)
     fields, size, whole = found.sections
     assert isinstance(fields, Section)
     assert fields.label == b'BODY[1.2.HEADER.FIELDS (To "X-\\"")]<7>'
     assert fields.path == (1, 2) and fields.text is SectionText.FIELDS
     assert fields.fields == {b"to", b'x-"'} and fields.partial == (7, 9) and not fields.peek
-    assert size == c.BinarySize(b"BINARY.SIZE[3]", (3,))
+    assert size == BinarySize(b"BINARY.SIZE[3]", (3,))
     assert whole == Section(b"RFC822", peek=False)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.imap.commands import Fetch, Section
+from protocols.imap.fetch_commands import Fetch, Section
 from protocols.imap.parse import parse_command
 from protocols.imap.sections import Span, chosen_fields, clip, locate
 from protocols.imap.tokens import Tokens
