@@ -137,8 +137,8 @@ async def test_an_expunge_where_none_may_be_is_seen(
 ) -> None:
     tell = Selected.tell
 
-    def tell_all(selected: Selected, out: list[bytes], *, expunges: bool) -> None:
-        tell(selected, out, expunges=True)
+    def tell_all(selected: Selected, out: list[bytes], *, expunges: bool, **how: bool) -> None:
+        tell(selected, out, expunges=True, **how)
 
     monkeypatch.setattr(Selected, "tell", tell_all)
     async with stress(6, 1) as (town, run):
