@@ -96,7 +96,7 @@ def _item(tokens: Tokens, items: set[FetchItem], sections: list[Section | Binary
 def _section_item(tokens: Tokens, name: bytes) -> Section | BinarySize:
     tokens.expect(b"[")
     if name in (b"BODY", b"BODY.PEEK"):
-        section = _section(tokens)
+        section = parse_section(tokens)
         tokens.expect(b"]")
         return _partial(tokens, replace(section, peek=name == b"BODY.PEEK"))
     if name in (b"BINARY", b"BINARY.PEEK", b"BINARY.SIZE"):
@@ -112,7 +112,7 @@ def _section_item(tokens: Tokens, name: bytes) -> Section | BinarySize:
     raise RemoteProtocolError("unknown FETCH item")
 
 
-def _section(tokens: Tokens) -> Section:
+def parse_section(tokens: Tokens) -> Section:
     """RFC 9051 9 section-spec; MIME only after a part number."""
     path: tuple[int, ...] = ()
     if tokens.peek().isdigit():

@@ -196,8 +196,7 @@ class Tokens:
     def mailbox(self) -> str:
         """RFC 9051 9 mailbox, decoded; INBOX in any case is `INBOX`."""
         octets = self.astring()
-        # bytes.upper knows ASCII only: other letters just look like those of INBOX
-        return "INBOX" if octets.upper() == b"INBOX" else self.mailbox_text(octets)
+        return "INBOX" if is_inbox(octets) else self.mailbox_text(octets)
 
     def list_mailbox(self) -> str:
         """RFC 9051 9 list-mailbox: a name that may hold wildcards."""
@@ -210,6 +209,12 @@ class Tokens:
         3501 5.1.3), but for names that show by their octets that they are UTF-8 (RFC 6855 3).
         """
         return decode_text(octets) if self.utf8 or not octets.isascii() else utf7.decode(octets)
+
+
+def is_inbox(name: bytes) -> bool:
+    """RFC 9051 5.1: INBOX in any case."""
+    # bytes.upper knows ASCII only: other letters just look like those of INBOX
+    return name.upper() == b"INBOX"
 
 
 def decode_text(octets: bytes) -> str:

@@ -3,14 +3,13 @@
 Each is one command on the account: all of it is done, or nothing.
 """
 
-import re
 from collections.abc import Sequence
-from typing import Final
 
 import trio
 
 from protocols.delivery import prepare
 from protocols.imap.append_commands import Append, NewMessage, Replace
+from protocols.imap.ops.catenate import Assembly, Refused
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import highest_if_resync
 from protocols.imap.ops.listing import tell_normalized
@@ -27,20 +26,10 @@ from storage.mail.records import Mailbox, NewEmail
 from storage.mail.replacing import plan_replace
 from storage.plan import Plan
 
-# The empty line after a header: at the start where there is none.
-_HEADER_END: Final = re.compile(rb"(?:\A|\n)\r?\n")
-_NOT_ASCII: Final = no("The header has 8-bit characters; ENABLE UTF8=ACCEPT first", b"CANNOT")
-
-
-class HeaderNotAscii(Exception):
-    """RFC 6855 4: a header with 8-bit characters, of a client that has not enabled UTF-8."""
-
 
 async def append(context: Context, command: Append) -> Ending:
     """Add one message, or several in one batch; OK means that all are durable on a majority."""
     account = context.account
-    if not all(message.octets for message in command.messages):
-        return no("A message of no octets is none", b"CANNOT")  # RFC 3502 6.3.11
     view = await context.barrier()
 
     def plan_append(plan: Plan) -> tuple[int, list[int]]:
@@ -54,13 +43,14 @@ async def append(context: Context, command: Append) -> Ending:
 
     try:
         _target(view, account, command.mailbox)  # before the work is done
-        emails = await _prepared(context, command.messages)
-        blobs = [message.octets for message in command.messages]
-        uidvalidity, uids = await context.ports.writer.write(account, plan_append, blobs=blobs)
+        with Assembly(context, view) as assembly:
+            blobs = await assembly.put_together(command.messages)
+            emails = await _prepared(context, command.messages, blobs)
+            uidvalidity, uids = await context.ports.writer.write(account, plan_append, blobs=blobs)
     except MailboxNotFound:
         return no("No such mailbox", b"TRYCREATE")
-    except HeaderNotAscii:
-        return _NOT_ASCII
+    except Refused as refused:
+        return refused.ending
     except BatchError:
         return no("Too many messages for one APPEND", b"LIMIT")
     tell_normalized(context, command.mailbox)
@@ -93,13 +83,14 @@ async def replace(context: Context, command: Replace) -> Ending:
 
     try:
         _target(view, account, command.mailbox)
-        [email] = await _prepared(context, [command.message])
-        blobs = [command.message.octets]
-        uidvalidity, uid = await context.ports.writer.write(account, plan_both, blobs=blobs)
+        with Assembly(context, view) as assembly:
+            blobs = await assembly.put_together([command.message])
+            [email] = await _prepared(context, [command.message], blobs)
+            uidvalidity, uid = await context.ports.writer.write(account, plan_both, blobs=blobs)
     except MailboxNotFound:
         return no("No such mailbox", b"TRYCREATE")
-    except HeaderNotAscii:
-        return _NOT_ASCII
+    except Refused as refused:
+        return refused.ending
     except EmailNotFound:
         return no("The message is gone", b"NONEXISTENT" if command.uid else b"EXPUNGEISSUED")
     # RFC 8508 4.3: the client learns of the new message before the old one goes
@@ -116,23 +107,16 @@ def _target(rows: Rows, account: AccountId, name: str) -> Mailbox:
     return found
 
 
-async def _prepared(context: Context, messages: Sequence[NewMessage]) -> list[NewEmail]:
-    """Raises HeaderNotAscii."""
+async def _prepared(
+    context: Context, messages: Sequence[NewMessage], octets: Sequence[bytes]
+) -> list[NewEmail]:
     now_ms = context.ports.clock.now_ms()
     emails = []
-    for message in messages:
-        if not context.utf8 and not _header(message.octets).isascii():
-            raise HeaderNotAscii
+    for message, content in zip(messages, octets, strict=True):
         received_ms = now_ms if message.received_ms is None else message.received_ms
-        emails.append(prepare(message.octets, received_ms=received_ms))
+        emails.append(prepare(content, received_ms=received_ms))
         await trio.lowlevel.checkpoint()
     return emails
-
-
-def _header(octets: bytes) -> bytes:
-    """A message's header, the line that ends it apart."""
-    end = _HEADER_END.search(octets)
-    return octets if end is None else octets[: end.start()]
 
 
 def _appenduid(uidvalidity: int, uids: Sequence[int]) -> bytes:

@@ -144,6 +144,29 @@ def _span(message: Message, section: Section) -> Span | None:
     return locate(section, message.root, message.size)
 
 
+def section_bytes_max(message: Message, section: Section) -> int | None:
+    """How many octets `read_section` will read at most; None: there is no such section."""
+    span = _span(message, section)
+    if span is None:
+        return None
+    if section.text in (SectionText.FIELDS, SectionText.FIELDS_NOT):
+        return min(span.end - span.start, HEADER_BYTES_MAX) + len(b"\r\n\r\n")
+    clipped = clip(span, section.partial)
+    return clipped.end - clipped.start
+
+
+async def read_section(context: Context, message: Message, section: Section) -> bytes:
+    """The octets that FETCH would tell of a section that is there. Raises MessageGone."""
+    span = _span(message, section)
+    assert span is not None, "its size was asked for first"
+    if section.text in (SectionText.FIELDS, SectionText.FIELDS_NOT):
+        whole = Span(span.start, min(span.end, span.start + HEADER_BYTES_MAX))
+        fields = chosen_fields(await read_span(context, message.blob, whole), section)
+        chosen = clip(Span(0, len(fields)), section.partial)
+        return fields[chosen.start : chosen.end]
+    return await read_span(context, message.blob, clip(span, section.partial))
+
+
 def _add_octets(context: Context, section: Section, octets: bytes) -> None:
     chosen = clip(Span(0, len(octets)), section.partial)
     _add_literal(context, section, octets[chosen.start : chosen.end])

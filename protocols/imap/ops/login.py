@@ -23,6 +23,7 @@ _STRANGER: Final = (b"SASL-IR",)
 _MECHANISMS: Final = (b"AUTH=PLAIN", b"AUTH=SCRAM-SHA-256")
 _KNOWN: Final = (
     b"BINARY",
+    b"CATENATE",
     b"CHILDREN",
     b"CONDSTORE",
     b"CONTEXT=SEARCH",

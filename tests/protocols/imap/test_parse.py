@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap import commands as c
 from protocols.imap import search_commands as s
-from protocols.imap.append_commands import Append, NewMessage
+from protocols.imap.append_commands import PARTS_MAX, URL_BYTES_MAX, Append, NewMessage
 from protocols.imap.commands import StoreMode
 from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem, Section, SectionText
 from protocols.imap.fetch_items import FIELDS_MAX, ITEMS_MAX, PATH_MAX
@@ -69,7 +69,7 @@ def test_list_in_its_extended_form() -> None:
 def test_append_keeps_flags_date_and_octets() -> None:
     text = b'APPEND a (\\Seen X) " 1-Jan-1970 00:00:01 +0000" {3}'
     found = parse_command(Tokens(text, {len(text): b"a\0b"}))
-    assert found == Append("a", (NewMessage(("$seen", "x"), 1000, b"a\0b"),))
+    assert found == Append("a", (NewMessage(("$seen", "x"), 1000, (b"a\0b",)),))
 
 
 def test_a_fetch_section_knows_how_its_answer_is_called() -> None:
@@ -125,6 +125,9 @@ def test_each_bound_is_met() -> None:
     limit(b"FETCH 1 BODY[%b]" % b".".join([b"1"] * (PATH_MAX + 1)))
     limit(b"STORE 1 FLAGS (%b)" % b" ".join(b"f%d" % n for n in range(FLAGS_MAX + 1)))
     limit(b"ENABLE" + b" X" * (CAPABILITIES_MAX + 1))
+    parse(b"APPEND x CATENATE (%b)" % b" ".join([b"URL x"] * PARTS_MAX))
+    limit(b"APPEND x CATENATE (%b)" % b" ".join([b"URL x"] * (PARTS_MAX + 1)))
+    limit(b"APPEND x CATENATE (URL %b)" % (b"x" * (URL_BYTES_MAX + 1)))
     limit(b"ID (%b)" % b" ".join([b'"a" NIL'] * (ID_FIELDS_MAX + 1)))
     limit(b'LIST "" (%b)' % b" ".join([b"a"] * (PATTERNS_MAX + 1)))
     limit(b'LIST "" "%b"' % (b"a" * (PATTERN_CHARACTERS_MAX + 1)))

@@ -1,0 +1,142 @@
+"""What APPEND and REPLACE add, put together: literals, and parts of messages that are here already
+(RFC 4469 CATENATE).
+
+Parts are octets of stored messages as FETCH BODY.PEEK would tell them; nothing is decoded, and
+nothing becomes \\Seen. What is read counts against the door's room for literals until it is
+written, and all of a command's messages together are no larger than one may be.
+"""
+
+import re
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final
+
+import trio
+
+from protocols.errors import RemoteProtocolError
+from protocols.imap.append_commands import NewMessage, Url
+from protocols.imap.limits import APPEND_BYTES_MAX
+from protocols.imap.ops.bodies import MessageGone, open_message, read_section, section_bytes_max
+from protocols.imap.ops.context import Context
+from protocols.imap.patterns import SEPARATOR
+from protocols.imap.responses import Ending, no
+from protocols.imap.urls import MessageUrl, parse_url, show_url
+from protocols.ports import Unavailable
+from storage.engine import Rows
+from storage.ids import MailboxId
+from storage.mail import mailboxes
+from storage.mail.uids import uid_row
+
+# The empty line after a header: at the start where there is none.
+_HEADER_END: Final = re.compile(rb"(?:\A|\n)\r?\n")
+_NOT_ASCII: Final = no("The header has 8-bit characters; ENABLE UTF8=ACCEPT first", b"CANNOT")
+_EMPTY: Final = no("A message of no octets is none", b"CANNOT")
+_TOO_BIG: Final = no("The message is too large", b"TOOBIG")
+
+
+class Refused(Exception):
+    """The command ends so."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.text)
+        self.ending = ending
+
+
+class Assembly:
+    """One command's messages, from their parts; as a context, for as long as they are held."""
+
+    def __init__(self, context: Context, rows: Rows) -> None:
+        self._context = context
+        self._rows = rows
+        self._held = 0
+        """Octets taken from the door's room."""
+        self._size = 0
+        """Octets of all messages so far."""
+
+    def __enter__(self) -> "Assembly":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._context.door.room.give(self._held)
+
+    async def put_together(self, messages: Sequence[NewMessage]) -> list[bytes]:
+        """Each message's octets. Raises Refused, Unavailable."""
+        found = []
+        for message in messages:
+            octets = await self._one(message.parts)
+            if not octets:
+                raise Refused(_EMPTY)  # RFC 3502 6.3.11
+            if not self._context.utf8 and not _header(octets).isascii():
+                raise Refused(_NOT_ASCII)  # RFC 6855 4
+            found.append(octets)
+        return found
+
+    async def _one(self, parts: Sequence[bytes | Url]) -> bytes:
+        pieces = []
+        for part in parts:
+            piece = part if isinstance(part, bytes) else await self._read(part)
+            self._grow(len(piece))
+            pieces.append(piece)
+        if len(pieces) == 1:
+            return pieces[0]
+        self._take(sum(map(len, pieces)))  # once more: now both are here
+        return b"".join(pieces)
+
+    def _grow(self, count: int) -> None:
+        self._size += count
+        if self._size > APPEND_BYTES_MAX:
+            raise Refused(_TOO_BIG)
+
+    def _take(self, count: int) -> None:
+        if not self._context.door.room.take(count):
+            raise Unavailable("too many large messages at once")
+        self._held += count
+
+    async def _read(self, url: Url) -> bytes:
+        """RFC 4469 3: what FETCH BODY.PEEK would tell of it."""
+        await trio.lowlevel.checkpoint()
+        context = self._context
+        try:
+            wanted = parse_url(url.text)
+        except RemoteProtocolError as error:
+            raise _bad(url) from error
+        mailbox = self._mailbox(wanted)
+        row = None if mailbox is None else uid_row(self._rows, context.account, mailbox, wanted.uid)
+        message = None if row is None else await open_message(context, row, [wanted.section])
+        size = None if message is None else section_bytes_max(message, wanted.section)
+        if message is None or size is None:
+            raise _bad(url)
+        if self._size + size > APPEND_BYTES_MAX:
+            raise Refused(_TOO_BIG)
+        self._take(size)
+        try:
+            return await read_section(context, message, wanted.section)
+        except MessageGone as error:
+            raise Unavailable("a part cannot be read just now") from error
+
+    def _mailbox(self, wanted: MessageUrl) -> MailboxId | None:
+        """The mailbox a URL is about; None: there is none, or none of this UIDVALIDITY."""
+        rows, account = self._rows, self._context.account
+        if wanted.mailbox is None:
+            selected = self._context.selected
+            return None if selected is None else selected.mailbox
+        found = mailboxes.by_path(rows, account, wanted.mailbox.split(SEPARATOR))
+        if found is None or wanted.uidvalidity not in (None, found.uidvalidity):
+            return None
+        return found.id
+
+
+def _bad(url: Url) -> Refused:
+    """RFC 4469 4.1."""
+    return Refused(no("No such message or part", b"BADURL " + show_url(url.text)))
+
+
+def _header(octets: bytes) -> bytes:
+    """A message's header, the line that ends it apart."""
+    end = _HEADER_END.search(octets)
+    return octets if end is None else octets[: end.start()]
