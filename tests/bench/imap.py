@@ -26,6 +26,8 @@ STORES: Final = 3
 NOTICES: Final = 20
 # Who hears nothing for so long would have to ask; that is what the row says then.
 NOTICE_S: Final = 10.0
+# A peer may be so long about a command on all messages.
+COMMAND_S: Final = 300.0
 IDLERS: Final = 1000
 # Each of Cyrus' idlers is a process of some MiB: so few are counted up to a thousand.
 IDLERS_OF_CYRUS: Final = 100
@@ -228,6 +230,7 @@ def idlers(server: Server) -> Row:
 def opened(server: Server, mailbox: str = "INBOX") -> Imap:
     """A client of Alice's that has selected this."""
     client = server.imap()
+    client.socket.settimeout(COMMAND_S)
     client.command(f"SELECT {mailbox}")
     return client
 
