@@ -21,7 +21,7 @@ from tests.bench import cyrus, dovecot, imap, jmap
 from tests.bench.clients import Jmap
 from tests.bench.meters import fdatasyncs_per_s, rss_mib
 from tests.bench.servers import PASSWORD, Ours, Server, accounts
-from tests.bench.table import CYRUS, DOVECOT, ONE, PEERS, THREE, show
+from tests.bench.table import CYRUS, DOVECOT, ONE, PEERS, THREE, markdown, show
 from tests.e2e.cluster import running
 
 Row = dict[str, Any]
@@ -108,7 +108,7 @@ def of_ours(ours: Ours, what: str, rate: float, unit: str) -> Row:
 
 
 def main() -> None:
-    """Measure, print, and write bench-results.json."""
+    """Measure, print, and write it down."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--messages", type=int, default=10_000, help="in the inbox")
     parser.add_argument("--big", type=int, default=100_000, help="in the large mailbox")
@@ -122,9 +122,11 @@ def main() -> None:
             # Three nodes are compared with one, and one with the peers.
             peers = start_peers(stack, options.peers) if size == 1 else []
             results += bench(size, peers, options.only, options.messages, options.big)
-    show(results, [name for name in PEERS if not INSTALLED[name]()])
+    absent = [name for name in PEERS if not INSTALLED[name]()]
+    show(results, absent)
     Path("bench-results.json").write_text(json.dumps(results, indent=2) + "\n")
-    Console().print("written: bench-results.json")
+    Path("bench-results.md").write_text(markdown(results, absent))
+    Console().print("written: bench-results.json, and bench-results.md with tables for README.md")
 
 
 if __name__ == "__main__":

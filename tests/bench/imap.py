@@ -41,6 +41,7 @@ SINGLE, EIGHT, CROWD = (
 FETCH_FIRST, FETCH_AGAIN = "IMAP FETCH of first sight", "IMAP FETCH of first sight, again"
 BULK, BODY = "IMAP FETCH of all bodies", "IMAP UID FETCH of one body"
 SELECT, SELECT_BIG = "IMAP SELECT of the inbox", "IMAP SELECT of a large mailbox"
+SELECT_COLD = "IMAP SELECT of a large mailbox, first time"
 COPY = "IMAP COPY of the inbox"
 STORE = "IMAP STORE of a flag on all"
 IDLE, NOTICE = "IMAP IDLE, a thousand connections", "LMTP delivery to the notice in IDLE"
@@ -73,6 +74,7 @@ def reading(servers: Sequence[Server], messages: int) -> list[Row]:
 def crowding(servers: Sequence[Server], messages: int, big: int) -> list[Row]:
     """A mailbox of so many, copied from the inbox, and a thousand clients in IDLE."""
     rows = [copies(server, messages, big) for server in servers]
+    rows += [first_select(server, "Big") for server in servers]
     rows += [selects(server, "Big", SELECT_BIG) for server in servers]
     return rows + [idlers(server) for server in servers]
 
@@ -151,6 +153,19 @@ def selects(server: Server, mailbox: str, what: str) -> Row:
     rate = measure(server.pids(), 1, SELECTS, again)
     client.close()
     return row(server, what, 1000 * statistics.median(took), "ms", rate.cpu_ms)
+
+
+def first_select(server: Server, mailbox: str) -> Row:
+    """SELECT of a mailbox that nobody has looked into since it was filled."""
+    client, took = opened(server), []
+    rate = measure(
+        server.pids(),
+        1,
+        1,
+        lambda _, __: took.append(timed(lambda: client.command(f"SELECT {mailbox}"))),
+    )
+    client.close()
+    return row(server, SELECT_COLD, 1000 * took[0], "ms", rate.cpu_ms)
 
 
 def flag_all(server: Server) -> Row:

@@ -60,31 +60,59 @@ GOALS: Final[Mapping[str, Goal]] = {
 }
 
 
-def show(results: Sequence[Row], absent: Sequence[str]) -> None:
-    """The table; `absent`: peers that are not installed here."""
-    table = Table(title="Trireme on this machine", box=None, header_style="bold")
-    for column in (
-        *("what", "unit", "one node", "CPU ms", "three nodes", "CPU ms (all)"),
-        *("Dovecot", "CPU ms", "times", "Cyrus", "CPU ms", "times", "goal", ""),
-    ):
-        table.add_column(
-            column, justify="left" if column in ("what", "unit", "goal", "") else "right"
-        )
+COLUMNS: Final = (
+    *("what", "unit", "one node", "CPU ms", "three nodes", "CPU ms (all)"),
+    *("Dovecot", "CPU ms", "times", "Cyrus", "CPU ms", "times", "goal", ""),
+)
+_NODES: Final = slice(0, 6)
+_WORDS: Final = ("what", "unit", "goal", "")
+
+
+def lines(results: Sequence[Row], absent: Sequence[str]) -> list[list[str]]:
+    """The cells of COLUMNS by row; `absent`: peers that are not installed here."""
     by_what: dict[tuple[str, str], dict[str, Row]] = {}
     for row in results:
         by_what.setdefault((row["what"], row["unit"]), {})[row["who"]] = row
-    compared = {what for what, rows in by_what.items() if _has_peer(rows)}
+    found = []
     for (what, unit), rows in by_what.items():
         cells = [what, unit, *_cells(rows.get(ONE)), *_cells(rows.get(THREE))]
+        goal = GOALS.get(what)
         for peer in PEERS:
             told = _peer_cells(rows.get(ONE), rows.get(peer))
-            if peer in absent and ((what, unit) in compared or what in GOALS):
+            if peer in absent and (goal or _has_peer(rows)):
                 told = ("not installed", "", "")
             cells += told
-        goal = GOALS.get(what)
-        table.add_row(*cells, *((goal.told(unit), goal.verdict(rows)) if goal else ()))
+        found.append([*cells, *((goal.told(unit), goal.verdict(rows)) if goal else ("", ""))])
+    return found
+
+
+def show(results: Sequence[Row], absent: Sequence[str]) -> None:
+    """The whole table on the terminal."""
+    table = Table(title="Trireme on this machine", box=None, header_style="bold")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in _WORDS else "right")
+    for cells in lines(results, absent):
+        table.add_row(*cells)
     Console(width=230).print(table)
     Console().print("times: as many as the peer's, or as little; CPU ms: all processes, for one.")
+
+
+def markdown(results: Sequence[Row], absent: Sequence[str]) -> str:
+    """Two tables for a README: one node and three; one node and its peers, with the goals."""
+    every = [list(COLUMNS), *lines(results, absent)]
+    nodes = [[_named(cells), *cells[_NODES][2:]] for cells in every]
+    peers = [[_named(cells), *cells[2:4], *cells[6:]] for cells in every if any(cells[6:])]
+    return "\n".join(_markdown(rows) for rows in (nodes, peers) if len(rows) > 1)
+
+
+def _named(cells: Sequence[str]) -> str:
+    """What is measured, with its unit."""
+    return "" if cells[0] == COLUMNS[0] else f"{cells[0]}, {cells[1]}"
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    head, *others = ["| " + " | ".join(cells) + " |\n" for cells in rows]
+    return head + "|---" * len(rows[0]) + "|\n" + "".join(others)
 
 
 def _has_peer(rows: Mapping[str, Row]) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.bench import imap
-from tests.bench.table import CYRUS, DOVECOT, GOALS, ONE, THREE, Goal, Row, show
+from tests.bench.table import CYRUS, DOVECOT, GOALS, ONE, THREE, Goal, Row, markdown, show
 
 
 def row(rate: float, *, unit: str = "messages/s", cpu_ms: float | None = None) -> Row:
@@ -41,3 +41,20 @@ def test_a_row_says_that_its_peer_is_not_installed(capsys: pytest.CaptureFixture
     show([row(400.0) | {"what": imap.SINGLE, "who": ONE}], [DOVECOT])
     told = capsys.readouterr().out
     assert "not installed" in told and ">= 2 x Dovecot" in told
+
+
+def test_tables_for_a_readme_leave_out_the_peers_of_what_has_none() -> None:
+    results = [
+        row(3000.0) | {"what": "RSS", "unit": "MiB", "who": ONE},
+        row(400.0, cpu_ms=1.5) | {"what": imap.SINGLE, "who": ONE},
+        row(200.0, cpu_ms=3.25) | {"what": imap.SINGLE, "who": DOVECOT},
+    ]
+    nodes, peers = markdown(results, []).split("\n\n")
+    assert nodes.splitlines()[2:] == [
+        "| RSS, MiB | 3,000 |  |  |  |",
+        "| LMTP ingest, 1 connection, messages/s | 400 | 1.500 |  |  |",
+    ]
+    assert peers.splitlines()[2:] == [
+        "| LMTP ingest, 1 connection, messages/s | 400 | 1.500 | 200 | 3.250 | 2.00 "
+        + "|  |  |  | >= 2 x Dovecot | met |"
+    ]
