@@ -54,7 +54,6 @@ def test_tables_for_a_readme_leave_out_the_peers_of_what_has_none() -> None:
         "| RSS, MiB | 3,000 |  |  |  |",
         "| LMTP ingest, 1 connection, messages/s | 400 | 1.500 |  |  |",
     ]
-    assert peers.splitlines()[2:] == [
-        "| LMTP ingest, 1 connection, messages/s | 400 | 1.500 | 200 | 3.250 | 2.00 "
-        + "|  |  |  | >= 2 x Dovecot | met |"
-    ]
+    cells = ["400", "1.500", "200", "3.250", "2.00", "", "", "", ">= 2 x Dovecot", "met"]
+    expected = ["LMTP ingest, 1 connection, messages/s", *cells]
+    assert [line.strip("| ").split(" | ") for line in peers.splitlines()[2:]] == [expected]
