@@ -236,7 +236,7 @@ def record_vanished(
     plan: Plan, account: AccountId, mailbox: MailboxId, uids: Collection[int]
 ) -> None:
     """Log that these UIDs leave the mailbox by the running command."""
-    version = plan.touch(account, TypeCode.EMAIL.bit)
+    version = plan.touch(account, 0)  # no type's: one that it concerns is logged by `record`
     key = keys.expunged_key(account, mailbox, version)
     held = plan.get(key)
     gone = set(uids) if held is None else {*uids, *_UIDS.decode(held)}

@@ -136,7 +136,7 @@ class Collection(Generic[T]):
     def replace_hidden(self, plan: Plan, account: AccountId, number: int, record: T | None) -> None:
         """Change a hidden record, or erase it (None), which is no change to a reader of the log."""
         assert self.get(plan, account, number) is not None, (self.kind, number)
-        plan.touch(account, self.kind.bit)
+        plan.touch(account, 0)
         if record is None:
             plan.delete(keys.record_key(account, self.kind, number))
         else:

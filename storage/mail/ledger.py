@@ -81,7 +81,7 @@ class Ledger:
     def __init__(self, plan: Plan, account: AccountId) -> None:
         self.plan: Final = plan
         self.account: Final = account
-        self.version: Final = plan.touch(account, TypeCode.EMAIL.bit)
+        self.version: Final = plan.touch(account, 0)  # `close` logs which types it changes
         self._state = state(plan, account)
         self._next_email = self._state.next_email
         self._next_thread = self._state.next_thread

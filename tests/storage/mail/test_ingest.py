@@ -13,6 +13,7 @@ from storage.mail.errors import (
     TooManyMailboxes,
 )
 from storage.mail.ingest import EMAIL_MAILBOXES_MAX, plan_ingest
+from storage.mail.keywords import plan_keywords
 from storage.mail.records import LIST_PROPERTIES, EmailView
 from storage.mail.state import state
 from tests.storage.mail.story import ALICE, PID, House, new_email
@@ -79,6 +80,17 @@ def test_a_delivery_announces_four_types(house: House) -> None:
         | TypeCode.THREAD.bit
         | TypeCode.EMAIL_DELIVERY.bit
     )
+
+
+def test_what_no_reader_of_the_log_sees_is_announced_as_no_type(house: House) -> None:
+    came = house.deliver(keywords=["$deleted"])
+    before = house.version
+    plan = house.plan()
+    with plan.command():
+        plan_keywords(plan, ALICE, came.id, add=["$seen"])
+    (announce,) = plan.batch(PID, 0).announces
+    assert announce.version == before + 1
+    assert announce.types == TypeCode.HIDDEN_EMAIL.bit
 
 
 def test_an_email_received_before_1970_keeps_its_date(house: House) -> None:
