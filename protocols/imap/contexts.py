@@ -154,15 +154,13 @@ class Watched:
 class Contexts:
     """The updating contexts of a selected mailbox."""
 
-    __slots__ = ("_by_tag", "newest", "pending", "seen", "selected")
+    __slots__ = ("_by_tag", "pending", "seen", "selected")
 
     def __init__(self, selected: Selected, seen: Version) -> None:
         self._by_tag: dict[bytes, Watched] = {}
         self.selected = selected
         self.seen = seen
         """Changes up to this MODSEQ are known, and told or in `pending`."""
-        self.newest = selected.uids[-1] if selected.uids else 0
-        """Messages with higher UIDs came after the contexts had last been looked at."""
         self.pending: set[int] = set()
         """UIDs of messages that have changed and not been looked at since."""
 

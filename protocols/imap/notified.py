@@ -65,16 +65,14 @@ class Notified:
         """RFC 5465 6.1.1; SELECTED-DELAYED tells them when a command allows (6.1.2)."""
         return self._selected is not None and self._selected.scope is Scope.SELECTED
 
-    def fetch_of_new(self, *, condstore: bool) -> Fetch | None:
-        """What to tell of a new message (RFC 5465 5.2): with its UID, by which alone it can be
-        named, and its MODSEQ to whom knows of those. Nothing is marked read by being told."""
+    @property
+    def fetch_of_new(self) -> Fetch | None:
+        """What to tell of a new message (RFC 5465 5.2), with its UID, by which alone it can be
+        named."""
         group = self._selected
         if group is None or not (group.items or group.sections):
             return None
-        items = group.items | {FetchItem.UID}
-        if condstore:
-            items |= {FetchItem.MODSEQ}
-        return Fetch(NumberSet(()), items, group.sections, uid=True)
+        return Fetch(NumberSet(()), group.items | {FetchItem.UID}, group.sections, uid=True)
 
     @property
     def items(self) -> frozenset[FetchItem]:

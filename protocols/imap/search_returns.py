@@ -40,7 +40,8 @@ def accept_returns(tokens: Tokens) -> Returns:
                 raise RemoteProtocolError("PARTIAL may stand once")  # RFC 9394 3.1
             tokens.space()
             partial = parse_partial_range(tokens)
-        elif name == b"UPDATE" and tokens.accept(b" ("):
+        elif name == b"UPDATE" and (tokens.accept(b" (") or tokens.accept(b"(")):
+            # RFC 5465 7 has a space there, the grammar in 8 none
             fetch = _update_fetch(tokens)
     if found >= {SearchReturn.ALL, SearchReturn.PARTIAL}:
         raise RemoteProtocolError("PARTIAL and ALL exclude each other")  # RFC 9394 3.1

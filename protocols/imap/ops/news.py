@@ -8,7 +8,7 @@ during IDLE, and after NOTIFY between commands too.
 from dataclasses import replace
 
 from protocols.imap.commands import Event, StatusItem
-from protocols.imap.fetch_commands import BinarySize
+from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem
 from protocols.imap.notified import Notified, Panorama
 from protocols.imap.ops.bodies import UnknownEncoding
 from protocols.imap.ops.context import Context
@@ -22,7 +22,7 @@ from protocols.imap.ops.panorama import (
     look,
     moved_counts,
 )
-from protocols.imap.ops.updates import tell_updates
+from protocols.imap.ops.updates import find_updates, tell_updates
 from protocols.imap.responses import render_list, render_mailbox, untagged_ok
 from protocols.imap.selected import Positions
 from protocols.ports import Unavailable
@@ -36,22 +36,45 @@ async def tell_news(
     """Say all that is due. `expunges`: EXPUNGE may be told now; `asked`: it is the answer;
     `waiting`: no command has ended."""
     context.catch_up(expunges=expunges, asked=asked, waiting=waiting)
-    await _tell_fresh(context)
-    await tell_updates(context)
+    if context.selected is not None:
+        await _tell_messages(context)
     tell_metadata(context)
     await _tell_around(context)
     context.own.clear()
 
 
-async def _tell_fresh(context: Context) -> None:
-    """RFC 5465 5.2: what NOTIFY wants to know of messages that others have brought."""
-    if context.selected is None:
-        return
-    fresh, notified = context.selected.take_fresh(), context.notified
-    fetch = None if notified is None else notified.fetch_of_new(condstore=context.condstore)
-    if fetch is None:
-        return
-    decoded = any(isinstance(item, BinarySize) or item.decoded for item in fetch.sections)
+async def _tell_messages(context: Context) -> None:
+    """What NOTIFY and UPDATE want to know of messages that others have brought, in the order of RFC
+    5465: those that come into the results of an UPDATE before that is told (7), the others after
+    it (5.2); each in one FETCH.
+    """
+    selected, notified = context.mailbox, context.notified
+    asked = None if notified is None else notified.fetch_of_new
+    fresh = selected.take_fresh()
+    updates = await find_updates(context)
+    wanted = [(one.watched.fetch, one.came) for one in updates] if fresh else []
+    if any(fetch is not None for fetch, _ in wanted):
+        rest: list[Positions] = []
+        for at in (at for first, end in fresh for at in range(first, end)):
+            parts = [fetch for fetch, came in wanted if fetch and selected.uids[at] in came]
+            if parts:
+                await _tell_fresh(context, [*parts, *([asked] if asked else [])], [(at, at + 1)])
+            else:
+                rest.append((at, at + 1))
+        fresh = rest
+    await tell_updates(context, updates)
+    if asked is not None:
+        await _tell_fresh(context, [asked], fresh)
+
+
+async def _tell_fresh(context: Context, parts: list[Fetch], fresh: list[Positions]) -> None:
+    """FETCH of new messages, but of one's own (RFC 5465 5.2). None is marked read by being told."""
+    items = frozenset[FetchItem]().union(*(one.items for one in parts))
+    if context.condstore:
+        items |= {FetchItem.MODSEQ}
+    sections = tuple(dict.fromkeys(section for one in parts for section in one.sections))
+    fetch = replace(parts[0], items=items, sections=sections)
+    decoded = any(isinstance(item, BinarySize) or item.decoded for item in sections)
     for portion in _one_by_one(fresh) if decoded else [fresh]:
         try:
             await tell_messages(context, fetch, portion, context.own)

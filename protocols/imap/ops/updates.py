@@ -5,7 +5,7 @@ told after its FETCH or EXISTS, once the search was asked of it again.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -19,18 +19,16 @@ from protocols.imap.contexts import (
     place_of,
     render_update,
 )
-from protocols.imap.fetch_commands import Fetch, FetchItem
+from protocols.imap.fetch_commands import FetchItem
 from protocols.imap.matching import compile_key
-from protocols.imap.ops.bodies import UnknownEncoding
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
-from protocols.imap.ops.fetch import read_rows, tell_messages, windows
+from protocols.imap.ops.fetch import read_rows, windows
 from protocols.imap.ops.finding import matching, naming_of
 from protocols.imap.ops.headlines import sortables
 from protocols.imap.responses import Ending, bad, no, ok, render_ending
 from protocols.imap.search_commands import CancelUpdate, SearchReturn
 from protocols.imap.selected import Selected
 from protocols.imap.sets import runs
-from protocols.ports import Unavailable
 from protocols.render.strings import render_string
 from storage.ids import Version
 from storage.mail import uids as mail_uids
@@ -61,6 +59,8 @@ def watch(context: Context, watched: Watched, seen: Version) -> None:
         code = b"NOUPDATE " + render_string(watched.tag)
         context.out.add(render_ending(b"*", no(str(why), code)))
         return
+    if watched.fetch is not None and FetchItem.MODSEQ in watched.fetch.items:
+        context.know_modseqs()
     contexts.keep(watched)
     context.contexts = contexts
 
@@ -75,39 +75,44 @@ async def cancel_update(context: Context, command: CancelUpdate) -> Ending:
     return ok("CANCELUPDATE completed")
 
 
-async def tell_updates(context: Context) -> None:
-    """Say what changed messages have changed in results; after the client was told of them."""
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What has changed in the results of a search."""
+
+    watched: Watched
+    removed: Parts
+    added: Parts
+
+    @property
+    def came(self) -> frozenset[int]:
+        """The UIDs put in."""
+        return frozenset(uid for _, uids in self.added for uid in uids)
+
+
+async def find_updates(context: Context) -> list[Update]:
+    """What changed messages have changed in results, of those the client was told of."""
     contexts, selected = context.updating, context.selected
     if contexts is None or selected is None or selected.deleted:
-        return
+        return []
     due = _due(context, contexts, selected)
     if not due:
-        return
+        return []
+    found: list[Update] = []
     for watched in list(contexts):
         removed, added = await _changes(context, watched, due)
-        if watched.fetch is not None:
-            await _tell_new(context, watched.fetch, added, contexts.newest)
         if removed or added:
-            context.out.add(render_update(watched, selected, removed, added))
+            found.append(Update(watched, removed, added))
+    contexts.pending.difference_update(due)
+    return found
+
+
+async def tell_updates(context: Context, updates: Sequence[Update]) -> None:
+    """Say them, after the client was told of the messages."""
+    for one in updates:
+        line = render_update(one.watched, context.mailbox, one.removed, one.added)
+        context.out.add(line)
         if context.out.full:
             await context.out.flush()
-    contexts.pending.difference_update(due)
-    contexts.newest = max(contexts.newest, due[-1])
-
-
-async def _tell_new(context: Context, fetch: Fetch, added: Parts, newest: int) -> None:
-    """RFC 5465 7: of messages that came, not of those whose flags changed; then come results."""
-    if context.condstore:
-        fetch = replace(fetch, items=fetch.items | {FetchItem.MODSEQ})
-    for uid in sorted(uid for _, uids in added for uid in uids if uid > newest):
-        at = context.mailbox.position_of(uid)
-        if at is None:
-            continue
-        try:
-            await tell_messages(context, fetch, [(at, at + 1)])
-        except (UnknownEncoding, Unavailable):
-            # its parts cannot be decoded, or not now
-            await tell_messages(context, replace(fetch, sections=()), [(at, at + 1)])
 
 
 def _due(context: Context, contexts: Contexts, selected: Selected) -> list[int]:
