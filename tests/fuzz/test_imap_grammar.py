@@ -1,5 +1,6 @@
-"""Commands drawn from the grammars of NOTIFY, MULTIAPPEND, SORT, THREAD, METADATA and FILTERS, and
-exchanges of SCRAM: about half are right, the others nearly, and to each there is an answer."""
+"""Commands drawn from the grammars of NOTIFY, MULTIAPPEND, REPLACE, CATENATE, SORT, THREAD,
+METADATA and FILTERS, and exchanges of SCRAM: about half are right, the others nearly, and to each
+there is an answer."""
 
 import base64
 
@@ -88,7 +89,22 @@ MESSAGE: Words = st.builds(
     st.sampled_from([b"", b'" 7-Feb-1994 21:52:25 -0800" ', b'"31-Feb-1994 00:00:00 +0000" ']),
     st.binary(max_size=40).map(lambda body: b"Subject: x\r\n\r\n" + body),
 )
-APPEND: Words = joined(st.just(b"APPEND"), NAMES, spaced(MESSAGE))
+URLS: Words = st.builds(
+    lambda *parts: b'URL "%b"' % b"".join(parts),
+    st.sampled_from(
+        [b"/INBOX", b"/inbox;UIDVALIDITY=1793534400", b"/%C3%A9", b"", b"//x/y", b"/.."]
+    ),
+    st.sampled_from([b"/;UID=1", b";uid=2", b"/;UID=0", b""]),
+    st.sampled_from([b"", b"/;SECTION=1.MIME", b"/;SECTION=HEADER.FIELDS%20(To)", b"/;SECTION=x"]),
+    st.sampled_from([b"", b"/;PARTIAL=1.2", b"/;PARTIAL=9"]),
+)
+UTF8 = st.binary(max_size=12).map(lambda octets: b"UTF8 (~%b)" % literal(octets))
+PARTS: Words = st.one_of(URLS, UTF8, TEXTS.map(b"TEXT %b".__mod__))
+MESSAGES: Words = st.one_of(MESSAGE, UTF8, listed(PARTS).map(b"CATENATE %b".__mod__))
+APPEND: Words = st.one_of(
+    joined(st.just(b"APPEND"), NAMES, spaced(MESSAGES)),
+    joined(st.sampled_from([b"REPLACE", b"UID REPLACE"]), one_of("1 2 * 1:2 $"), NAMES, MESSAGES),
+)
 KEYS: Words = st.one_of(
     one_of("ALL SEEN DELETED 1:* * $ NEW UNDRAFT"),
     joined(one_of("FROM SUBJECT TEXT BODY FILTER KEYWORD"), TEXTS),
@@ -109,7 +125,8 @@ SEARCHES: Words = st.one_of(
 ).flatmap(lambda command: st.sampled_from([command, b"UID " + command]))
 COMMANDS: Words = st.one_of(
     NOTIFY, METADATA, APPEND, SEARCHES,
-    st.sampled_from([b"NOOP", b"IDLE\r\nDONE", b"SELECT INBOX", b"EXPUNGE", b"ENABLE QRESYNC"]),
+    st.sampled_from([b"NOOP", b"IDLE\r\nDONE", b"SELECT INBOX", b"EXPUNGE", b"ENABLE QRESYNC",
+                     b"ENABLE UTF8=ACCEPT"]),
     st.sampled_from([b"UID STORE 1:* +FLAGS (\\Deleted)", b"DELETE new", b"CREATE new/a"]),
 )  # fmt: skip
 CONVERSATIONS = st.lists(COMMANDS, max_size=8).map(
