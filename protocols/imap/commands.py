@@ -12,7 +12,14 @@ from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthen
 from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem, Section
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
-from protocols.imap.search_commands import CancelUpdate, NotSearched, Search, Sort, Thread
+from protocols.imap.search_commands import (
+    CancelUpdate,
+    MultiSearch,
+    NotSearched,
+    Search,
+    Sort,
+    Thread,
+)
 from protocols.imap.sets import NumberSet
 
 # --- any state, RFC 9051 6.1
@@ -293,7 +300,7 @@ Command = (
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle | Notify
     | Check | Close | Expunge | Fetch | Store | Copy | Replace
-    | Search | Sort | Thread | NotSearched | CancelUpdate
+    | Search | Sort | Thread | NotSearched | CancelUpdate | MultiSearch
     | Compress | Unauthenticate | GetJmapAccess | GetMetadata | SetMetadata
     | GetQuota | GetQuotaRoot
 )  # fmt: skip

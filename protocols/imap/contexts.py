@@ -149,6 +149,8 @@ class Watched:
     criteria: tuple[Criterion, ...]
     results: Found | Ranked
     fetch: Fetch | None = None
+    mailbox: bytes = b""
+    """Correlators that say which mailbox it is (RFC 7377 2.1)."""
 
 
 class Contexts:
@@ -197,7 +199,7 @@ class Contexts:
 
 def render_update(watched: Watched, selected: Selected, removed: Parts, added: Parts) -> bytes:
     """RFC 5267 4.3.2: what is taken out, then what is put in."""
-    said = [b"* ESEARCH (TAG %b)" % render_string(watched.tag)]
+    said = [b"* ESEARCH (TAG %b%b)" % (render_string(watched.tag), watched.mailbox)]
     if watched.uid:
         said.append(b"UID")
     for name, parts in ((b"REMOVEFROM", removed), (b"ADDTO", added)):

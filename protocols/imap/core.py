@@ -30,7 +30,14 @@ from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.responses import CHARSETS_CODE, Ending, bad, no, render_ending
-from protocols.imap.search_commands import CancelUpdate, NotSearched, Search, Sort, Thread
+from protocols.imap.search_commands import (
+    CancelUpdate,
+    MultiSearch,
+    NotSearched,
+    Search,
+    Sort,
+    Thread,
+)
 from protocols.imap.search_keys import BadCharset
 from protocols.imap.tokens import Tokens
 
@@ -76,6 +83,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
         c.Enable, c.Select, c.Create, c.Delete, c.Rename, c.Subscribe, c.List, c.Lsub,
         c.Namespace, c.Status, Append, c.Idle, c.Notify, Compress, Unauthenticate,
         GetMetadata, SetMetadata, GetQuota, GetQuotaRoot, GetJmapAccess,
+        MultiSearch,
     }
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(

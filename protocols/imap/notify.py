@@ -60,7 +60,7 @@ def _group(tokens: Tokens) -> tuple[EventGroup, bool]:
     tokens.space()
     names: frozenset[str] = frozenset()
     if scope in _NAMED:
-        names = _names(tokens)
+        names = mailbox_names(tokens)
         tokens.space()
     if tokens.accept_word(b"NONE"):
         tokens.expect(b")")
@@ -88,7 +88,7 @@ def _group(tokens: Tokens) -> tuple[EventGroup, bool]:
     return EventGroup(scope, frozenset(events), names, frozenset(items), told), bool(unknown)
 
 
-def _names(tokens: Tokens) -> frozenset[str]:
+def mailbox_names(tokens: Tokens) -> frozenset[str]:
     """RFC 5465 8 one-or-more-mailbox, as names are kept; no wildcards (6.6)."""
     if not tokens.accept(b"("):
         return frozenset({_name(tokens)})

@@ -18,6 +18,7 @@ from protocols.imap.flags import FLAGS_MAX, parse_flag, parse_flag_list
 from protocols.imap.list_options import parse_list, parse_status_items
 from protocols.imap.metadata import parse_get_metadata, parse_set_metadata
 from protocols.imap.modifiers import parse_fetch_modifiers, parse_select, parse_unchanged_since
+from protocols.imap.multisearch import parse_multi_search
 from protocols.imap.notify import parse_notify
 from protocols.imap.quota_commands import parse_get_quota, parse_get_quota_root
 from protocols.imap.search_keys import parse_cancel_update, parse_search, parse_sort, parse_thread
@@ -306,6 +307,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"SEARCH": lambda tokens: _search(tokens, uid=False),
     b"SORT": lambda tokens: _sort(tokens, uid=False),
     b"CANCELUPDATE": parse_cancel_update,
+    b"ESEARCH": parse_multi_search,
     b"THREAD": lambda tokens: _thread(tokens, uid=False),
     b"FETCH": lambda tokens: _fetch(tokens, uid=False),
     b"STORE": lambda tokens: _store(tokens, uid=False),

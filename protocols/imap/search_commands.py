@@ -3,6 +3,7 @@
 Keys are RFC 9051 6.4.4's and those of its extensions; what is compared as text is folded already.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -240,3 +241,23 @@ class Thread:
     key: SearchKey
     algorithm: ThreadAlgorithm
     uid: bool = False
+
+
+class Source(Enum):
+    """RFC 7377 2.2: RFC 5465's filter-mailboxes, without SELECTED-DELAYED."""
+
+    SELECTED = b"SELECTED"
+    INBOXES = b"INBOXES"
+    PERSONAL = b"PERSONAL"
+    SUBSCRIBED = b"SUBSCRIBED"
+    SUBTREE = b"SUBTREE"
+    SUBTREE_ONE = b"SUBTREE-ONE"
+    MAILBOXES = b"MAILBOXES"
+
+
+@dataclass(frozen=True, slots=True)
+class MultiSearch:
+    """RFC 7377 2: `sources` are what to search, with the names that some of them give."""
+
+    search: Search
+    sources: Mapping[Source, frozenset[str]]

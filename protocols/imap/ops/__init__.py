@@ -16,6 +16,7 @@ from protocols.imap.ops import (
     login,
     mailboxes,
     metadata,
+    multisearch,
     notify,
     quota,
     search,
@@ -27,7 +28,14 @@ from protocols.imap.ops import (
 from protocols.imap.ops.context import Context
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
 from protocols.imap.responses import Ending
-from protocols.imap.search_commands import CancelUpdate, NotSearched, Search, Sort, Thread
+from protocols.imap.search_commands import (
+    CancelUpdate,
+    MultiSearch,
+    NotSearched,
+    Search,
+    Sort,
+    Thread,
+)
 
 # Each function takes the command of its own type.
 Op = Callable[[Context, Any], Awaitable[Ending]]
@@ -62,6 +70,7 @@ OPS: Final[Mapping[type, Op]] = {
     Sort: sort.sort,
     Thread: sort.thread,
     CancelUpdate: updates.cancel_update,
+    MultiSearch: multisearch.multi_search,
     GetJmapAccess: login.get_jmap_access,
     GetMetadata: metadata.get_metadata,
     GetQuota: quota.get_quota,

@@ -42,9 +42,11 @@ def render_esearch(
     returns: frozenset[SearchReturn],
     numbers: Sequence[int],
     partial: PartialRange | None,
+    mailbox: bytes = b"",
 ) -> bytes:
-    """RFC 9051 7.3.4: what finds nothing has no MIN, MAX and ALL, and COUNT 0."""
-    pieces = [b"* ESEARCH (TAG %b)" % render_string(tag)]
+    """RFC 9051 7.3.4: what finds nothing has no MIN, MAX and ALL, and COUNT 0. `mailbox` are
+    correlators that say which it is (RFC 7377 2.1)."""
+    pieces = [b"* ESEARCH (TAG %b%b)" % (render_string(tag), mailbox)]
     if uid:
         pieces.append(b"UID")
     if numbers and SearchReturn.MIN in returns:

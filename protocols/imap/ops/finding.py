@@ -39,7 +39,7 @@ async def filled(context: Context, key: SearchKey, *, saves: bool = False) -> Se
 async def find(context: Context, key: SearchKey, *, saves: bool = False) -> list[int]:
     """Positions of the messages that match now, ascending; raises Unavailable."""
     selected = context.mailbox
-    if _asks_modseq(key):
+    if asks_modseq(key):
         context.know_modseqs()
     try:
         await context.barrier()
@@ -50,8 +50,13 @@ async def find(context: Context, key: SearchKey, *, saves: bool = False) -> list
     # New messages may be found, so the client must count them; expunges wait (7.5.1).
     context.catch_up(expunges=False)
 
+    return await find_here(context, key)
+
+
+async def find_here(context: Context, key: SearchKey) -> list[int]:
+    """As `find`, of the mailbox as it was last looked at; of which nothing is told."""
     naming = naming_of(context)
-    return await _find(context, compile_key(key, naming), _scope(selected, key, naming))
+    return await _find(context, compile_key(key, naming), _scope(context.mailbox, key, naming))
 
 
 def naming_of(context: Context) -> Naming:
@@ -69,16 +74,17 @@ def naming_of(context: Context) -> Naming:
     return Naming(positions, emails, context.ports.clock.now_ms())
 
 
-def _asks_modseq(key: SearchKey) -> bool:
+def asks_modseq(key: SearchKey) -> bool:
+    """Whether the search names a MODSEQ, so that the answer tells one (RFC 7162 3.1.5)."""
     match key:
         case ChangedSince():
             return True
         case Not():
-            return _asks_modseq(key.key)
+            return asks_modseq(key.key)
         case Or():
-            return _asks_modseq(key.left) or _asks_modseq(key.right)
+            return asks_modseq(key.left) or asks_modseq(key.right)
         case And():
-            return any(map(_asks_modseq, key.keys))
+            return any(map(asks_modseq, key.keys))
         case _:
             return False
 
@@ -88,7 +94,7 @@ async def highest_of(context: Context, key: SearchKey, told: Sequence[int]) -> i
     asks for one; 0: it does not, or there is none.
     """
     highest = 0
-    if not _asks_modseq(key):
+    if not asks_modseq(key):
         return highest
     for window in windows([(low, high + 1) for low, high in runs(told)], SLICE_MESSAGES):
         rows = read_rows(context.local(), context.mailbox, window)

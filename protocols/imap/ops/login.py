@@ -40,6 +40,7 @@ _KNOWN: Final = (
     b"METADATA",
     b"MOVE",
     b"MULTIAPPEND",
+    b"MULTISEARCH",
     b"NAMESPACE",
     b"NOTIFY",
     b"OBJECTID",

@@ -56,13 +56,17 @@ def watch(context: Context, watched: Watched, seen: Version) -> None:
         if not contexts.has_room(watched.results.octets):
             raise Unwatchable("Too many contexts")
     except Unwatchable as why:
-        code = b"NOUPDATE " + render_string(watched.tag)
-        context.out.add(render_ending(b"*", no(str(why), code)))
+        refuse_update(context, watched.tag, str(why))
         return
     if watched.fetch is not None and FetchItem.MODSEQ in watched.fetch.items:
         context.know_modseqs()
     contexts.keep(watched)
     context.contexts = contexts
+
+
+def refuse_update(context: Context, tag: bytes, why: str) -> None:
+    """RFC 5267 4.3.1: no updates of this search are told; the rest of its answer is."""
+    context.out.add(render_ending(b"*", no(why, b"NOUPDATE " + render_string(tag))))
 
 
 async def cancel_update(context: Context, command: CancelUpdate) -> Ending:

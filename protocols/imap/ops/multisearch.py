@@ -1,0 +1,133 @@
+"""ESEARCH: one search in several mailboxes, an answer for each where something is found (RFC 7377).
+
+The selected mailbox is searched as the client counts it; another as it is now, and nothing of it is
+told but what was found.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from protocols.imap.contexts import Found, Watched
+from protocols.imap.multisearch import is_named
+from protocols.imap.ops.context import Context
+from protocols.imap.ops.esearch import UNTOLD, modseq_told, render_esearch, to_save
+from protocols.imap.ops.finding import asks_modseq, filled, find, find_here, highest_of
+from protocols.imap.ops.listing import Named, named_mailboxes
+from protocols.imap.ops.updates import TAG_REUSED, is_tag_watched, refuse_update, watch
+from protocols.imap.responses import Ending, bad, ok, render_mailbox
+from protocols.imap.search_commands import MultiSearch, SearchKey, SearchReturn, Source
+from protocols.imap.selected import Selected
+from protocols.imap.sets import runs
+from storage.mail.errors import MailboxNotFound
+from storage.mail.mailboxes import INBOX_ROLE
+
+_ALL = frozenset({SearchReturn.ALL})
+
+
+async def multi_search(context: Context, command: MultiSearch) -> Ending:
+    """RFC 7377 2."""
+    returns = command.search.returns or _ALL
+    refused = _refused(context, command, returns)
+    if refused is not None:
+        return refused
+    key = await filled(context, command.search.key, saves=SearchReturn.SAVE in returns)
+    if asks_modseq(key):
+        context.know_modseqs()
+    view = await context.barrier()
+    chosen = _chosen(context, command, named_mailboxes(view, context.account))
+    for named in chosen:
+        if _is_selected(context, named):
+            await _search_selected(context, command, key, named)
+        else:
+            await _search_another(context, command, key, named)
+        if context.out.full:
+            await context.out.flush()
+    if SearchReturn.UPDATE in returns and not any(_is_selected(context, one) for one in chosen):
+        refuse_update(context, context.tag, "The selected mailbox is not searched")
+    hides = context.selected is not None and context.selected.hides_expunges
+    return ok("ESEARCH completed", b"EXPUNGEISSUED" if hides else None)
+
+
+def _refused(
+    context: Context, command: MultiSearch, returns: frozenset[SearchReturn]
+) -> Ending | None:
+    """RFC 7377 2.2: what needs a selected mailbox, and what is for that alone."""
+    if context.selected is None and (
+        Source.SELECTED in command.sources or SearchReturn.UPDATE in returns
+    ):
+        return bad("No mailbox is selected")
+    if SearchReturn.SAVE in returns and command.sources.keys() != {Source.SELECTED}:
+        return bad("Only what is found in the selected mailbox can be saved")
+    return TAG_REUSED if is_tag_watched(context, returns) else None
+
+
+def _chosen(context: Context, command: MultiSearch, named: Sequence[Named]) -> list[Named]:
+    """The mailboxes to search, each once."""
+    sources = command.sources
+
+    def is_chosen(one: Named) -> bool:
+        return (
+            Source.PERSONAL in sources
+            or (Source.SELECTED in sources and _is_selected(context, one))
+            or (Source.INBOXES in sources and one.mailbox.role == INBOX_ROLE)
+            or (Source.SUBSCRIBED in sources and one.mailbox.subscribed)
+            or is_named(sources, one.name)
+        )
+
+    return [one for one in named if is_chosen(one)]
+
+
+def _is_selected(context: Context, named: Named) -> bool:
+    return context.selected is not None and named.mailbox.id == context.selected.mailbox
+
+
+async def _search_selected(
+    context: Context, command: MultiSearch, key: SearchKey, named: Named
+) -> None:
+    selected, search = context.mailbox, command.search
+    returns, seen = search.returns or _ALL, selected.seen
+    found = await find(context, key, saves=SearchReturn.SAVE in returns)
+    correlators = await _tell(context, context, command, key, named, found)
+    if SearchReturn.UPDATE in returns:
+        results = Found(selected.uids[at] for at in found)
+        watched = Watched(context.tag, True, key, (), results, search.fetch, correlators)
+        watch(context, watched, seen)
+    if SearchReturn.SAVE in returns:
+        kept = to_save(returns, found, search.partial)
+        selected.save(runs(selected.uids[at] for at in kept))
+
+
+async def _search_another(
+    context: Context, command: MultiSearch, key: SearchKey, named: Named
+) -> None:
+    account, mailbox = context.account, named.mailbox.id
+    try:
+        index = context.door.indexes.get(context.local(), account, mailbox)
+    except MailboxNotFound:
+        return  # it went meanwhile
+    there = Selected(account, mailbox, named.name, index.uids, index.version, read_only=True)
+    other = replace(context, selected=there, contexts=None)
+    found = await find_here(other, key)
+    context.heard_s = other.heard_s
+    await _tell(context, other, command, key, named, found)
+
+
+async def _tell(
+    context: Context,
+    there: Context,
+    command: MultiSearch,
+    key: SearchKey,
+    named: Named,
+    found: Sequence[int],
+) -> bytes:
+    """RFC 7377 2.1: nothing is said of a mailbox in which nothing is found. Gives what names it."""
+    search = command.search
+    returns = search.returns or _ALL
+    shown = render_mailbox(named.name, utf8=context.utf8)
+    correlators = b" MAILBOX %b UIDVALIDITY %d" % (shown, named.mailbox.uidvalidity)
+    if found and returns - UNTOLD != {SearchReturn.SAVE}:
+        uids = [there.mailbox.uids[at] for at in found]
+        told = render_esearch(context.tag, True, returns, uids, search.partial, correlators)
+        highest = await highest_of(there, key, to_save(returns, found, search.partial))
+        context.out.add(told + modseq_told(b" MODSEQ %d", highest) + b"\r\n")
+    return correlators
