@@ -21,7 +21,7 @@ Row = dict[str, Any]
 FIRST_SIGHT: Final = "(FLAGS UID INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)"
 CONNECTIONS: Final = 8
 SELECTS: Final = 20
-BODIES: Final = 1000
+BODIES: Final = 500
 STORES: Final = 3
 NOTICES: Final = 20
 # Who hears nothing for so long would have to ask; that is what the row says then.

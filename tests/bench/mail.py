@@ -2,7 +2,11 @@
 
 import base64
 import random
+from functools import lru_cache
+from typing import Final
 
+# Every server gets the same ones, and making one takes longer than delivering it.
+MESSAGES_KEPT: Final = 16_384
 WORDS = (
     "the of and to in is that for it as was with be by on not he his but at are this have from "
     "or had an they which one you were all her she there would their we him been has when who "
@@ -20,6 +24,7 @@ def _text(chance: random.Random, octets: int) -> str:
     return "\r\n".join(lines)
 
 
+@lru_cache(MESSAGES_KEPT)
 def message(number: int, seed: int = 1) -> bytes:
     """The `number`th message of a seed: plain, alternative, or with an attachment."""
     chance = random.Random(f"{seed}-{number}")
