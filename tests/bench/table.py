@@ -1,5 +1,6 @@
 """The table that `make bench` ends with: ours beside the peers', with the goals and who missed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -130,10 +131,13 @@ def _cells(row: Row | None) -> tuple[str, str]:
 def _peer_cells(own: Row | None, peer: Row | None) -> tuple[str, str, str]:
     if peer is None:
         return "", "", ""
-    return *_cells(peer), f"{_times(own, peer):.2f}" if own is not None else ""
+    times = math.nan if own is None else _times(own, peer)
+    return *_cells(peer), "" if math.isnan(times) else f"{times:.2f}"
 
 
 def _times(own: Row, peer: Row) -> float:
-    """How many times as good ours is."""
+    """How many times as good ours is; of nothing at all nobody can tell (NaN)."""
     ours, theirs = own["rate"], peer["rate"]
+    if not ours or not theirs:
+        return math.nan
     return theirs / ours if own["unit"] in _COSTS else ours / theirs

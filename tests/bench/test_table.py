@@ -3,7 +3,7 @@
 import pytest
 
 from tests.bench import imap
-from tests.bench.table import CYRUS, DOVECOT, GOALS, ONE, THREE, Goal, Row, markdown, show
+from tests.bench.table import CYRUS, DOVECOT, GOALS, ONE, THREE, Goal, Row, lines, markdown, show
 
 
 def row(rate: float, *, unit: str = "messages/s", cpu_ms: float | None = None) -> Row:
@@ -41,6 +41,15 @@ def test_a_row_says_that_its_peer_is_not_installed(capsys: pytest.CaptureFixture
     show([row(400.0) | {"what": imap.SINGLE, "who": ONE}], [DOVECOT])
     told = capsys.readouterr().out
     assert "not installed" in told and ">= 2 x Dovecot" in told
+
+
+def test_memory_that_did_not_grow_is_compared_with_nothing() -> None:
+    results = [
+        row(0.0, unit="MiB") | {"who": ONE},
+        row(3.0, unit="MiB") | {"who": CYRUS},
+    ]
+    assert lines(results, [])[0][9:12] == ["3.00", "", ""]
+    assert lines(results[::-1], [])[0][2] == "0.00"
 
 
 def test_tables_for_a_readme_leave_out_the_peers_of_what_has_none() -> None:
