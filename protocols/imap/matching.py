@@ -93,7 +93,7 @@ def compile_key(key: SearchKey, naming: Naming) -> Test:
         case Aged():
             return _aged(key, naming.now_ms)
         case OfEmail():
-            return _of_emails(frozenset() if key.email is None else frozenset({key.email}))
+            return lambda facts: facts.row.content == key.email
         case OfThread():
             return _of_emails(frozenset() if key.thread is None else naming.emails(key.thread))
         case InHeader():

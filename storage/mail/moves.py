@@ -192,6 +192,7 @@ def _copied(ledger: Ledger, found: EmailMeta, target: MailboxId) -> int:
         mailboxes=((target, uid),),
         modseq=ledger.version,
         created=ledger.version,
+        origin=found.origin or found.id,
     )
     ledger.change(None, new)
     ledger.put(keys.email_view_key(account, new.id), view)

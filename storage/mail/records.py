@@ -85,7 +85,8 @@ class EmailMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
     `keywords` are sorted, lower case, without duplicates ("$seen"; IMAP's \\Deleted is "$deleted",
     shown to IMAP alone). `mailboxes` are (mailbox, UID) in order of mailbox; `saved_s` says for
     each of them when the email came into it, in seconds (RFC 8514). It is empty, or 0 for a
-    mailbox, where an older version of this software wrote the row: then nobody knows.
+    mailbox, where an older version of this software wrote the row: then nobody knows. `origin` is
+    the email that this one was copied from by IMAP, at the first of several times; 0: it was not.
     """
 
     id: EmailId
@@ -98,12 +99,13 @@ class EmailMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
     modseq: Version
     created: Version
     saved_s: tuple[int, ...] = ()
+    origin: EmailId = EmailId(0)
 
 
 class UidRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One message of one mailbox, with all that a FETCH of flags, dates and sizes needs.
 
-    `saved_s` is EmailMeta's; 0: not known.
+    `saved_s` is EmailMeta's; 0: not known. So is `origin`.
     """
 
     email: EmailId
@@ -112,6 +114,12 @@ class UidRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     size: int
     received_ms: int
     saved_s: int = 0
+    origin: EmailId = EmailId(0)
+
+    @property
+    def content(self) -> EmailId:
+        """What it has in common with its copies: RFC 8474 5.1 EMAILID."""
+        return self.origin or self.email
 
 
 class ThreadMember(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -226,7 +234,9 @@ unpack_view: Final = unpacker(EmailView)
 def uid_row_at(meta: EmailMeta, place: int) -> UidRow:
     """The row that an email has in one of its mailboxes, the `place`th."""
     saved_s = meta.saved_s[place] if meta.saved_s else 0
-    return UidRow(meta.id, meta.keywords, meta.modseq, meta.size, meta.received_ms, saved_s)
+    return UidRow(
+        meta.id, meta.keywords, meta.modseq, meta.size, meta.received_ms, saved_s, meta.origin
+    )
 
 
 def is_visible(meta: EmailMeta) -> bool:

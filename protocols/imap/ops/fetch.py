@@ -245,7 +245,7 @@ class _Renderer:
     def _named(self, row: UidRow, stored: "_Stored") -> Iterator[bytes]:
         """RFC 8474 5, RFC 8970 3."""
         if self.email:
-            yield b"EMAILID " + object_id(render_email(row.email))
+            yield b"EMAILID " + object_id(render_email(row.content))
         if self.thread:
             thread = stored.metas[row.email].thread
             yield b"THREADID " + object_id(render_thread(thread))

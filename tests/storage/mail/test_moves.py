@@ -288,3 +288,14 @@ def test_a_row_that_tells_another_time_is_found(house: House) -> None:
     for wrong in (msgspec.msgpack.encode([*fields[:5], fields[5] + 1]), b"\x00", held[:-2]):
         house.engine.write([(key, wrong)], [])
         assert any("UID row" in told for told in recount(house.engine, ALICE))
+
+
+def test_a_copy_of_a_copy_knows_the_first(house: House) -> None:
+    inbox, archive, trash = (house.role(role) for role in ("inbox", "archive", "trash"))
+    first = house.deliver(inbox).id
+    copy(house, inbox, [1], archive)
+    copy(house, archive, [1], trash)
+    move(house, trash, [1], house.role("junk"))
+    for mailbox in (inbox, archive, house.role("junk")):
+        [(_, row)] = messages.uid_rows(house.engine, ALICE, mailbox)
+        assert row.content == first
