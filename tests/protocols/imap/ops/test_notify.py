@@ -207,3 +207,35 @@ async def test_during_a_pause_of_the_cluster_notify_is_refused_and_nothing_is_ch
         stage.house.unavailable = False
         stage.deliver(mail("one"))
         assert (await client.line()).startswith(b"* STATUS INBOX ")
+
+
+async def test_what_notify_asks_of_a_new_message_comes_after_the_results_it_is_in() -> None:
+    async with open_stage() as stage:
+        client = await listener(stage, b"(selected (MessageNew (FLAGS) MessageExpunge))")
+        await client.select()
+        await client.ask(b"SEARCH RETURN (UPDATE) ALL")
+        stage.deliver(mail("one"))
+        assert [await client.line() for _ in range(3)] == [
+            b"* 1 EXISTS",
+            b'* ESEARCH (TAG "t") ADDTO (0 1)',
+            b"* 1 FETCH (FLAGS () UID 1)",
+        ]
+
+
+async def test_a_subscription_is_heeded_at_once() -> None:
+    async with open_stage() as stage:
+        house, alice, sent = stage.house, stage.alice, box(stage, "Sent")
+
+        def subscribe(wanted: bool) -> None:
+            house.run(lambda plan: mailboxes.plan_update(plan, alice, sent, subscribed=wanted))
+
+        subscribe(False)
+        client = await listener(stage, b"(subscribed (MessageNew MessageExpunge))")
+        stage.deliver(mail("one"), mailbox="Sent")
+        await quiet(client)
+        subscribe(True)
+        stage.deliver(mail("two"), mailbox="Sent")
+        assert (await client.line()).startswith(b"* STATUS Sent ")
+        subscribe(False)
+        stage.deliver(mail("three"), mailbox="Sent")
+        await quiet(client)
