@@ -94,5 +94,17 @@ class TooManyAnnotations(MailError):
     """More annotations on a mailbox than it may have, or more octets in an account."""
 
 
+class NoPermission(MailError):
+    """Another's mailbox, and not with the right that this needs (RFC 4314 4)."""
+
+
+class TooManyReaders(MailError):
+    """A mailbox shared with more accounts than it may be."""
+
+
+class TooManyFollowed(MailError):
+    """Subscriptions to more mailboxes of others than an account may have."""
+
+
 class NoMailbox(MailError):
     """An email must be in at least one mailbox (RFC 8621 2)."""

@@ -43,6 +43,7 @@ from storage.mail.mailbox_rows import (
 from storage.mail.moves import plan_empty
 from storage.mail.records import ROLES_AT_START, Mailbox, MailboxCounts, pack
 from storage.mail.roles import check_role, plan_trash
+from storage.mail.sharing import plan_inherit, plan_unshare
 from storage.mail.state import state
 from storage.mail.tree import (
     INBOX,
@@ -172,6 +173,8 @@ def plan_create(
         keys.mailbox_counts_key(account, mailbox.id), pack(MailboxCounts(modseq=mailbox.created))
     )
     plan_rows(plan, account, None, mailbox)
+    if parent != TOP:
+        plan_inherit(plan, account, parent, mailbox.id)
     return mailbox
 
 
@@ -258,6 +261,7 @@ def plan_destroy_mailbox(
     plan_rows(plan, account, old, None)
     plan.delete(keys.mailbox_counts_key(account, mailbox))
     plan_drop_annotations(plan, account, mailbox)
+    plan_unshare(plan, account, mailbox)
     vanished = plan.scan(*keys.expunged_range(account, mailbox, -1), limit=_VANISHED_ROWS)
     for key, _ in vanished:
         plan.delete(key)

@@ -27,6 +27,8 @@ MAILBOXES_MAX: Final = 10_000
 SEPARATOR: Final = "/"
 INBOX: Final = "INBOX"
 INBOX_ROLE: Final = "inbox"
+# RFC 2342 5: where IMAP shows what others share; nobody has a mailbox of this name at the top.
+OTHER_USERS: Final = "Other Users"
 
 # Net-Unicode (RFC 5198 2) has no controls and no line or paragraph separators; half a surrogate
 # pair is no character.
@@ -63,7 +65,7 @@ def check_place(
 ) -> None:
     """Whether a mailbox (None: a new one) may stand under `parent` with this canonical name.
 
-    Raises MailboxNotFound for the parent, MailboxDepth, MailboxExists.
+    Raises MailboxNotFound for the parent, MailboxDepth, MailboxExists, MailboxNameInvalid.
     """
     levels = 1 if mailbox is None else _height(rows, account, mailbox)
     above = ancestors(rows, account, parent)
@@ -73,6 +75,8 @@ def check_place(
         raise MailboxDepth(f"over {MAILBOX_DEPTH_MAX} levels")
     if parent == TOP and is_inbox_name(name) and not inbox:
         raise MailboxExists("INBOX is the inbox", id_at(rows, role_key(account, INBOX_ROLE)))
+    if parent == TOP and name == OTHER_USERS:
+        raise MailboxNameInvalid(f"{OTHER_USERS} is where others' mailboxes are shown")
     holder = id_at(rows, name_key(account, parent, name))
     if holder is not None and holder != mailbox:
         raise MailboxExists(f"mailbox {holder} has this name", holder)
