@@ -3,8 +3,8 @@
     replicated   0x01 | group u16 | account u64 | collection u8 | rest
     local        0x00 | collection u8 | rest   (this node only: see local_keys.py)
 
-Account rows, by collection (y, U: uploads.py; g, G, j: deliveries.py; A: mail/annotations.py; a, R, F:
-mail/sharing.py):
+Account rows, by collection (y, U: uploads.py; g, G, j: deliveries.py; A: mail/annotations.py;
+a, R, F: mail/sharing.py):
 
     V  version                                      -> u64, the account's change number
     S  account state                                -> counters: next ids, bytes and emails held

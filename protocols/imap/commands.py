@@ -7,6 +7,7 @@ dates are day numbers or milliseconds. A command with `uid` set counts in UIDs (
 from dataclasses import dataclass
 from enum import Enum
 
+from protocols.imap.acl_commands import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from protocols.imap.append_commands import Append, Replace
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem, Section
@@ -167,6 +168,7 @@ class List:
     return_subscribed: bool = False
     return_special: bool = False
     return_children: bool = False
+    return_rights: bool = False
     status: tuple[StatusItem, ...] = ()
     metadata: tuple[Entry, ...] = ()
 
@@ -302,5 +304,5 @@ Command = (
     | Check | Close | Expunge | Fetch | Store | Copy | Replace
     | Search | Sort | Thread | NotSearched | CancelUpdate | MultiSearch
     | Compress | Unauthenticate | GetJmapAccess | GetMetadata | SetMetadata
-    | GetQuota | GetQuotaRoot
+    | GetQuota | GetQuotaRoot | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights
 )  # fmt: skip

@@ -22,6 +22,7 @@ from protocols.buffer import ReceiveBuffer
 from protocols.errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
 from protocols.imap import commands as c
 from protocols.imap import responses
+from protocols.imap.acl_commands import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from protocols.imap.append_commands import Append, Replace
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.fetch_commands import Fetch
@@ -84,6 +85,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
         c.Namespace, c.Status, Append, c.Idle, c.Notify, Compress, Unauthenticate,
         GetMetadata, SetMetadata, GetQuota, GetQuotaRoot, GetJmapAccess,
         MultiSearch,
+        SetAcl, DeleteAcl, GetAcl, ListRights, MyRights,
     }
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(
@@ -92,6 +94,8 @@ _MESSAGES: Final[frozenset[type]] = frozenset(
         Search, Sort, Thread, NotSearched, CancelUpdate,
     }
 )  # fmt: skip
+# What reads or changes the selected mailbox: all but leaving it.
+NEEDS_MAILBOX: Final = _MESSAGES - {c.Close}
 WELCOME: Final[Mapping[Phase, frozenset[type]]] = {
     Phase.NOT_AUTHENTICATED: _ANYWHERE | {c.StartTls, c.Authenticate, c.Login},  # RFC 9051 6.2
     Phase.AUTHENTICATED: _ANYWHERE | _MAILBOXES,  # RFC 9051 6.3

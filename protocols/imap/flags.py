@@ -3,6 +3,7 @@
 Keywords are stored in lower case; the five system flags have names of their own in IMAP.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
@@ -38,6 +39,7 @@ FLAGS_MAX: Final = 128
 
 SEEN: Final = "$seen"
 DELETED: Final = "$deleted"
+_RIGHTS: Final = {SEEN: "s", DELETED: "t"}
 
 
 def parse_flag(text: bytes) -> str:
@@ -50,6 +52,16 @@ def parse_flag(text: bytes) -> str:
     if len(text) > KEYWORD_CHARACTERS_MAX:
         raise RemoteProtocolError("a keyword is too long")
     return text.decode("ascii").lower()
+
+
+def right_of(keyword: str) -> str:
+    """RFC 4314 2.1: the right that changing a flag of another's message needs."""
+    return _RIGHTS.get(keyword, "w")
+
+
+def allowed(keywords: Iterable[str], rights: str) -> tuple[str, ...]:
+    """Those that someone with these rights may change."""
+    return tuple(keyword for keyword in keywords if right_of(keyword) in rights)
 
 
 def parse_flag_list(tokens: Tokens) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ def parse_list(tokens: Tokens) -> List:
         return_subscribed=b"SUBSCRIBED" in returned or b"SUBSCRIBED" in chosen,
         return_special=b"SPECIAL-USE" in returned or b"SPECIAL-USE" in chosen,
         return_children=b"CHILDREN" in returned,
+        return_rights=b"MYRIGHTS" in returned,  # RFC 8440 5
         status=status,
         metadata=metadata,
     )
@@ -96,7 +97,7 @@ def _return_options(
         elif name == b"METADATA":  # RFC 9590 5
             tokens.space()
             metadata = parse_entries(tokens)
-        elif name in (b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE"):
+        elif name in (b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"MYRIGHTS"):
             returned.add(name)
         else:
             raise RemoteProtocolError("unknown LIST return option")

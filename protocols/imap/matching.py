@@ -35,7 +35,7 @@ from protocols.imap.search_commands import (
     Sized,
 )
 from protocols.imap.selected import Positions
-from storage.ids import EmailId, ThreadId
+from storage.ids import AccountId, EmailId, ThreadId
 from storage.mail.records import UidRow
 
 # Fields whose text the stored view has (LIST_PROPERTIES).
@@ -72,6 +72,8 @@ class Naming:
     emails: Callable[[ThreadId], frozenset[EmailId]]
     """The emails of a thread; none when there is no such thread."""
     now_ms: int
+    owner: AccountId | None = None
+    """Whose mailbox it is, when it is another's (selected.shown_id)."""
 
 
 def compile_key(key: SearchKey, naming: Naming) -> Test:
@@ -93,9 +95,12 @@ def compile_key(key: SearchKey, naming: Naming) -> Test:
         case Aged():
             return _aged(key, naming.now_ms)
         case OfEmail():
-            return lambda facts: facts.row.content == key.email
+            known = key.email if key.owner == naming.owner else None
+            return lambda facts: facts.row.content == known
         case OfThread():
-            return _of_emails(frozenset() if key.thread is None else naming.emails(key.thread))
+            if key.thread is None or key.owner != naming.owner:
+                return _of_emails(frozenset())
+            return _of_emails(naming.emails(key.thread))
         case InHeader():
             return _in_header(key)
         case InBody():

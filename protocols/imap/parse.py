@@ -10,6 +10,13 @@ from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap import commands as c
+from protocols.imap.acl_commands import (
+    parse_delete_acl,
+    parse_get_acl,
+    parse_list_rights,
+    parse_my_rights,
+    parse_set_acl,
+)
 from protocols.imap.append_commands import parse_append, parse_replace
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.fetch_commands import FetchItem
@@ -294,10 +301,15 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"COMPRESS": _compress,
     b"UNAUTHENTICATE": lambda tokens: Unauthenticate(),
     b"GETJMAPACCESS": lambda tokens: GetJmapAccess(),
+    b"DELETEACL": parse_delete_acl,
+    b"GETACL": parse_get_acl,
     b"GETMETADATA": parse_get_metadata,
     b"NOTIFY": parse_notify,
     b"GETQUOTA": parse_get_quota,
     b"GETQUOTAROOT": parse_get_quota_root,
+    b"LISTRIGHTS": parse_list_rights,
+    b"MYRIGHTS": parse_my_rights,
+    b"SETACL": parse_set_acl,
     b"SETMETADATA": parse_set_metadata,
     # 6.4, and CHECK of RFC 3501 6.4.1
     b"CHECK": lambda tokens: c.Check(),

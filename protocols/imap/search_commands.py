@@ -10,7 +10,7 @@ from enum import Enum
 from protocols.imap.fetch_commands import Fetch
 from protocols.imap.partial import PartialRange
 from protocols.imap.sets import NumberSet
-from storage.ids import EmailId, ThreadId
+from storage.ids import AccountId, EmailId, ThreadId
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +77,18 @@ class Aged:
 
 @dataclass(frozen=True, slots=True)
 class OfEmail:
-    """RFC 8474 5.3 EMAILID; None: an id that we never gave."""
+    """RFC 8474 5.3 EMAILID; None: an id that we never gave. `owner`: it tells whose it is."""
 
     email: EmailId | None
+    owner: AccountId | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OfThread:
-    """RFC 8474 5.3 THREADID; None: an id that we never gave."""
+    """RFC 8474 5.3 THREADID; as OfEmail."""
 
     thread: ThreadId | None
+    owner: AccountId | None = None
 
 
 @dataclass(frozen=True, slots=True)

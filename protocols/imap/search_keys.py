@@ -282,6 +282,22 @@ def _modseq(tokens: Tokens) -> SearchKey:
     return ChangedSince(tokens.number())
 
 
+def _owned(text: str) -> tuple[ids.AccountId | None, str]:
+    """Whose an id says that it is, and the rest of it (selected.shown_id)."""
+    owner, dash, rest = text.partition("-")
+    return (ids.parse_account(owner), rest) if dash else (None, text)
+
+
+def _of_email(tokens: Tokens) -> SearchKey:
+    owner, text = _owned(_object_id(tokens))
+    return OfEmail(ids.parse_email(text), owner)
+
+
+def _of_thread(tokens: Tokens) -> SearchKey:
+    owner, text = _owned(_object_id(tokens))
+    return OfThread(ids.parse_thread(text), owner)
+
+
 _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"BCC": _field(b"bcc"),
     b"BEFORE": _before(Moment.RECEIVED),
@@ -290,7 +306,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"FILTER": _filter,
     b"FROM": _field(b"from"),
     b"HEADER": _header,
-    b"EMAILID": lambda tokens: OfEmail(ids.parse_email(_object_id(tokens))),
+    b"EMAILID": _of_email,
     b"KEYWORD": lambda tokens: Keyword(parse_flag(tokens.atom())),
     b"LARGER": lambda tokens: Sized(over=tokens.number()),
     b"MODSEQ": _modseq,
@@ -306,7 +322,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"SMALLER": lambda tokens: Sized(under=tokens.number()),
     b"SUBJECT": _field(b"subject"),
     b"TEXT": lambda tokens: InBody(tokens.text().casefold(), header_too=True),
-    b"THREADID": lambda tokens: OfThread(ids.parse_thread(_object_id(tokens))),
+    b"THREADID": _of_thread,
     b"TO": _field(b"to"),
     b"UID": lambda tokens: Numbers(tokens.number_set(), uid=True),
     b"UNKEYWORD": lambda tokens: Keyword(parse_flag(tokens.atom()), present=False),

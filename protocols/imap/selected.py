@@ -19,14 +19,22 @@ from typing import Final
 
 from protocols.errors import RemoteProtocolError
 from protocols.imap import responses
-from protocols.imap.flags import KEYWORDS_KNOWN, SYSTEM_FLAGS, render_flag, render_flags
+from protocols.imap.flags import (
+    KEYWORDS_KNOWN,
+    SYSTEM_FLAGS,
+    allowed,
+    render_flag,
+    render_flags,
+)
 from protocols.imap.responses import untagged_ok
 from protocols.imap.sets import NumberSet, Range, merge, runs
 from storage.changes import TooOld
 from storage.engine import Rows
-from storage.ids import AccountId, MailboxId, Version
+from storage.ids import AccountId, MailboxId, Version, render_account
+from storage.mail import sharing
 from storage.mail import uids as mail_uids
 from storage.mail.counts import read_counts
+from storage.mail.errors import NoPermission
 from storage.mail.mailbox_index import MailboxIndex
 from storage.mail.records import UidRow
 
@@ -44,7 +52,13 @@ def shown_modseq(version: int) -> int:
     return max(1, version)
 
 
-SYSTEM_KEYWORDS: Final = frozenset({"$answered", "$flagged", "$deleted", "$seen", "$draft"})
+SYSTEM_KEYWORDS_IN_ORDER: Final = ("$answered", "$flagged", "$deleted", "$seen", "$draft")
+SYSTEM_KEYWORDS: Final = frozenset(SYSTEM_KEYWORDS_IN_ORDER)
+
+
+def shown_id(owner: AccountId | None, text: str) -> str:
+    """RFC 8474 3: no two objects that one sees have one id; those of others tell whose they are."""
+    return text if owner is None else f"{render_account(owner)}-{text}"
 
 
 class Heed(Enum):
@@ -75,6 +89,8 @@ class Selected:
         "mailbox",
         "name",
         "read_only",
+        "reader",
+        "rights",
         "saved",
         "seen",
         "shows_modseq",
@@ -92,11 +108,17 @@ class Selected:
         seen: Version,
         *,
         read_only: bool,
+        reader: AccountId | None = None,
+        rights: str = sharing.ALL,
     ) -> None:
         self.account: Final = account
         self.mailbox: Final = mailbox
         self.name: Final = name
         self.read_only: Final = read_only
+        self.reader: Final = reader
+        """Who has selected a mailbox that is another's; None: it is his own."""
+        self.rights = rights
+        """What he may do with it (RFC 4314), as of the last `notice`."""
         self.uids = uids
         """Never changed in place: it may be shared with the mailbox's index and other sessions."""
         self.seen = seen
@@ -174,9 +196,14 @@ class Selected:
 
     def notice(self, rows: Rows) -> None:
         """Take in what the store has of the mailbox and this does not; costs what changed."""
+        if self.deleted:
+            return
         counts = read_counts(rows, self.account, self.mailbox)
-        if counts is None:
-            # RFC 2180 3: a mailbox deleted under its client is one that has lost all its messages.
+        if self.reader is not None:
+            self.rights = sharing.rights(rows, self.account, self.mailbox, self.reader)
+        if counts is None or "r" not in self.rights:
+            # RFC 2180 3: a mailbox deleted under its client is one that has lost all its messages;
+            # one that he may read no more, too (RFC 4314 5.1.1).
             self.deleted = True
             self._lose(self.uids)
             return
@@ -333,6 +360,35 @@ class Selected:
     def any_gone(self, uids: Iterable[int]) -> bool:
         """Some of these messages are gone, whatever the client counts."""
         return bool(self._gone) and not self._gone.isdisjoint(uids)
+
+    # --- what may be done
+
+    @property
+    def owner(self) -> AccountId | None:
+        """Whose it is, when it is another's."""
+        return None if self.reader is None else self.account
+
+    def check(self, rows: Rows, rights: str) -> str:
+        """All the rights that there are now, these among them; raises NoPermission."""
+        if self.reader is None:
+            return sharing.ALL
+        held = sharing.rights(rows, self.account, self.mailbox, self.reader)
+        if not set(rights) <= set(held):
+            raise NoPermission("Permission denied")
+        return held
+
+    def permanent_flags(self) -> bytes:
+        """RFC 9051 7.1 PERMANENTFLAGS: all that FLAGS lists stay (what it lists and this does not
+        would not), RFC 4314 5.1.1: as far as the client may change them."""
+        flags = (
+            []
+            if self.read_only
+            else [*allowed((*SYSTEM_KEYWORDS_IN_ORDER, *KEYWORDS_KNOWN), self.rights)]
+        )
+        shown = [*map(render_flag, flags)]
+        if flags and "w" in self.rights:
+            shown.append(b"\\*")  # clients may make up keywords
+        return b"PERMANENTFLAGS (%b)" % b" ".join(shown)
 
     # --- flags
 

@@ -19,7 +19,7 @@ from protocols.imap import commands as c
 from protocols.imap.append_commands import Replace
 from protocols.imap.authenticate import authenticate
 from protocols.imap.connection_commands import Compress, Unauthenticate
-from protocols.imap.core import Core, LiteralRoom, Phase, Request
+from protocols.imap.core import NEEDS_MAILBOX, Core, LiteralRoom, Phase, Request
 from protocols.imap.fetch_commands import Fetch
 from protocols.imap.filters import UndefinedFilter
 from protocols.imap.ops import OPS
@@ -43,6 +43,7 @@ from protocols.imap.search_commands import Search, Sort, Thread, counts_messages
 from protocols.ports import Ports, Unavailable, Watch
 from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerGone, PeerSlow
+from storage.ids import AccountId
 from storage.mail.errors import MailError
 
 # RFC 9051 5.4: an autologout timer is 30 minutes at least; a minute for the clock of the client.
@@ -126,7 +127,7 @@ class ImapSession:
     def _stranger(self, out: Outbox) -> Context:
         """All that a connection knows before anyone has logged in."""
         door, stream = self._door, self._stream
-        own: set[int] = set()
+        own: set[tuple[AccountId, int]] = set()
         return Context(
             ports=replace(door.ports, writer=NotedWriter(door.ports.writer, own)),
             own=own,
@@ -240,6 +241,8 @@ class ImapSession:
                 case c.Idle():
                     return await self._idle(patience)
                 case command:
+                    if type(command) in NEEDS_MAILBOX:
+                        context.check_readable()
                     return await OPS[type(command)](context, command)
         except Unavailable:
             return UNAVAILABLE
@@ -372,7 +375,10 @@ class ImapSession:
     async def _telling(self, receive: Callable[[], Awaitable[T]], *, idle: bool) -> T:
         """Wait for the peer and tell it news meanwhile; EXPUNGEs too in IDLE (RFC 9051 7.5.1)."""
         context = self._context
-        with context.ports.news.watch([context.account]) as watch:
+        watched = {context.account}
+        if context.selected is not None:
+            watched.add(context.selected.account)
+        with context.ports.news.watch(watched) as watch:
             await self._tell_waiting(idle=idle)  # after the watch began: nothing falls between
             idling = _Idling()
             async with trio.open_nursery() as nursery:

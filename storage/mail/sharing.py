@@ -87,8 +87,8 @@ def check_right(
     if right in held:
         return held
     if "l" in held:
-        raise NoPermission("permission denied")
-    raise MailboxNotFound("no such mailbox")
+        raise NoPermission("Permission denied")
+    raise MailboxNotFound("No such mailbox")
 
 
 def received(rows: Rows, reader: AccountId) -> list[tuple[AccountId, MailboxId]]:
@@ -104,7 +104,9 @@ def followed(rows: Rows, reader: AccountId) -> set[tuple[AccountId, MailboxId]]:
 
 
 def _pairs(rows: Rows, prefix: bytes) -> list[tuple[AccountId, MailboxId]]:
-    pairs = (_PAIR.unpack_from(key, len(prefix)) for key, _ in rows.scan(prefix, prefix_end(prefix)))
+    pairs = (
+        _PAIR.unpack_from(key, len(prefix)) for key, _ in rows.scan(prefix, prefix_end(prefix))
+    )
     return [(AccountId(owner), MailboxId(mailbox)) for owner, mailbox in pairs]
 
 

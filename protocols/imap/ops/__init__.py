@@ -4,11 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from protocols.imap import commands as c
+from protocols.imap.acl_commands import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from protocols.imap.append_commands import Append, Replace
 from protocols.imap.connection_commands import GetJmapAccess
 from protocols.imap.fetch_commands import Fetch
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.ops import (
+    acl,
     append,
     copying,
     fetch,
@@ -76,5 +78,10 @@ OPS: Final[Mapping[type, Op]] = {
     GetQuota: quota.get_quota,
     GetQuotaRoot: quota.get_quota_root,
     SetMetadata: metadata.set_metadata,
+    SetAcl: acl.set_acl,
+    DeleteAcl: acl.delete_acl,
+    GetAcl: acl.get_acl,
+    ListRights: acl.list_rights,
+    MyRights: acl.my_rights,
 }
 """All but those that change the stream itself: STARTTLS, COMPRESS and their kin (session.py)."""

@@ -9,46 +9,45 @@ import trio
 
 from protocols.delivery import prepare
 from protocols.imap.append_commands import Append, NewMessage, Replace
+from protocols.imap.flags import allowed
+from protocols.imap.ops.carrying import MOVE_RIGHTS
 from protocols.imap.ops.catenate import Assembly, Refused
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import highest_if_resync
 from protocols.imap.ops.listing import tell_normalized
-from protocols.imap.patterns import SEPARATOR
+from protocols.imap.ops.places import find, missing, need, needed
 from protocols.imap.responses import Ending, no, ok, untagged_ok
 from protocols.imap.sets import render_ranges, runs
 from storage.batch import BatchError
-from storage.engine import Rows
-from storage.ids import AccountId
-from storage.mail import mailboxes
 from storage.mail.errors import EmailNotFound, MailboxNotFound
 from storage.mail.ingest import plan_ingest
-from storage.mail.records import Mailbox, NewEmail
+from storage.mail.records import NewEmail
 from storage.mail.replacing import plan_replace
 from storage.plan import Plan
 
 
 async def append(context: Context, command: Append) -> Ending:
     """Add one message, or several in one batch; OK means that all are durable on a majority."""
-    account = context.account
-    view = await context.barrier()
+    me, view = context.account, await context.barrier()
 
     def plan_append(plan: Plan) -> tuple[int, list[int]]:
-        mailbox = _target(plan, account, command.mailbox)
+        place = find(plan, me, command.mailbox)
+        mailbox = need(place, "i")
         uids = []
         for message, email in zip(command.messages, emails, strict=True):
-            keywords = message.keywords
+            keywords = allowed(message.keywords, place.rights)  # RFC 4314 4
             added = plan_ingest(plan, account, email, mailboxes=[mailbox.id], keywords=keywords)
             uids.append(dict(added.mailboxes)[mailbox.id])
         return mailbox.uidvalidity, uids
 
     try:
-        _target(view, account, command.mailbox)  # before the work is done
+        account = needed(view, me, command.mailbox, "i").account  # before the work is done
         with Assembly(context, view) as assembly:
             blobs = await assembly.put_together(command.messages)
             emails = await _prepared(context, command.messages, blobs)
             uidvalidity, uids = await context.ports.writer.write(account, plan_append, blobs=blobs)
     except MailboxNotFound:
-        return no("No such mailbox", b"TRYCREATE")
+        return missing(context.local(), me, command.mailbox)
     except Refused as refused:
         return refused.ending
     except BatchError:
@@ -59,7 +58,8 @@ async def append(context: Context, command: Append) -> Ending:
 
 async def replace(context: Context, command: Replace) -> Ending:
     """RFC 8508 3.4: the new message is added and the old one expunged, whatever its flags."""
-    account, selected = context.account, context.mailbox
+    me, selected = context.account, context.mailbox
+    account = selected.account
     if selected.read_only:
         return no("The mailbox is selected read-only", b"CANNOT")
     named = selected.uids_at(selected.positions(command.number, uid=command.uid))
@@ -69,7 +69,9 @@ async def replace(context: Context, command: Replace) -> Ending:
     view = await context.barrier()
 
     def plan_both(plan: Plan) -> tuple[int, int]:
-        mailbox = _target(plan, account, command.mailbox)
+        selected.check(plan, MOVE_RIGHTS)
+        place = find(plan, me, command.mailbox)
+        mailbox = need(place, "i")
         added = plan_replace(
             plan,
             account,
@@ -77,18 +79,20 @@ async def replace(context: Context, command: Replace) -> Ending:
             mailbox=mailbox.id,
             source=selected.mailbox,
             uid=old,
-            keywords=command.message.keywords,
+            keywords=allowed(command.message.keywords, place.rights),
         )
         return mailbox.uidvalidity, dict(added.mailboxes)[mailbox.id]
 
     try:
-        _target(view, account, command.mailbox)
+        selected.check(view, MOVE_RIGHTS)
+        if needed(view, me, command.mailbox, "i").account != account:
+            return no("Only among mailboxes of one account", b"CANNOT")
         with Assembly(context, view) as assembly:
             blobs = await assembly.put_together([command.message])
             [email] = await _prepared(context, [command.message], blobs)
             uidvalidity, uid = await context.ports.writer.write(account, plan_both, blobs=blobs)
     except MailboxNotFound:
-        return no("No such mailbox", b"TRYCREATE")
+        return missing(context.local(), me, command.mailbox)
     except Refused as refused:
         return refused.ending
     except EmailNotFound:
@@ -98,13 +102,6 @@ async def replace(context: Context, command: Replace) -> Ending:
     context.out.add(untagged_ok("Replacement message ready", _appenduid(uidvalidity, [uid])))
     context.catch_up(expunges=False)
     return ok("REPLACE completed", highest_if_resync(context))
-
-
-def _target(rows: Rows, account: AccountId, name: str) -> Mailbox:
-    found = mailboxes.by_path(rows, account, name.split(SEPARATOR))
-    if found is None:
-        raise MailboxNotFound("no such mailbox")
-    return found
 
 
 async def _prepared(

@@ -18,7 +18,7 @@ from protocols.mime import parts as mime_parts
 from protocols.mime.bodies import decode_transfer, is_known_encoding
 from protocols.mime.parts import Part
 from protocols.ports import READ_BYTES_MAX, Unavailable
-from storage.ids import BlobId
+from storage.ids import AccountId, BlobId
 from storage.mail import messages
 from storage.mail.records import UidRow
 
@@ -52,19 +52,21 @@ class Message:
     """Octets taken from the door's room."""
 
 
-async def open_message(context: Context, row: UidRow, items: Iterable[Item]) -> Message | None:
+async def open_message(
+    context: Context, account: AccountId, row: UidRow, items: Iterable[Item]
+) -> Message | None:
     """The message of a row, with all that can fail done; None: it is gone.
 
     Raises UnknownEncoding, and Unavailable when the door holds too much already. What it holds
     is given back by `close_message`.
     """
     rows = context.local()
-    meta = messages.meta(rows, context.account, row.email)
+    meta = messages.meta(rows, account, row.email)
     if meta is None:
         return None
     root = None
     if any(isinstance(item, BinarySize) or needs_parts(item) for item in items):
-        packed = messages.parts(rows, context.account, row.email)
+        packed = messages.parts(rows, account, row.email)
         if packed is None:
             return None
         root = mime_parts.unpack(packed)

@@ -18,13 +18,13 @@ from protocols.imap.append_commands import NewMessage, Url
 from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.ops.bodies import MessageGone, open_message, read_section, section_bytes_max
 from protocols.imap.ops.context import Context
-from protocols.imap.patterns import SEPARATOR
+from protocols.imap.ops.places import find
 from protocols.imap.responses import Ending, no
 from protocols.imap.urls import MessageUrl, parse_url, show_url
 from protocols.ports import Unavailable
 from storage.engine import Rows
-from storage.ids import MailboxId
-from storage.mail import mailboxes
+from storage.ids import AccountId, MailboxId
+from storage.mail import sharing
 from storage.mail.uids import uid_row
 
 # The empty line after a header: at the start where there is none.
@@ -105,9 +105,12 @@ class Assembly:
             wanted = parse_url(url.text)
         except RemoteProtocolError as error:
             raise _bad(url) from error
-        mailbox = self._mailbox(wanted)
-        row = None if mailbox is None else uid_row(self._rows, context.account, mailbox, wanted.uid)
-        message = None if row is None else await open_message(context, row, [wanted.section])
+        holder = self._mailbox(wanted)
+        if holder is None:
+            raise _bad(url)
+        row = uid_row(self._rows, *holder, wanted.uid)
+        account, sections = holder[0], [wanted.section]
+        message = None if row is None else await open_message(context, account, row, sections)
         size = None if message is None else section_bytes_max(message, wanted.section)
         if message is None or size is None:
             raise _bad(url)
@@ -119,16 +122,21 @@ class Assembly:
         except MessageGone as error:
             raise Unavailable("a part cannot be read just now") from error
 
-    def _mailbox(self, wanted: MessageUrl) -> MailboxId | None:
-        """The mailbox a URL is about; None: there is none, or none of this UIDVALIDITY."""
-        rows, account = self._rows, self._context.account
+    def _mailbox(self, wanted: MessageUrl) -> tuple[AccountId, MailboxId] | None:
+        """Whose mailbox a URL is about, and which; None: there is none that one may read, or none
+        of this UIDVALIDITY."""
+        rows, me = self._rows, self._context.account
         if wanted.mailbox is None:
             selected = self._context.selected
-            return None if selected is None else selected.mailbox
-        found = mailboxes.by_path(rows, account, wanted.mailbox.split(SEPARATOR))
+            if selected is None:
+                return None
+            rights = sharing.rights(rows, selected.account, selected.mailbox, me)
+            return (selected.account, selected.mailbox) if "r" in rights else None
+        place = find(rows, me, wanted.mailbox)
+        found = place.mailbox
         if found is None or wanted.uidvalidity not in (None, found.uidvalidity):
             return None
-        return found.id
+        return (place.account, found.id) if "r" in place.rights else None
 
 
 def _bad(url: Url) -> Refused:

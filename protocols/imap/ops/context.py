@@ -114,7 +114,7 @@ class Context:
     """METADATA is enabled (RFC 5464 4.1): annotations changed up to here are told."""
     notified: Notified | None = None
     """What NOTIFY has asked for (RFC 5465); None: it was never used."""
-    own: set[int] = field(default_factory=set)
+    own: set[tuple[AccountId, int]] = field(default_factory=set)
     """Versions that this connection's commands gave the account since news was last told."""
     logged_out: bool = False
     """LOGOUT was said: the connection ends after its ending."""
@@ -145,6 +145,10 @@ class Context:
         """There is more to tell than the selected mailbox's news."""
         return self.notified is not None or self.metadata_seen is not None
 
+    def own_of(self, account: AccountId) -> set[int]:
+        """The versions of an account among them."""
+        return {version for holder, version in self.own if holder == account}
+
     def notify(self, notified: Notified | None) -> None:
         """News is told as `notified` says from now on; None: none any more (RFC 5465 5.8)."""
         self.notified = notified or Notified(())
@@ -171,6 +175,12 @@ class Context:
         if self.selected is not None:
             self.selected.shows_modseq = True
             self.out.add(self.selected.highest_modseq())
+
+    def check_readable(self) -> None:
+        """RFC 4314 5.1.1: raise NoPermission when the selected mailbox is another's and may be
+        read no more; until it is left nothing more is done in it."""
+        if self.selected is not None and self.selected.reader is not None:
+            self.selected.check(self.local(), "r")
 
     async def barrier(self) -> View:
         """A view that shows every write acknowledged before now; raises Unavailable."""
@@ -203,8 +213,10 @@ class Context:
         selected = self.selected
         if selected is None:
             return
-        rows, before = self.local(), selected.uids
+        rows, before, rights = self.local(), selected.uids, selected.rights
         selected.notice(rows)
+        if selected.rights != rights and not selected.deleted:  # RFC 4314 5.1.1
+            self.out.add(untagged_ok("Flags that stay now", selected.permanent_flags()))
         if (updating := self.updating) is not None:
             updating.tell_gone(self.out.lines)
         expunges = expunges and (asked or selected.heeds is not Heed.NOTHING)
@@ -229,6 +241,9 @@ _REFUSALS: Final[dict[type[errors.MailError], bytes | None]] = {
     errors.TooManyKeywords: b"LIMIT",
     errors.KeywordInvalid: b"CANNOT",
     errors.OverQuota: b"OVERQUOTA",
+    errors.NoPermission: b"NOPERM",
+    errors.TooManyReaders: b"LIMIT",
+    errors.TooManyFollowed: b"LIMIT",
 }
 
 

@@ -6,28 +6,36 @@ What was expunged or moved is told by the session's catching up.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import trio
 
 from protocols.imap.commands import Copy, Expunge
+from protocols.imap.flags import allowed
+from protocols.imap.ops.carrying import MOVE_RIGHTS, carry_across, take_out
 from protocols.imap.ops.context import Context
+from protocols.imap.ops.places import find, missing, need
 from protocols.imap.ops.portions import in_portions
-from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, ok, untagged_ok
 from protocols.imap.selected import Positions
 from protocols.imap.sets import render_listed
 from protocols.ports import Unavailable
-from storage.ids import MailboxId
-from storage.mail import mailboxes
+from storage.ids import AccountId, MailboxId
+from storage.mail import sharing
 from storage.mail.counts import read_counts
-from storage.mail.errors import MailError
+from storage.mail.errors import MailboxNotFound, MailError, TooManyEmails
+from storage.mail.keywords import plan_store
 from storage.mail.ledger import COMMAND_EMAILS_MAX
+from storage.mail.messages import metas_at
 from storage.mail.moves import plan_copy_uids, plan_expunge, plan_move_uids
 from storage.mail.records import DELETED, Mailbox
 from storage.mail.uids import uid_row, uid_rows
 from storage.plan import Plan
 
 Pairs = list[tuple[int, int]]
+
+# Messages whose flags are cut down as they are copied: each is written twice in one batch.
+GUEST_PORTION_MAX: Final = 100
 
 
 async def copy(context: Context, command: Copy) -> Ending:
@@ -38,10 +46,13 @@ async def copy(context: Context, command: Copy) -> Ending:
         return no("The mailbox is selected read-only", b"CANNOT")
     positions = selected.positions(command.numbers, uid=command.uid)
     view = await context.barrier()
-    target = mailboxes.by_path(view, context.account, command.mailbox.split(SEPARATOR))
-    if target is None:
-        # RFC 9051 6.4.7: the client may CREATE it and try again
-        return no("No such mailbox", b"TRYCREATE")
+    if command.move:
+        selected.check(view, MOVE_RIGHTS)
+    place = find(view, context.account, command.mailbox)
+    try:
+        target = need(place, "i")
+    except MailboxNotFound:
+        return missing(view, context.account, command.mailbox)
     uids = selected.uids_at(positions)
     selected.notice(context.local())
     if not command.uid and selected.any_gone(uids):
@@ -50,14 +61,19 @@ async def copy(context: Context, command: Copy) -> Ending:
     pairs: Pairs = []
 
     async def carry(portion: Sequence[int]) -> None:
-        pairs.extend(await _carry(context, portion, target, move=command.move))
+        if place.account != selected.account:
+            await carry_across(
+                context, portion, place.account, target.id, move=command.move, pairs=pairs
+            )
+        else:
+            pairs.extend(await _carry(context, portion, target, move=command.move))
         await context.progress(len(pairs), len(uids))
 
     try:
         await in_portions(uids, carry)
     except (MailError, Unavailable):
         if not command.move:
-            await _take_back(context, target, pairs)
+            await _take_back(context, place.account, target, pairs)
         elif pairs:
             context.out.add(_copied(target, pairs))
         raise
@@ -82,18 +98,39 @@ def _copied(target: Mailbox, pairs: Pairs) -> bytes:
 
 
 async def _carry(context: Context, uids: Sequence[int], target: Mailbox, *, move: bool) -> Pairs:
-    account, source = context.account, context.mailbox.mailbox
+    me, selected = context.account, context.mailbox
+    account, source = selected.account, selected.mailbox
     plan_carry = plan_move_uids if move else plan_copy_uids
 
     def command(plan: Plan) -> Pairs:
-        return plan_carry(plan, account, source, uids, target.id)
+        rights = sharing.check_right(plan, account, target.id, me, "i")
+        if move:
+            selected.check(plan, MOVE_RIGHTS)
+        pairs = plan_carry(plan, account, source, uids, target.id)
+        _drop_flags(plan, account, target.id, [copy for _, copy in pairs], rights)
+        return pairs
 
     return await context.ports.writer.write(account, command)
 
 
-async def _take_back(context: Context, target: Mailbox, pairs: Pairs) -> None:
+def _drop_flags(
+    plan: Plan, account: AccountId, mailbox: MailboxId, uids: Sequence[int], rights: str
+) -> None:
+    """RFC 4314 4: copies keep only the flags that one may set where they are."""
+    if set("swt") <= set(rights):
+        return
+    if len(uids) > GUEST_PORTION_MAX:
+        raise TooManyEmails("each is written twice: ask in smaller pieces")
+    held = {
+        keyword for _, meta in metas_at(plan, account, mailbox, uids) for keyword in meta.keywords
+    }
+    kept = allowed(sorted(held), rights)
+    plan_store(plan, account, mailbox, uids, remove=sorted(held.difference(kept)))
+
+
+async def _take_back(context: Context, account: AccountId, target: Mailbox, pairs: Pairs) -> None:
     """RFC 9051 6.4.7: a COPY that fails leaves the target as it was, as far as can be."""
-    await remove_uids(context, target.id, [copy for _, copy in pairs])
+    await remove_uids(context, account, target.id, [copy for _, copy in pairs])
 
 
 async def expunge(context: Context, command: Expunge) -> Ending:
@@ -102,6 +139,7 @@ async def expunge(context: Context, command: Expunge) -> Ending:
     if selected.read_only:
         return no("The mailbox is selected read-only", b"CANNOT")
     view = await context.barrier()
+    selected.check(view, "e")
     selected.notice(view)
     positions = [(0, len(selected.uids))]
     if command.uids is not None:
@@ -144,13 +182,15 @@ async def marked_deleted(context: Context, positions: Iterable[Positions]) -> li
 
 async def expunge_uids(context: Context, uids: Sequence[int]) -> None:
     """Take these out of the selected mailbox, but for those that have lost \\Deleted since."""
-    account, mailbox = context.account, context.mailbox.mailbox
+    selected = context.mailbox
+    account, mailbox = selected.account, selected.mailbox
     done = 0
 
     async def carry(portion: Sequence[int]) -> None:
         nonlocal done
 
         def command(plan: Plan) -> None:
+            selected.check(plan, "e")
             rows = ((uid, uid_row(plan, account, mailbox, uid)) for uid in portion)
             still = [uid for uid, row in rows if row is not None and DELETED in row.keywords]
             plan_expunge(plan, account, mailbox, still)
@@ -162,14 +202,12 @@ async def expunge_uids(context: Context, uids: Sequence[int]) -> None:
     await in_portions(uids, carry)
 
 
-async def remove_uids(context: Context, mailbox: MailboxId, uids: Sequence[int]) -> None:
+async def remove_uids(
+    context: Context, account: AccountId, mailbox: MailboxId, uids: Sequence[int]
+) -> None:
     """Take messages out of any mailbox, whatever their flags."""
-    account = context.account
 
     async def carry(portion: Sequence[int]) -> None:
-        def command(plan: Plan) -> None:
-            plan_expunge(plan, account, mailbox, portion)
-
-        await context.ports.writer.write(account, command)
+        await take_out(context, account, mailbox, portion)
 
     await in_portions(uids, carry)

@@ -39,7 +39,7 @@ string: Final = msgspec.json.Decoder(str | None).decode
 def read_views_of(context: Context, undecided: Sequence[Facts]) -> None:
     """Fill in `view` and `sent_day`; what is gone has nothing that could match."""
     emails = [facts.row.email for facts in undecided]
-    views = read_views(context.local(), context.account, emails, unpack_view)
+    views = read_views(context.local(), context.mailbox.account, emails, unpack_view)
     for facts in undecided:
         view = views.get(facts.row.email)
         facts.view = dict.fromkeys(VIEW_FIELDS) if view is None else _fields(view)
@@ -127,8 +127,8 @@ def _text_parts(root: Part) -> list[Part]:
 
 def _open(context: Context, facts: Facts) -> tuple[BlobId, Part] | None:
     rows = context.local()
-    meta = messages.meta(rows, context.account, facts.row.email)
-    packed = messages.parts(rows, context.account, facts.row.email)
+    meta = messages.meta(rows, context.mailbox.account, facts.row.email)
+    packed = messages.parts(rows, context.mailbox.account, facts.row.email)
     if meta is None or packed is None:
         return None
     return meta.blob, mime_parts.unpack(packed)

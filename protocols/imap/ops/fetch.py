@@ -28,7 +28,7 @@ from protocols.imap.ops.store import mark_seen
 from protocols.imap.ops.views import ImapView, decode_view, read_views
 from protocols.imap.partial import PartialRange
 from protocols.imap.responses import Ending, bad, no, object_id, ok
-from protocols.imap.selected import Positions, Selected
+from protocols.imap.selected import Positions, Selected, shown_id
 from protocols.render.bodystructure import render_body
 from protocols.render.strings import render_text
 from storage.engine import Rows
@@ -75,7 +75,7 @@ async def fetch(context: Context, command: Fetch) -> Ending:
         positions = changed_positions(selected, view, positions, since)
     wanted = sum(end - first for first, end in positions)
     reads = any(isinstance(item, Section) and not item.peek for item in command.sections)
-    if reads and not selected.read_only:
+    if reads and not selected.read_only and "s" in selected.rights:  # RFC 4314 4
         command = await _see(context, command, positions)
     try:
         told = await tell_messages(context, command, positions)
@@ -245,10 +245,11 @@ class _Renderer:
     def _named(self, row: UidRow, stored: "_Stored") -> Iterator[bytes]:
         """RFC 8474 5, RFC 8970 3."""
         if self.email:
-            yield b"EMAILID " + object_id(render_email(row.content))
+            email = render_email(row.content)
+            yield b"EMAILID " + object_id(shown_id(self._selected.owner, email))
         if self.thread:
             thread = stored.metas[row.email].thread
-            yield b"THREADID " + object_id(render_thread(thread))
+            yield b"THREADID " + object_id(shown_id(self._selected.owner, render_thread(thread)))
         if self.preview:
             view = stored.views[row.email]
             assert isinstance(view, EmailView), "what is previewed is read whole"
@@ -281,7 +282,7 @@ async def _tell_sections(
     stored = renderer.read(context.local(), rows)
     told = 0
     for sequence, uid, row in rows:
-        message = await open_message(context, row, command.sections)
+        message = await open_message(context, context.mailbox.account, row, command.sections)
         if message is None:
             continue
         told += 1

@@ -71,7 +71,7 @@ def naming_of(context: Context) -> Naming:
         members = () if held is None else unpack_thread(held).members
         return frozenset([member.email for member in members])
 
-    return Naming(positions, emails, context.ports.clock.now_ms())
+    return Naming(positions, emails, context.ports.clock.now_ms(), selected.owner)
 
 
 def asks_modseq(key: SearchKey) -> bool:

@@ -40,7 +40,7 @@ async def with_views(
     for window in windows(positions, VIEW_SLICE_MESSAGES):
         rows = read_rows(context.local(), context.mailbox, window)
         emails = [row.email for _, _, row in rows] if reads else []
-        views = read_views(context.local(), context.account, emails, unpack_view)
+        views = read_views(context.local(), context.mailbox.account, emails, unpack_view)
         for sequence, uid, row in rows:
             yield sequence, uid, row, views.get(row.email)
         await trio.lowlevel.checkpoint()

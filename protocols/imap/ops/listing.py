@@ -1,32 +1,36 @@
 """LIST, LSUB, STATUS and NAMESPACE (RFC 9051 6.3.9-6.3.11; RFC 3501 6.3.9; RFC 5258, 5819, 6154).
 
 Every mailbox of an account exists and can be selected, so \\Noselect is said only where LSUB's
-rules invent a name, and \\NonExistent never.
+rules invent a name, and \\NonExistent only above what others share (ops/places.py).
 """
 
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
 import trio
 
 from protocols.imap import responses
 from protocols.imap.commands import List, Lsub, Namespace, Status, StatusItem
 from protocols.imap.limits import APPEND_BYTES_MAX
+from protocols.imap.ops.acl import my_rights_line
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.ops.metadata import find_entries, render_metadata
+from protocols.imap.ops.places import Place, find, need, prefix_of, shadows_others
 from protocols.imap.ops.quota import deleted_octets
 from protocols.imap.patterns import SEPARATOR, Patterns
 from protocols.imap.responses import Ending, no, object_id, ok, render_list, render_mailbox
-from protocols.imap.selected import shown_modseq
+from protocols.imap.selected import shown_id, shown_modseq
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
 from storage.ids import render_mailbox as render_mailbox_id
-from storage.mail import mailboxes
+from storage.mail import mailboxes, sharing
 from storage.mail.counts import read_counts
 from storage.mail.mailbox_rows import child_ids
 from storage.mail.records import Mailbox, MailboxCounts
+from storage.mail.tree import OTHER_USERS
 
 # RFC 6154 2, RFC 8457: roles that are mailbox attributes too. The inbox needs none.
 SPECIAL_USE: Final = {
@@ -50,18 +54,23 @@ _STATUS: Final[dict[StatusItem, Callable[[Mailbox, MailboxCounts], bytes]]] = {
     # RFC 9051 A: \Recent is no more; 0 is what a server without it says.
     StatusItem.RECENT: lambda mailbox, counts: b"0",
     StatusItem.HIGHESTMODSEQ: lambda mailbox, counts: b"%d" % shown_modseq(counts.modseq),
-    StatusItem.MAILBOXID: lambda mailbox, counts: object_id(render_mailbox_id(mailbox.id)),
     StatusItem.APPENDLIMIT: lambda mailbox, counts: b"%d" % APPEND_BYTES_MAX,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A mailbox, its whole name, and whether others are under it."""
+    """A mailbox, its whole name, and whether others are under it.
+
+    `owner` is set for another's mailbox: it has no special use for its reader, and its
+    subscription is his. `rights` are the reader's.
+    """
 
     mailbox: Mailbox
     name: str
     has_children: bool
+    owner: AccountId | None = None
+    rights: str = sharing.ALL
 
 
 def named_mailboxes(rows: Rows, account: AccountId) -> list[Named]:
@@ -84,6 +93,31 @@ def _whole_name(held: dict[MailboxId, Mailbox], mailbox: Mailbox) -> str:
     return SEPARATOR.join(reversed(names))
 
 
+def others_mailboxes(rows: Rows, me: AccountId) -> list[Named]:
+    """What others let the account see, by name."""
+    if shadows_others(rows, me):
+        return []
+    owners: dict[AccountId, set[MailboxId]] = {}
+    for owner, mailbox in sharing.received(rows, me):
+        if "l" in sharing.rights(rows, owner, mailbox, me):
+            owners.setdefault(owner, set()).add(mailbox)
+    followed = sharing.followed(rows, me) if owners else set()
+    found: list[Named] = []
+    for owner, visible in owners.items():
+        prefix = prefix_of(rows, owner)
+        if prefix is None:
+            continue
+        held = {mailbox.id: mailbox for mailbox in mailboxes.list_mailboxes(rows, owner)}
+        for one in visible:
+            name = prefix + SEPARATOR + _whole_name(held, held[one])
+            its = msgspec.structs.replace(held[one], role=None, subscribed=(owner, one) in followed)
+            rights = sharing.rights(rows, owner, one, me)
+            found.append(Named(its, name, has_children=False, owner=owner, rights=rights))
+    above = {name for named in found for name in _parents(named.name)}
+    found = [replace(named, has_children=named.name in above) for named in found]
+    return sorted(found, key=lambda one: one.name)
+
+
 def attributes_of(named: Named) -> list[bytes]:
     """What LIST always says: children (RFC 3348) and special use (RFC 6154)."""
     attributes = [b"\\HasChildren" if named.has_children else b"\\HasNoChildren"]
@@ -104,8 +138,11 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
     view = await context.barrier()
     account = context.account
     patterns = Patterns(command.reference, command.patterns)
-    found = named_mailboxes(view, account)
+    others = others_mailboxes(view, account)
+    found = named_mailboxes(view, account) + others
     inside = _names_above(found, command, patterns) if command.recursive else {}
+    for hidden in _hidden_lines(context, command, others, inside):
+        context.out.add(hidden)
     for at, named in enumerate(found):
         if at % SLICE_MESSAGES == SLICE_MESSAGES - 1:
             await trio.lowlevel.checkpoint()
@@ -114,12 +151,15 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
         if not (selected or below) or not patterns.match(named.name):
             continue
         context.out.add(_list_line(context, command, named, below))
-        if command.status and selected:
-            freed = await deleted_octets(context, named.mailbox.id, command.status)
+        if command.return_rights and selected:  # RFC 8440 3
+            context.out.add(my_rights_line(named.name, named.rights, utf8=context.utf8))
+        if command.status and selected and "r" in named.rights:
+            holder = named.owner or account
+            freed = await deleted_octets(context, holder, named.mailbox.id, command.status)
             rows = context.local()
-            line = status_line(rows, account, named, command.status, context.utf8, freed)
+            line = status_line(rows, holder, named, command.status, context.utf8, freed)
             context.out.add(line or b"")
-        if command.metadata and selected:
+        if command.metadata and selected and named.owner is None:
             entries = find_entries(context, context.local(), named.mailbox.id, command.metadata)
             context.out.add(render_metadata(named.name, entries, utf8=context.utf8))
         if context.out.full:
@@ -136,11 +176,11 @@ def tell_normalized(
         return
     attributes = [b"\\NonExistent"]
     if not gone:
-        view = context.local()
-        mailbox = mailboxes.by_path(view, context.account, kept.split(SEPARATOR))
-        if mailbox is None:
+        view, me = context.local(), context.account
+        place = find(view, me, kept)
+        if "l" not in place.rights:
             return
-        attributes = attributes_of(named_as(view, context.account, mailbox, kept))
+        attributes = attributes_of(named_at(view, me, place, kept))
     context.out.add(render_list(attributes, kept, utf8=True, extended=old_name(supplied)))
 
 
@@ -154,9 +194,31 @@ def old_name(supplied: str) -> bytes:
     return b'("OLDNAME" (%b))' % render_mailbox(supplied, utf8=True)
 
 
-def named_as(rows: Rows, account: AccountId, mailbox: Mailbox, name: str) -> Named:
-    """A mailbox whose name is known."""
-    return Named(mailbox, name, bool(child_ids(rows, account, mailbox.id)))
+def named_at(rows: Rows, me: AccountId, place: Place, name: str) -> Named:
+    """The mailbox at a place whose name is known. Of another's, what is special to its owner is
+    not to others, nor are there children that one may not see."""
+    mailbox = place.mailbox
+    assert mailbox is not None, name
+    if place.own:
+        return Named(mailbox, name, bool(child_ids(rows, me, mailbox.id)))
+    below = any(one.name.startswith(name + SEPARATOR) for one in others_mailboxes(rows, me))
+    its = msgspec.structs.replace(mailbox, role=None)
+    return Named(its, name, below, place.account, place.rights)
+
+
+def _hidden_lines(
+    context: Context, command: List, others: list[Named], inside: dict[str, bytes]
+) -> Iterator[bytes]:
+    """RFC 9051 6.3.9, 7.3.1: a pattern that ends in `%` shows the levels above what others share,
+    though nothing is there that one may see."""
+    levels = Patterns(command.reference, tuple(p for p in command.patterns if p.endswith("%")))
+    selective = command.select_subscribed or command.select_special
+    seen = {named.name for named in others}
+    for name in sorted({above for named in others for above in _parents(named.name)} - seen):
+        below = inside.get(name, b"")
+        if levels.match(name) and (below or not selective):
+            attributes = [b"\\NonExistent", b"\\Noselect", b"\\HasChildren"]
+            yield render_list(attributes, name, utf8=context.utf8, extended=below)
 
 
 def _selects(command: List, named: Named) -> bool:
@@ -203,7 +265,8 @@ async def lsub(context: Context, command: Lsub) -> Ending:
         return ok("LSUB completed")
     patterns = Patterns(command.reference, (command.pattern,))
     shown: dict[str, list[bytes]] = {}
-    for named in named_mailboxes(view, context.account):
+    account = context.account
+    for named in named_mailboxes(view, account) + others_mailboxes(view, account):
         if not named.mailbox.subscribed:
             continue
         if patterns.match(named.name):
@@ -222,12 +285,12 @@ async def status(context: Context, command: Status) -> Ending:
     if StatusItem.HIGHESTMODSEQ in command.items:
         context.know_modseqs()
     view = await context.barrier()
-    mailbox = mailboxes.by_path(view, context.account, command.mailbox.split(SEPARATOR))
-    if mailbox is None:
-        return no("No such mailbox", b"NONEXISTENT")
-    named = Named(mailbox, command.mailbox, has_children=False)
-    freed = await deleted_octets(context, mailbox.id, command.items)
-    line = status_line(view, context.account, named, command.items, context.utf8, freed)
+    place = find(view, context.account, command.mailbox)
+    mailbox, holder = need(place, "r"), place.account
+    owner = None if place.own else holder
+    named = Named(mailbox, command.mailbox, has_children=False, owner=owner)
+    freed = await deleted_octets(context, holder, mailbox.id, command.items)
+    line = status_line(view, holder, named, command.items, context.utf8, freed)
     if line is None:
         return no("No such mailbox", b"NONEXISTENT")
     context.out.add(line)
@@ -246,16 +309,22 @@ def status_line(
     counts = read_counts(rows, account, named.mailbox.id)
     if counts is None:
         return None
-    told = [
-        b"%b %b" % (item.value, _STATUS[item](named.mailbox, counts))
-        if item in _STATUS
-        else b"%b %d" % (item.value, freed)
-        for item in items
-    ]
+    told = []
+    for item in items:
+        if item is StatusItem.DELETED_STORAGE:
+            value = b"%d" % freed
+        elif item is StatusItem.MAILBOXID:
+            value = object_id(shown_id(named.owner, render_mailbox_id(named.mailbox.id)))
+        else:
+            value = _STATUS[item](named.mailbox, counts)
+        told.append(b"%b %b" % (item.value, value))
     return b"* STATUS %b (%b)\r\n" % (render_mailbox(named.name, utf8=utf8), b" ".join(told))
 
 
 async def namespace(context: Context, command: Namespace) -> Ending:
-    """RFC 9051 6.3.10: one personal namespace, no others."""
-    context.out.add(b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii"))
+    """RFC 9051 6.3.10, RFC 2342: one's own mailboxes, and what others share."""
+    others = b"NIL"
+    if not shadows_others(context.local(), context.account):
+        others = b'(("%b/" "/"))' % OTHER_USERS.encode("ascii")
+    context.out.add(b'* NAMESPACE (("" "/")) %b NIL\r\n' % others)
     return responses.ok("NAMESPACE completed")

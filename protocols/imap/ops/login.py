@@ -22,6 +22,7 @@ _ALWAYS: Final = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"ID", b"ENABLE")
 _STRANGER: Final = (b"SASL-IR",)
 _MECHANISMS: Final = (b"AUTH=PLAIN", b"AUTH=SCRAM-SHA-256")
 _KNOWN: Final = (
+    b"ACL",
     b"BINARY",
     b"CATENATE",
     b"CHILDREN",
@@ -36,6 +37,7 @@ _KNOWN: Final = (
     b"INPROGRESS",
     b"LIST-EXTENDED",
     b"LIST-METADATA",
+    b"LIST-MYRIGHTS",
     b"LIST-STATUS",
     b"METADATA",
     b"MOVE",
@@ -52,6 +54,7 @@ _KNOWN: Final = (
     b"QUOTA=RES-MESSAGE",
     b"QUOTA=RES-STORAGE",
     b"REPLACE",
+    b"RIGHTS=kxte",
     b"SAVEDATE",
     b"SEARCHRES",
     b"SORT",

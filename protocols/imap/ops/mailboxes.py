@@ -11,9 +11,11 @@ from protocols.imap.commands import Create, Delete, Rename, Subscribe
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import remove_uids
 from protocols.imap.ops.listing import SPECIAL_USE, normalized, tell_normalized
+from protocols.imap.ops.places import Place, check_creation, find, need, needed
 from protocols.imap.ops.portions import in_portions
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, object_id, ok
+from protocols.imap.selected import shown_id
 from storage.ids import AccountId, MailboxId, render_mailbox
 from storage.mail import mailboxes
 from storage.mail.annotations import plan_copy_annotations
@@ -30,7 +32,7 @@ from storage.mail.errors import (
 from storage.mail.ledger import COMMAND_EMAILS_MAX
 from storage.mail.mailbox_rows import TOP, child_ids
 from storage.mail.moves import plan_move_uids
-from storage.mail.records import Mailbox
+from storage.mail.sharing import plan_follow
 from storage.mail.uids import uid_rows
 from storage.plan import Plan
 
@@ -41,27 +43,41 @@ async def create(context: Context, command: Create) -> Ending:
     """RFC 9051 6.3.4: with all names above it; a trailing separator is ignored. RFC 6154 3: of
     special uses a mailbox has one at most, and each is one mailbox's.
     """
-    account = context.account
     roles = [_ROLES.get(use) for use in command.uses]
     if len(roles) > 1 or None in roles:
         return no("No mailbox here can be used so", b"USEATTR")
     role = roles[0] if roles else None
-    names = command.mailbox.removesuffix(SEPARATOR).split(SEPARATOR)
+    name, me = command.mailbox.removesuffix(SEPARATOR), context.account
+    place = find(await context.barrier(), me, name)
+    check_creation(context.local(), me, place)
+    if role is not None and not place.own:
+        return no("What a mailbox is used for is its owner's to say", b"USEATTR")
 
     def plan_create(plan: Plan) -> MailboxId:
-        if mailboxes.by_path(plan, account, names) is not None:
-            raise MailboxExists("a mailbox has this name")
-        return _make(plan, account, names, role)
+        there = _free(plan, me, name)
+        return _make(plan, there.account, there.names, role)
 
     try:
-        made = await context.ports.writer.write(account, plan_create)
+        made = await context.ports.writer.write(place.account, plan_create)
     except (RoleTaken, RoleInvalid):
         return no("Another mailbox has this use", b"USEATTR")
-    tell_normalized(context, command.mailbox.removesuffix(SEPARATOR))
-    return ok("CREATE completed", b"MAILBOXID " + object_id(render_mailbox(made)))  # RFC 8474 4.1
+    tell_normalized(context, name)
+    named = shown_id(None if place.own else place.account, render_mailbox(made))
+    return ok("CREATE completed", b"MAILBOXID " + object_id(named))  # RFC 8474 4.1
 
 
-def _make(plan: Plan, account: AccountId, names: list[str], role: str | None = None) -> MailboxId:
+def _free(plan: Plan, me: AccountId, name: str) -> Place:
+    """Where a new mailbox can be; raises MailboxExists, NoPermission."""
+    place = find(plan, me, name)
+    check_creation(plan, me, place)
+    if place.mailbox is not None:
+        raise MailboxExists("a mailbox has this name")
+    return place
+
+
+def _make(
+    plan: Plan, account: AccountId, names: Sequence[str], role: str | None = None
+) -> MailboxId:
     """The mailbox at this path, made with those above it where they are missing."""
     parent = TOP
     for depth, name in enumerate(names, 1):
@@ -75,19 +91,13 @@ def _make(plan: Plan, account: AccountId, names: list[str], role: str | None = N
     return parent
 
 
-def _find(plan: Plan, account: AccountId, name: str) -> Mailbox:
-    found = mailboxes.by_path(plan, account, name.split(SEPARATOR))
-    if found is None:
-        raise MailboxNotFound("no such mailbox")
-    return found
-
-
 async def delete(context: Context, command: Delete) -> Ending:
     """RFC 9051 6.3.5: never INBOX, never one with children."""
-    account = context.account
+    me = context.account
+    account = needed(await context.barrier(), me, command.mailbox, "x").account
 
     def plan_delete(plan: Plan) -> None:
-        found = _find(plan, account, command.mailbox)
+        found = need(find(plan, me, command.mailbox), "x")
         mailboxes.plan_destroy_mailbox(plan, account, found.id, remove_emails=True)
 
     while True:
@@ -101,28 +111,31 @@ async def delete(context: Context, command: Delete) -> Ending:
 
 async def _empty_some(context: Context, name: str) -> None:
     """Take a portion of messages out of a mailbox that is about to be deleted."""
-    account, rows = context.account, context.local()
-    found = mailboxes.by_path(rows, account, name.split(SEPARATOR))
-    if found is None:
-        raise MailboxNotFound("no such mailbox")
+    rows = context.local()
+    place = needed(rows, context.account, name, "x")
+    found, account = need(place, "x"), place.account
     if found.role == mailboxes.INBOX_ROLE:
         raise MailboxProtected("the inbox stays")
     if child_ids(rows, account, found.id):
         raise MailboxHasChild("the mailbox has children")
     some = uid_rows(rows, account, found.id, limit=COMMAND_EMAILS_MAX)
-    await remove_uids(context, found.id, [uid for uid, _ in some])
+    await remove_uids(context, account, found.id, [uid for uid, _ in some])
 
 
 async def rename(context: Context, command: Rename) -> Ending:
     """RFC 9051 6.3.6: what is below moves along; INBOX gives away its messages and stays."""
-    account = context.account
-    names = command.target.split(SEPARATOR)
+    me, view = context.account, await context.barrier()
     if command.source == "INBOX":
-        return await _rename_inbox(context, names)
+        return await _rename_inbox(context, command.target)
+    source, target = needed(view, me, command.source, "x"), find(view, me, command.target)
+    check_creation(view, me, target)
+    if source.account != target.account:
+        return no("A mailbox stays with whose it is", b"CANNOT")
+    account = source.account
 
     def plan_rename(plan: Plan) -> None:
-        found = _find(plan, account, command.source)
-        _check_free(plan, account, names)
+        found = need(find(plan, me, command.source), "x")
+        names = _free(plan, me, command.target).names
         if normalized(command.target).startswith(normalized(command.source) + SEPARATOR):
             # Names above the target would be made inside what moves.
             raise MailboxProtected("a mailbox cannot move into itself")
@@ -141,17 +154,13 @@ def _tell_renamed(context: Context, command: Rename) -> None:
         tell_normalized(context, command.source, kept)
 
 
-def _check_free(plan: Plan, account: AccountId, names: list[str]) -> None:
-    if mailboxes.by_path(plan, account, names) is not None:
-        raise MailboxExists("a mailbox has this name")
-
-
-async def _rename_inbox(context: Context, names: list[str]) -> Ending:
+async def _rename_inbox(context: Context, name: str) -> Ending:
     account = context.account
+    if not find(context.local(), account, name).own:
+        return no("A mailbox stays with whose it is", b"CANNOT")
 
     def plan_target(plan: Plan) -> MailboxId:
-        _check_free(plan, account, names)
-        made = _make(plan, account, names)
+        made = _make(plan, account, _free(plan, account, name).names)
         inbox = mailboxes.by_role(plan, account, mailboxes.INBOX_ROLE)
         if inbox is not None:  # RFC 5464 4.1: they are on both from now on
             plan_copy_annotations(plan, account, inbox.id, made)
@@ -173,15 +182,20 @@ async def _rename_inbox(context: Context, names: list[str]) -> Ending:
 
 
 async def subscribe(context: Context, command: Subscribe) -> Ending:
-    """RFC 9051 6.3.7, 6.3.8. A subscription is a property of the mailbox (RFC 8621 2)."""
+    """RFC 9051 6.3.7, 6.3.8. A subscription is a property of the mailbox (RFC 8621 2), or of the
+    account that follows another's."""
     account = context.account
     verb = "SUBSCRIBE" if command.wanted else "UNSUBSCRIBE"
 
     def plan_subscribe(plan: Plan) -> bool:
-        found = mailboxes.by_path(plan, account, command.mailbox.split(SEPARATOR))
-        if found is None:
+        place = find(plan, account, command.mailbox)
+        found, wanted = place.mailbox, command.wanted
+        if found is None or (wanted and "l" not in place.rights):  # RFC 4314 4
             return False
-        mailboxes.plan_update(plan, account, found.id, subscribed=command.wanted)
+        if place.own:
+            mailboxes.plan_update(plan, account, found.id, subscribed=wanted)
+        else:
+            plan_follow(plan, account, place.account, found.id, wanted=wanted)
         return True
 
     if not await context.ports.writer.write(account, plan_subscribe) and command.wanted:

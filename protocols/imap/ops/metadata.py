@@ -12,13 +12,12 @@ from typing import Final
 from protocols.errors import RemoteProtocolError
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
 from protocols.imap.ops.context import Context
-from protocols.imap.patterns import SEPARATOR
+from protocols.imap.ops.places import find, need
 from protocols.imap.responses import Ending, no, ok, render_mailbox
 from protocols.imap.search_keys import parse_search_keys
 from protocols.render.strings import render_nstring, render_string
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
-from storage.mail import mailboxes
 from storage.mail.annotations import (
     SHARED,
     VALUE_BYTES_MAX,
@@ -26,7 +25,7 @@ from storage.mail.annotations import (
     annotations,
     plan_annotate,
 )
-from storage.mail.errors import AnnotationTooLarge, MailboxNotFound, TooManyAnnotations
+from storage.mail.errors import AnnotationTooLarge, NoPermission, TooManyAnnotations
 from storage.plan import Plan
 
 # RFC 5466 3.2: what is below is a search by name.
@@ -41,12 +40,13 @@ Found = tuple[bytes, bytes | None]
 
 
 def _find(rows: Rows, account: AccountId, name: str) -> MailboxId:
-    """The mailbox, or for "" the account as a whole."""
+    """The mailbox, or for "" the account as a whole. Annotations are for the owner alone."""
     if not name:
         return WHOLE_ACCOUNT
-    found = mailboxes.by_path(rows, account, name.split(SEPARATOR))
-    if found is None:
-        raise MailboxNotFound("no such mailbox")
+    place = find(rows, account, name)
+    found = need(place, "l")
+    if not place.own:
+        raise NoPermission("Permission denied")
     return found.id
 
 

@@ -22,9 +22,10 @@ def tell_metadata(context: Context) -> None:
     if last <= seen:
         return
     context.metadata_seen = last
+    own = context.own_of(account)
     changed: dict[int, list[bytes]] = {}
     for mailbox, reader, name, version in changed_since(rows, account, seen):
-        if reader in (SHARED, account) and version not in context.own:
+        if reader in (SHARED, account) and version not in own:
             scope = b"/shared" if reader == SHARED else b"/private"
             changed.setdefault(mailbox, []).append(scope + name.encode("ascii"))
     if not changed:

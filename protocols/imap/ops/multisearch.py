@@ -12,7 +12,7 @@ from protocols.imap.multisearch import is_named
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.esearch import UNTOLD, modseq_told, render_esearch, to_save
 from protocols.imap.ops.finding import asks_modseq, filled, find, find_here, highest_of
-from protocols.imap.ops.listing import Named, named_mailboxes
+from protocols.imap.ops.listing import Named, named_mailboxes, others_mailboxes
 from protocols.imap.ops.updates import TAG_REUSED, is_tag_watched, refuse_update, watch
 from protocols.imap.responses import Ending, bad, ok, render_mailbox
 from protocols.imap.search_commands import MultiSearch, SearchKey, SearchReturn, Source
@@ -34,7 +34,8 @@ async def multi_search(context: Context, command: MultiSearch) -> Ending:
     if asks_modseq(key):
         context.know_modseqs()
     view = await context.barrier()
-    chosen = _chosen(context, command, named_mailboxes(view, context.account))
+    others = [one for one in others_mailboxes(view, context.account) if "r" in one.rights]
+    chosen = _chosen(context, command, named_mailboxes(view, context.account) + others)
     for named in chosen:
         if _is_selected(context, named):
             await _search_selected(context, command, key, named)
@@ -67,7 +68,7 @@ def _chosen(context: Context, command: MultiSearch, named: Sequence[Named]) -> l
 
     def is_chosen(one: Named) -> bool:
         return (
-            Source.PERSONAL in sources
+            (Source.PERSONAL in sources and one.owner is None)
             or (Source.SELECTED in sources and _is_selected(context, one))
             or (Source.INBOXES in sources and one.mailbox.role == INBOX_ROLE)
             or (Source.SUBSCRIBED in sources and one.mailbox.subscribed)
@@ -78,7 +79,12 @@ def _chosen(context: Context, command: MultiSearch, named: Sequence[Named]) -> l
 
 
 def _is_selected(context: Context, named: Named) -> bool:
-    return context.selected is not None and named.mailbox.id == context.selected.mailbox
+    selected = context.selected
+    holder = named.owner or context.account
+    return selected is not None and (holder, named.mailbox.id) == (
+        selected.account,
+        selected.mailbox,
+    )
 
 
 async def _search_selected(
@@ -100,12 +106,21 @@ async def _search_selected(
 async def _search_another(
     context: Context, command: MultiSearch, key: SearchKey, named: Named
 ) -> None:
-    account, mailbox = context.account, named.mailbox.id
+    account, mailbox = named.owner or context.account, named.mailbox.id
     try:
         index = context.door.indexes.get(context.local(), account, mailbox)
     except MailboxNotFound:
         return  # it went meanwhile
-    there = Selected(account, mailbox, named.name, index.uids, index.version, read_only=True)
+    there = Selected(
+        account,
+        mailbox,
+        named.name,
+        index.uids,
+        index.version,
+        read_only=True,
+        reader=None if named.owner is None else context.account,
+        rights=named.rights,
+    )
     other = replace(context, selected=there, contexts=None)
     found = await find_here(other, key)
     context.heard_s = other.heard_s

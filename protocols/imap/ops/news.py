@@ -75,12 +75,13 @@ async def _tell_fresh(context: Context, parts: list[Fetch], fresh: list[Position
     sections = tuple(dict.fromkeys(section for one in parts for section in one.sections))
     fetch = replace(parts[0], items=items, sections=sections)
     decoded = any(isinstance(item, BinarySize) or item.decoded for item in sections)
+    own = context.own_of(context.mailbox.account)
     for portion in _one_by_one(fresh) if decoded else [fresh]:
         try:
-            await tell_messages(context, fetch, portion, context.own)
+            await tell_messages(context, fetch, portion, own)
         except (UnknownEncoding, Unavailable):
             # Nothing is said of this message yet: its parts cannot be decoded, or not now.
-            await tell_messages(context, replace(fetch, sections=()), portion, context.own)
+            await tell_messages(context, replace(fetch, sections=()), portion, own)
 
 
 def _one_by_one(positions: list[Positions]) -> list[list[Positions]]:
@@ -102,7 +103,8 @@ async def _tell_around(context: Context) -> None:
         context.out.add(untagged_ok("Too many mailboxes to watch", b"NOTIFICATIONOVERFLOW"))
         return
     notified.known = after
-    if all(version in context.own for version in _versions(before, after, len(context.own))):
+    own = context.own_of(context.account)
+    if all(version in own for version in _versions(before, after, len(own))):
         return
     for name, old in changed_names(before, after, notified).items():
         context.out.add(_list_line(context, rows, after, name, old))
@@ -160,4 +162,5 @@ def _moved_line(
 
 
 def _is_selected(context: Context, after: Panorama, moved: Moved) -> bool:
-    return context.selected is not None and context.selected.mailbox == moved.mailbox
+    selected = context.selected
+    return selected is not None and selected.owner is None and selected.mailbox == moved.mailbox

@@ -49,7 +49,8 @@ async def notify(context: Context, command: Notify) -> Ending:
 async def _tell_status(context: Context, wanted: Notified, known: Panorama) -> None:
     """RFC 5465 3.1: where all mailboxes stand whose messages are to be told of."""
     for mailbox, name in known.mailboxes.values():
-        if context.selected is not None and context.selected.mailbox == mailbox.id:
+        selected = context.selected
+        if selected and selected.owner is None and selected.mailbox == mailbox.id:
             continue
         events = wanted.events(mailbox, name)
         if Event.MESSAGE_NEW not in events:

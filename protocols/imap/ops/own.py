@@ -15,11 +15,11 @@ R = TypeVar("R")
 
 
 class NotedWriter:
-    """Implements ports.Writer: another one, and `versions` of what it wrote."""
+    """Implements ports.Writer: another one, and `versions` of what it wrote, by account."""
 
     __slots__ = ("_versions", "_writer")
 
-    def __init__(self, writer: Writer, versions: set[int]) -> None:
+    def __init__(self, writer: Writer, versions: set[tuple[AccountId, int]]) -> None:
         self._writer = writer
         self._versions = versions
 
@@ -39,7 +39,7 @@ class NotedWriter:
 
         result = await self._writer.write(account, noted, blobs=blobs)
         if version is not None:
-            self._versions.add(version)
+            self._versions.add((account, version))
         return result
 
     async def carry(self, blob: BlobId, octets: int, read: ReadOctets) -> None:

@@ -1,25 +1,16 @@
 """SELECT, EXAMINE, CLOSE and UNSELECT (RFC 9051 6.3.2, 6.3.3, 6.4.1, 6.4.2)."""
 
-from typing import Final
-
 from protocols.imap import responses
 from protocols.imap.commands import Close, Select
-from protocols.imap.flags import KEYWORDS_KNOWN, SYSTEM_FLAGS, render_flag
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import expunge_uids, marked_deleted
-from protocols.imap.ops.listing import attributes_of, named_as, normalized, old_name
+from protocols.imap.ops.listing import attributes_of, named_at, normalized, old_name
+from protocols.imap.ops.places import find, need
 from protocols.imap.ops.resync import resync
-from protocols.imap.patterns import SEPARATOR
-from protocols.imap.responses import Ending, bad, no, object_id, ok, render_list, untagged_ok
-from protocols.imap.selected import Selected
+from protocols.imap.responses import Ending, bad, object_id, ok, render_list, untagged_ok
+from protocols.imap.selected import Selected, shown_id
 from storage.ids import render_mailbox
 from storage.mail import mailboxes
-
-# RFC 9051 7.1 PERMANENTFLAGS: all that FLAGS lists stay (what it lists and this does not would
-# not), and clients may make up keywords.
-_PERMANENT: Final = b"PERMANENTFLAGS (%b \\*)" % b" ".join(
-    [*SYSTEM_FLAGS, *map(render_flag, KEYWORDS_KNOWN)]
-)
 
 
 async def select(context: Context, command: Select) -> Ending:
@@ -32,10 +23,8 @@ async def select(context: Context, command: Select) -> Ending:
     if command.condstore:
         context.know_modseqs()
     view = await context.barrier()
-    account = context.account
-    mailbox = mailboxes.by_path(view, account, command.mailbox.split(SEPARATOR))
-    if mailbox is None:
-        return no("No such mailbox", b"NONEXISTENT")
+    place = find(view, context.account, command.mailbox)
+    mailbox, account = need(place, "r"), place.account
     counts = mailboxes.counts(view, account, mailbox.id)
     index = context.door.indexes.get(view, account, mailbox.id)
     selected = Selected(
@@ -44,15 +33,17 @@ async def select(context: Context, command: Select) -> Ending:
         command.mailbox,
         index.uids,
         counts.modseq,
-        read_only=command.read_only,
+        # RFC 4314 5.2
+        read_only=command.read_only or not set(place.rights) & set("ieswt"),
+        reader=None if place.own else context.account,
+        rights=place.rights,
     )
     selected.shows_modseq, selected.vanishes = context.condstore, context.qresync
     selected.heeds = context.heeds
     context.selected = selected
     out = context.out
     out.add(selected.flags_response())
-    permanent = b"PERMANENTFLAGS ()" if command.read_only else _PERMANENT
-    out.add(untagged_ok("Flags that stay", permanent))
+    out.add(untagged_ok("Flags that stay", selected.permanent_flags()))
     out.add(responses.exists(len(selected.uids)))
     if not context.rev2:
         out.add(b"* 0 RECENT\r\n")  # RFC 3501 7.3.2; RFC 9051 has it no more
@@ -60,17 +51,17 @@ async def select(context: Context, command: Select) -> Ending:
     out.add(untagged_ok("Next UID", b"UIDNEXT %d" % counts.uidnext))
     out.add(selected.highest_modseq())
     # RFC 8474 4.2
-    out.add(untagged_ok("Its id", b"MAILBOXID " + object_id(render_mailbox(mailbox.id))))
+    named_id = shown_id(selected.owner, render_mailbox(mailbox.id))
+    out.add(untagged_ok("Its id", b"MAILBOXID " + object_id(named_id)))
     if context.rev2:
         name = normalized(command.mailbox)
-        told = attributes_of(named_as(view, account, mailbox, name))
+        told = attributes_of(named_at(view, context.account, place, name))
         old = old_name(command.mailbox) if name != command.mailbox else b""
         out.add(render_list(told, name, utf8=True, extended=old))
     if command.resync is not None and command.resync.uidvalidity == mailbox.uidvalidity:
         await resync(context, view, command.resync, counts.uidnext)
-    if command.read_only:
-        return ok("EXAMINE completed", b"READ-ONLY")
-    return ok("SELECT completed", b"READ-WRITE")
+    verb = "EXAMINE completed" if command.read_only else "SELECT completed"
+    return ok(verb, b"READ-ONLY" if selected.read_only else b"READ-WRITE")
 
 
 async def close(context: Context, command: Close) -> Ending:
@@ -79,7 +70,7 @@ async def close(context: Context, command: Close) -> Ending:
     if command.expunge and not selected.read_only:
         view = await context.barrier()
         selected.notice(view)
-        if not selected.deleted:
+        if not selected.deleted and "e" in selected.rights:
             uids = await marked_deleted(context, [(0, len(selected.uids))])
             await expunge_uids(context, uids)
     context.selected = None

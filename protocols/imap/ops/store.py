@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from protocols.imap.commands import Store, StoreMode
-from protocols.imap.flags import SEEN
+from protocols.imap.flags import SEEN, allowed
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.portions import in_portions
 from protocols.imap.responses import Ending, no, ok
@@ -12,7 +12,9 @@ from protocols.imap.selected import Heed, Selected
 from protocols.imap.sets import render_set
 from storage.engine import Rows
 from storage.ids import Version
+from storage.mail.errors import NoPermission
 from storage.mail.keywords import plan_store
+from storage.mail.messages import metas_at
 from storage.mail.records import EmailMeta
 from storage.mail.uids import uid_row, uid_rows
 from storage.plan import Plan
@@ -30,7 +32,6 @@ async def store(context: Context, command: Store) -> Ending:
     if selected.read_only:
         return no("The mailbox is selected read-only", b"CANNOT")
     uids = selected.uids_at(selected.positions(command.numbers, uid=command.uid))
-    add, remove, replace = _change(command)
     if command.unchanged_since is not None:
         context.know_modseqs()
     stored = 0
@@ -41,9 +42,10 @@ async def store(context: Context, command: Store) -> Ending:
 
         def plan_portion(plan: Plan) -> _Stored:
             before = _modseqs(plan, selected, portion) if command.silent else {}
+            add, remove, replace = _change(plan, selected, command, portion)
             messages, changed = plan_store(
                 plan,
-                context.account,
+                selected.account,
                 selected.mailbox,
                 portion,
                 add=add,
@@ -53,7 +55,7 @@ async def store(context: Context, command: Store) -> Ending:
             )
             return messages, changed, before
 
-        messages, changed, before = await context.ports.writer.write(context.account, plan_portion)
+        messages, changed, before = await context.ports.writer.write(selected.account, plan_portion)
         stored += len(messages)
         modified.extend(changed)
         _answer(context, command, messages, before)
@@ -76,15 +78,26 @@ def _modified(selected: Selected, command: Store, uids: list[int]) -> bytes:
     return b"MODIFIED " + render_set(place + 1 for place in places if place is not None)
 
 
-def _change(command: Store) -> tuple[Keywords, Keywords, Keywords | None]:
-    """What to add, to remove, to replace all by."""
+def _change(
+    rows: Rows, selected: Selected, command: Store, uids: Sequence[int]
+) -> tuple[Keywords, Keywords, Keywords | None]:
+    """What to add, to remove, to replace all by. RFC 4314 4: of another's messages only what one
+    may change, and raises NoPermission when that is nothing."""
+    rights = selected.check(rows, "")
+    keywords = allowed(command.keywords, rights)
+    if not set(rights) & set("swt") or len(keywords) < min(1, len(command.keywords)):
+        raise NoPermission("Permission denied")
     match command.mode:
         case StoreMode.ADD:
-            return command.keywords, (), None
+            return keywords, (), None
         case StoreMode.REMOVE:
-            return (), command.keywords, None
+            return (), keywords, None
         case StoreMode.REPLACE:
-            return (), (), command.keywords
+            if selected.reader is None:
+                return (), (), keywords
+            held = metas_at(rows, selected.account, selected.mailbox, uids)
+            there = {keyword for _, meta in held for keyword in meta.keywords}
+            return keywords, allowed(sorted(there - set(keywords)), rights), None
 
 
 def _modseqs(rows: Rows, selected: Selected, uids: Sequence[int]) -> dict[int, Version]:
@@ -134,13 +147,15 @@ def _answer(
 
 async def mark_seen(context: Context, uids: list[int]) -> None:
     """RFC 9051 6.4.5: reading a body without PEEK sets \\Seen; the FETCH will tell so."""
-    selected = context.mailbox
+    selected, account = context.mailbox, context.mailbox.account
 
     async def carry(portion: Sequence[int]) -> None:
         def plan_seen(plan: Plan) -> list[tuple[int, EmailMeta]]:
-            return plan_store(plan, context.account, selected.mailbox, portion, add=(SEEN,))[0]
+            if "s" not in selected.check(plan, ""):
+                return []
+            return plan_store(plan, account, selected.mailbox, portion, add=(SEEN,))[0]
 
-        for uid, meta in await context.ports.writer.write(context.account, plan_seen):
+        for uid, meta in await context.ports.writer.write(account, plan_seen):
             selected.answered(uid, meta.modseq)
 
     await in_portions(uids, carry)

@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from storage.mail.quota import plan_limit, plan_messages_limit
-from tests.protocols.imap.stage import Client, Stage, mail, open_stage
+from tests.protocols.imap.stage import SECRET, Client, Stage, mail, open_stage
 
 DIALOGUES = Path(__file__).resolve().parents[2] / "imap" / "dialogues"
 _SPOKEN = re.compile(r"([CS])([0-9]?)([:*>]) ?(.*)")
@@ -97,6 +97,8 @@ class Player:
             case ["deliver-file", name]:
                 octets = (self.path.parent / name).read_bytes()
                 self.stage.deliver(octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+            case ["account", address]:
+                house.add_account(address, SECRET)
             case ["quota", octets]:
                 house.run(lambda plan: plan_limit(plan, self.stage.alice, int(octets)))
             case ["messages", count]:

@@ -1,0 +1,97 @@
+"""COPY and MOVE between accounts: into what another shares, out of it, or from one to another.
+
+An account's rows are its own, so nothing is copied as rows: each message comes in as mail does, and
+one that is moved leaves its mailbox when it has arrived. Flags come along as far as one may set
+them there (RFC 4314 4).
+"""
+
+from collections.abc import Sequence
+
+from protocols.delivery import prepare
+from protocols.imap.flags import allowed
+from protocols.imap.ops.bodies import MessageGone, read_span
+from protocols.imap.ops.context import Context
+from protocols.imap.sections import Span
+from protocols.ports import Unavailable
+from storage.ids import AccountId, MailboxId
+from storage.mail import sharing
+from storage.mail.errors import MailError
+from storage.mail.ingest import plan_ingest
+from storage.mail.messages import meta
+from storage.mail.moves import plan_expunge
+from storage.mail.records import EmailMeta
+from storage.mail.uids import uid_row
+from storage.plan import Plan
+
+Pairs = list[tuple[int, int]]
+
+# RFC 6851 4.4: MOVE is COPY, STORE \Deleted and EXPUNGE in one.
+MOVE_RIGHTS = "te"
+
+
+async def carry_across(
+    context: Context,
+    uids: Sequence[int],
+    owner: AccountId,
+    target: MailboxId,
+    *,
+    move: bool,
+    pairs: Pairs,
+) -> None:
+    """Bring messages of the selected mailbox to another account's; adds to `pairs` as it goes."""
+    selected = context.mailbox
+    for uid in uids:
+        rows = context.local()
+        row = uid_row(rows, selected.account, selected.mailbox, uid)
+        found = None if row is None else meta(rows, selected.account, row.email)
+        if found is None:
+            continue  # it is gone: RFC 9051 6.4.9
+        try:
+            octets = await read_span(context, found.blob, Span(0, found.size))
+        except MessageGone:
+            continue
+        copy = await _arrive(context, owner, target, found, octets)
+        if move:
+            try:
+                await _leave(context, uid)
+            except (MailError, Unavailable):
+                await take_out(context, owner, target, [copy])
+                raise
+        pairs.append((uid, copy))
+
+
+async def _arrive(
+    context: Context, owner: AccountId, target: MailboxId, found: EmailMeta, octets: bytes
+) -> int:
+    """The message is in the target; its UID there."""
+    me = context.account
+    email = prepare(octets, received_ms=found.received_ms)
+
+    def plan_arrival(plan: Plan) -> int:
+        rights = sharing.check_right(plan, owner, target, me, "i")
+        keywords = allowed(found.keywords, rights)
+        added = plan_ingest(plan, owner, email, mailboxes=[target], keywords=keywords)
+        return dict(added.mailboxes)[target]
+
+    return await context.ports.writer.write(owner, plan_arrival, blobs=[octets])
+
+
+async def _leave(context: Context, uid: int) -> None:
+    selected = context.mailbox
+
+    def plan_leave(plan: Plan) -> None:
+        selected.check(plan, MOVE_RIGHTS)
+        plan_expunge(plan, selected.account, selected.mailbox, [uid])
+
+    await context.ports.writer.write(selected.account, plan_leave)
+
+
+async def take_out(
+    context: Context, account: AccountId, mailbox: MailboxId, uids: Sequence[int]
+) -> None:
+    """Take messages that fit one command out of any mailbox, whatever their flags."""
+
+    def plan_out(plan: Plan) -> None:
+        plan_expunge(plan, account, mailbox, uids)
+
+    await context.ports.writer.write(account, plan_out)
