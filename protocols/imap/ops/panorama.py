@@ -88,7 +88,7 @@ def changed_names(before: Panorama, after: Panorama, notified: Notified) -> dict
         now = after.mailboxes.get(number)
         if now is None:
             _came_or_went(names, was, before, after, notified)
-        elif now[0] is not was[0]:
+        elif now[0] != was[0]:
             _moved(names, was, now, notified)
     for number, now in after.mailboxes.items():
         if number not in before.mailboxes:
