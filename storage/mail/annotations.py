@@ -16,8 +16,10 @@ import msgspec
 
 from storage.engine import Rows, prefix_end
 from storage.ids import AccountId, MailboxId, Version
-from storage.keys import TypeCode, account_prefix
+from storage.keys import TypeCode, account_prefix, mailbox_counts_key
+from storage.mail.counts import read_counts
 from storage.mail.errors import AnnotationTooLarge, TooManyAnnotations
+from storage.mail.records import pack
 from storage.plan import Plan
 
 # One value. RFC 5464 4.1 asks for 1024 octets at least; a signature with a picture is larger.
@@ -122,6 +124,15 @@ def plan_annotate(
         raise TooManyAnnotations(f"a mailbox may have {ENTRIES_MAX} annotations")
     _forget_removed(plan, prefix, keep=changed)
     _count(plan, account, _octets(after) - _octets(held), version)
+    _raise_modseq(plan, account, mailbox, Version(version))
+
+
+def _raise_modseq(plan: Plan, account: AccountId, mailbox: MailboxId, version: Version) -> None:
+    """RFC 7162 3.2: annotations count in their mailbox's mod-sequence."""
+    counts = read_counts(plan, account, mailbox)
+    if counts is not None:  # the account as a whole has none
+        raised = msgspec.structs.replace(counts, modseq=version)
+        plan.put(mailbox_counts_key(account, mailbox), pack(raised))
 
 
 def _octets(values: Mapping[str, bytes]) -> int:
