@@ -24,7 +24,7 @@ from protocols.imap.fetch_commands import Fetch
 from protocols.imap.filters import UndefinedFilter
 from protocols.imap.ops import OPS
 from protocols.imap.ops.bodies import MessageGone
-from protocols.imap.ops.context import Context, Door, Outbox, refusal
+from protocols.imap.ops.context import SEND_BYTES_MAX, Context, Door, Outbox, refusal
 from protocols.imap.ops.login import capabilities
 from protocols.imap.ops.news import tell_news
 from protocols.imap.ops.own import NotedWriter
@@ -50,8 +50,6 @@ from storage.mail.errors import MailError
 AUTOLOGOUT_S: Final = 31 * 60.0
 # A literal of the largest size at 100 KB/s.
 LITERAL_S: Final = 600.0
-# One send: with the stream's time limit for each, this sets the least rate a reader must keep.
-SEND_BYTES_MAX: Final = 256 * 1024
 # The line that ends IDLE is four letters; whoever sends another has lost the thread.
 DONE_BYTES_MAX: Final = 1024
 # Endings of pipelined commands that take longer than this do not wait for one another: dozens of

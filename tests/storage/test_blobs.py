@@ -115,6 +115,27 @@ def test_a_lost_tail_is_noticed_even_in_part(shelf: Shelf) -> None:
         shelf.store.read(name, 10, 20)
 
 
+@pytest.mark.parametrize("size", [0, 1, 100, PART - 1])
+def test_of_a_blob_of_one_part_its_place_alone_is_looked_up(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf()
+    data = bytes_of(size)
+    name = shelf.keep(data)
+    asked: list[bytes] = []
+    get = shelf.engine.get
+
+    def noted(key: bytes) -> bytes | None:
+        asked.append(key)
+        return get(key)
+
+    monkeypatch.setattr(shelf.engine, "get", noted)
+    for start, length in ((0, size), (0, PART), (1, 5), (size, 5), (3 * PART, 5), (0, 0)):
+        assert shelf.store.read(name, start, length) == data[start : start + length]
+    assert set(asked) == {local_keys.place_key(name, 0)}
+    assert len(asked) == 6
+
+
 def test_a_missing_place_is_damage(shelf: Shelf) -> None:
     name = shelf.keep(bytes_of(2 * PART))
     shelf.engine.write((), [local_keys.place_key(name, PART)])

@@ -60,17 +60,28 @@ async def open_message(
     Raises UnknownEncoding, and Unavailable when the door holds too much already. What it holds
     is given back by `close_message`.
     """
-    rows = context.local()
+    rows, items = context.local(), tuple(items)
     meta = messages.meta(rows, account, row.email)
     if meta is None:
         return None
     root = None
-    if any(isinstance(item, BinarySize) or needs_parts(item) for item in items):
+    if need_parts(items):
         packed = messages.parts(rows, account, row.email)
         if packed is None:
             return None
         root = mime_parts.unpack(packed)
     message = Message(meta.blob, meta.size, root)
+    await decode_parts(context, message, items)
+    return message
+
+
+def need_parts(items: Iterable[Item]) -> bool:
+    """Some of it cannot be located without the part tree."""
+    return any(isinstance(item, BinarySize) or needs_parts(item) for item in items)
+
+
+async def decode_parts(context: Context, message: Message, items: Iterable[Item]) -> None:
+    """Decode what will be told decoded, as `open_message` does; after a failure nothing is held."""
     try:
         for item in items:
             if isinstance(item, BinarySize) or item.decoded:
@@ -78,7 +89,6 @@ async def open_message(
     except BaseException:
         close_message(context, message)
         raise
-    return message
 
 
 def close_message(context: Context, message: Message) -> None:

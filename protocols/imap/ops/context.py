@@ -25,6 +25,8 @@ from storage.view import View
 
 # What is gathered before it is sent: one send costs as much as rendering a hundred messages.
 OUT_BYTES: Final = 64 * 1024
+# One send: with the stream's time limit for each, this sets the least rate a reader must keep.
+SEND_BYTES_MAX: Final = 256 * 1024
 # A client hears of a command that takes longer than this (RFC 9585 3), before it gives us up.
 PROGRESS_S: Final = 10.0
 # Messages an op handles between two looks at the rest of the world.

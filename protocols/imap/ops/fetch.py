@@ -15,13 +15,15 @@ from protocols.imap.dates import render_date_time
 from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem, Section
 from protocols.imap.flags import SEEN
 from protocols.imap.ops.bodies import (
+    Message,
     UnknownEncoding,
     add_binary_size,
     add_section,
     close_message,
-    open_message,
+    decode_parts,
+    need_parts,
 )
-from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.ops.context import OUT_BYTES, SEND_BYTES_MAX, SLICE_MESSAGES, Context
 from protocols.imap.ops.facts import string
 from protocols.imap.ops.resync import changed_positions, vanished_earlier
 from protocols.imap.ops.store import mark_seen
@@ -29,11 +31,13 @@ from protocols.imap.ops.views import ImapView, decode_view, read_views
 from protocols.imap.partial import PartialRange
 from protocols.imap.responses import Ending, bad, no, object_id, ok
 from protocols.imap.selected import Positions, Selected, shown_id
+from protocols.mime.parts import Part
+from protocols.mime.parts import unpack as unpack_parts
 from protocols.render.bodystructure import render_body
 from protocols.render.strings import render_text
 from storage.engine import Rows
 from storage.ids import EmailId, render_email, render_thread
-from storage.keys import email_meta_key
+from storage.keys import email_meta_key, email_parts_key
 from storage.mail.records import (
     LIST_PROPERTIES,
     EmailMeta,
@@ -46,6 +50,9 @@ from storage.mail.uids import uid_rows
 
 # Views are up to some hundred KiB each; so many are held at a time.
 VIEW_SLICE_MESSAGES: Final = 64
+# Messages whose bodies are told are looked up together while they have no more octets than this:
+# what is gathered is then sent at once, and nobody else runs from the look-up to the last of them.
+PORTION_BYTES: Final = SEND_BYTES_MAX - OUT_BYTES
 # Ranges of a set that are so close are read as one.
 GAP_MESSAGES_MAX: Final = 8
 
@@ -111,7 +118,7 @@ async def tell_messages(
     many there were. Raises UnknownEncoding, Unavailable, and MessageGone in a response.
     """
     selected = context.mailbox
-    renderer = _Renderer(selected, command.items, context.out.lines)
+    renderer = _Renderer(selected, command, context.out.lines)
     size = VIEW_SLICE_MESSAGES if renderer.views else SLICE_MESSAGES
     told = 0
     for window in windows(positions, size):
@@ -183,10 +190,11 @@ class _Renderer:
     """What one FETCH asks of every message, looked up once."""
 
     __slots__ = ("_decode", "_lines", "_selected", "body", "date", "email", "envelope", "flags",
-                 "modseq", "preview", "saved", "size", "structure", "thread", "uid",
-                 "views")  # fmt: skip
+                 "metas", "modseq", "parts", "preview", "saved", "size", "structure", "thread",
+                 "uid", "views")  # fmt: skip
 
-    def __init__(self, selected: Selected, items: frozenset[FetchItem], lines: list[bytes]) -> None:
+    def __init__(self, selected: Selected, command: Fetch, lines: list[bytes]) -> None:
+        items = command.items
         self._selected = selected
         self._lines = lines
         self.flags = FetchItem.FLAGS in items
@@ -202,6 +210,8 @@ class _Renderer:
         self.preview = FetchItem.PREVIEW in items
         self.saved = FetchItem.SAVEDATE in items
         self.views = self.envelope or self.body or self.structure or self.preview
+        self.metas = self.thread or bool(command.sections)
+        self.parts = need_parts(command.sections)
         self._decode: Callable[[bytes], AnyView] = unpack_view if self.preview else decode_view
 
     def read(self, rows: Rows, found: list[Row]) -> "_Stored":
@@ -210,7 +220,8 @@ class _Renderer:
         account = self._selected.account
         return _Stored(
             read_views(rows, account, emails, self._decode) if self.views else {},
-            read_views(rows, account, emails, unpack_meta, email_meta_key) if self.thread else {},
+            read_views(rows, account, emails, unpack_meta, email_meta_key) if self.metas else {},
+            read_views(rows, account, emails, unpack_parts, email_parts_key) if self.parts else {},
         )
 
     def data(self, uid: int, row: UidRow, stored: "_Stored") -> list[bytes]:
@@ -262,6 +273,7 @@ class _Stored:
 
     views: Mapping[EmailId, AnyView]
     metas: Mapping[EmailId, EmailMeta]
+    parts: Mapping[EmailId, Part]
 
 
 def _tell(context: Context, renderer: _Renderer, rows: list[Row]) -> int:
@@ -275,29 +287,57 @@ def _tell(context: Context, renderer: _Renderer, rows: list[Row]) -> int:
     return len(rows)
 
 
+def portions(rows: Iterable[Row], sections: int) -> Iterator[list[Row]]:
+    """Messages whose sections are told together: PORTION_BYTES at most, or one message; and no
+    more than may be held of their views."""
+    portion: list[Row] = []
+    octets = 0
+    for row in rows:
+        weight = row[2].size * sections
+        if portion and (octets + weight > PORTION_BYTES or len(portion) >= VIEW_SLICE_MESSAGES):
+            yield portion
+            portion, octets = [], 0
+        portion.append(row)
+        octets += weight
+    if portion:
+        yield portion
+
+
 async def _tell_sections(
     context: Context, command: Fetch, renderer: _Renderer, rows: list[Row]
 ) -> int:
     """Message by message, its sections from the blob; returns how many were still there."""
-    stored = renderer.read(context.local(), rows)
     told = 0
-    for sequence, uid, row in rows:
-        message = await open_message(context, context.mailbox.account, row, command.sections)
-        if message is None:
-            continue
-        told += 1
-        try:
-            data = renderer.data(uid, row, stored)
-            context.out.add(b"* %d FETCH (%b" % (sequence, b" ".join(data)))
-            for at, item in enumerate(command.sections):
-                context.out.add(b" " if at or data else b"")
-                if isinstance(item, BinarySize):
-                    add_binary_size(context, message, item)
-                else:
-                    await add_section(context, message, item)
-            context.out.add(b")\r\n")
-            if context.out.full:
-                await context.out.flush()
-        finally:
-            close_message(context, message)
+    for portion in portions(rows, len(command.sections)):
+        stored = renderer.read(context.local(), portion)
+        for row in portion:
+            meta, root = stored.metas.get(row[2].email), stored.parts.get(row[2].email)
+            if meta is None or (renderer.parts and root is None):
+                continue
+            told += 1
+            message = Message(meta.blob, meta.size, root)
+            await _tell_message(
+                context, command, row, renderer.data(row[1], row[2], stored), message
+            )
+        if context.out.full:
+            await context.out.flush()
     return told
+
+
+async def _tell_message(
+    context: Context, command: Fetch, row: Row, data: list[bytes], message: Message
+) -> None:
+    out = context.out
+    await decode_parts(context, message, command.sections)
+    try:
+        out.add(b"* %d FETCH (%b" % (row[0], b" ".join(data)))
+        for at, item in enumerate(command.sections):
+            if at or data:
+                out.add(b" ")
+            if isinstance(item, BinarySize):
+                add_binary_size(context, message, item)
+            else:
+                await add_section(context, message, item)
+        out.add(b")\r\n")
+    finally:
+        close_message(context, message)

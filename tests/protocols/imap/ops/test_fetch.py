@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.imap.ops.fetch import windows
+from protocols.imap.ops.fetch import PORTION_BYTES, VIEW_SLICE_MESSAGES, portions, windows
 from protocols.imap.ops.views import decode_view, read_views
 from protocols.imap.selected import Positions
-from storage.ids import BlobId, EmailId
+from storage.ids import BlobId, EmailId, Version
 from storage.mail.messages import email_view
+from storage.mail.records import UidRow
 from tests.protocols.imap.stage import mail, open_stage
 
 gaps = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 40)), max_size=20)
@@ -30,6 +31,43 @@ def test_windows_hold_every_position_once_and_no_more_than_their_size(
     assert seen == [at for low, high in positions for at in range(low, high)]
     for window in windows(positions, size):
         assert 0 < sum(high - low for low, high in window) <= size
+
+
+sizes = st.lists(st.one_of(st.integers(0, 999), st.integers(0, 2 * PORTION_BYTES)), max_size=200)
+
+
+@given(sizes, st.integers(1, 3))
+def test_portions_hold_every_message_once_and_no_more_octets_than_their_size(
+    sizes: list[int], sections: int
+) -> None:
+    rows = [
+        (number, number, UidRow(EmailId(number), (), Version(1), size, 0))
+        for number, size in enumerate(sizes, 1)
+    ]
+    found = list(portions(rows, sections))
+    assert [row for portion in found for row in portion] == rows
+    for portion in found:
+        told = sections * sum(row.size for _, _, row in portion)
+        assert len(portion) == 1 or told <= PORTION_BYTES
+        assert 0 < len(portion) <= VIEW_SLICE_MESSAGES
+
+
+async def test_what_is_expunged_while_the_others_are_sent_is_left_out() -> None:
+    async with open_stage() as stage:
+        for number in range(4):
+            stage.deliver(mail(f"number {number}", body="x" * PORTION_BYTES))
+        slow, other = await stage.reader(lockstep=True), await stage.reader()
+        await slow.say(b"t FETCH 1:* (UID BODY.PEEK[TEXT] BODY.PEEK[HEADER.FIELDS (Subject)])")
+        begun = await slow.line()
+        await other.ask(b"STORE 4 +FLAGS.SILENT (\\Deleted)")
+        await other.ask(b"EXPUNGE")
+        told = [begun]
+        while not told[-1].startswith(b"t "):
+            told.append(await slow.line())
+        assert [line for line in told if line.startswith(b"Subject")] == [
+            b"Subject: number %d" % number for number in range(3)
+        ]
+        assert told[-1] == b"t NO [EXPUNGEISSUED] Some of the messages are gone"
 
 
 async def test_views_in_a_range_are_those_read_one_by_one() -> None:
