@@ -60,6 +60,10 @@ class FetchItem(Enum):
     PREVIEW = b"PREVIEW"
     SAVEDATE = b"SAVEDATE"
 
+    # There is one object of each; Enum's own hash is a function of ours, and asked of every item
+    # that a FETCH could have.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Fetch:

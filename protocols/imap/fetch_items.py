@@ -98,7 +98,7 @@ def _section_item(tokens: Tokens, name: bytes) -> Section | BinarySize:
     if name in (b"BODY", b"BODY.PEEK"):
         section = parse_section(tokens)
         tokens.expect(b"]")
-        return _partial(tokens, replace(section, peek=name == b"BODY.PEEK"))
+        return _partial(tokens, section if name != b"BODY" else replace(section, peek=False))
     if name in (b"BINARY", b"BINARY.PEEK", b"BINARY.SIZE"):
         # RFC 9051 6.4.5: section-binary is a part number or nothing
         path = () if tokens.peek() == b"]" else _path(tokens)

@@ -5,7 +5,7 @@ decoded (BINARY) is decoded whole, before the first octet of the response is sai
 against the door's room for literals while it is held.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -131,6 +131,20 @@ def add_binary_size(context: Context, message: Message, item: BinarySize) -> Non
     if item.path in message.decoded:
         size = len(message.decoded[item.path])
     context.out.add(b"%b %d" % (item.label, size))
+
+
+def label_of_whole(items: Sequence[Item]) -> bytes | None:
+    """The label, where nothing is asked but whole messages as they are."""
+    if len(items) != 1 or isinstance(items[0], BinarySize) or items[0].decoded:
+        return None
+    return None if needs_parts(items[0]) or items[0].partial else items[0].label
+
+
+def add_whole(context: Context, message: Message, start: bytes) -> None:
+    """All octets of a message of at most READ_BYTES_MAX, as the only section of its response:
+    `start` goes to its label. Who downloads a mailbox asks nothing else, thousands of times."""
+    octets = _read(context, message.blob, Span(0, message.size))
+    context.out.add(b"%b {%d}\r\n" % (start, len(octets)), octets, b")\r\n")
 
 
 async def add_section(context: Context, message: Message, section: Section) -> None:

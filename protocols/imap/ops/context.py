@@ -46,10 +46,11 @@ class Outbox:
         self.lines: list[bytes] = []
         """Where functions that only render append; `count` takes them into account."""
 
-    def add(self, octets: bytes) -> None:
+    def add(self, *pieces: bytes) -> None:
         """Say this, some time before the command ends."""
-        self.lines.append(octets)
-        self._size += len(octets)
+        self.lines += pieces
+        for octets in pieces:
+            self._size += len(octets)
 
     @property
     def full(self) -> bool:

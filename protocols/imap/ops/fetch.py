@@ -19,8 +19,10 @@ from protocols.imap.ops.bodies import (
     UnknownEncoding,
     add_binary_size,
     add_section,
+    add_whole,
     close_message,
     decode_parts,
+    label_of_whole,
     need_parts,
 )
 from protocols.imap.ops.context import OUT_BYTES, SEND_BYTES_MAX, SLICE_MESSAGES, Context
@@ -33,6 +35,7 @@ from protocols.imap.responses import Ending, bad, no, object_id, ok
 from protocols.imap.selected import Positions, Selected, shown_id
 from protocols.mime.parts import Part
 from protocols.mime.parts import unpack as unpack_parts
+from protocols.ports import READ_BYTES_MAX
 from protocols.render.bodystructure import render_body
 from protocols.render.strings import render_text
 from storage.engine import Rows
@@ -121,7 +124,9 @@ async def tell_messages(
     renderer = _Renderer(selected, command, context.out.lines)
     size = VIEW_SLICE_MESSAGES if renderer.views else SLICE_MESSAGES
     told = 0
-    for window in windows(positions, size):
+    for number, window in enumerate(windows(positions, size)):
+        if number:
+            await trio.lowlevel.checkpoint()
         rows = read_rows(context.local(), selected, window)
         if without:
             rows = [row for row in rows if row[2].modseq not in without]
@@ -131,7 +136,6 @@ async def tell_messages(
             told += _tell(context, renderer, rows)
         if context.out.full:
             await context.out.flush()
-        await trio.lowlevel.checkpoint()
     return told
 
 
@@ -308,31 +312,34 @@ async def _tell_sections(
 ) -> int:
     """Message by message, its sections from the blob; returns how many were still there."""
     told = 0
+    whole = label_of_whole(command.sections)
     for portion in portions(rows, len(command.sections)):
         stored = renderer.read(context.local(), portion)
-        for row in portion:
-            meta, root = stored.metas.get(row[2].email), stored.parts.get(row[2].email)
+        for sequence, uid, row in portion:
+            meta, root = stored.metas.get(row.email), stored.parts.get(row.email)
             if meta is None or (renderer.parts and root is None):
                 continue
             told += 1
+            data = b" ".join(renderer.data(uid, row, stored))
+            start = b"* %d FETCH (%b" % (sequence, data + b" " if data else b"")
             message = Message(meta.blob, meta.size, root)
-            await _tell_message(
-                context, command, row, renderer.data(row[1], row[2], stored), message
-            )
+            if whole is not None and meta.size <= READ_BYTES_MAX:
+                add_whole(context, message, start + whole)
+            else:
+                await _tell_message(context, command, start, message)
         if context.out.full:
             await context.out.flush()
     return told
 
 
-async def _tell_message(
-    context: Context, command: Fetch, row: Row, data: list[bytes], message: Message
-) -> None:
+async def _tell_message(context: Context, command: Fetch, start: bytes, message: Message) -> None:
+    """`start`: the line up to the sections."""
     out = context.out
     await decode_parts(context, message, command.sections)
     try:
-        out.add(b"* %d FETCH (%b" % (row[0], b" ".join(data)))
+        out.add(start)
         for at, item in enumerate(command.sections):
-            if at or data:
+            if at:
                 out.add(b" ")
             if isinstance(item, BinarySize):
                 add_binary_size(context, message, item)

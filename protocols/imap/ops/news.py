@@ -7,6 +7,8 @@ during IDLE, and after NOTIFY between commands too.
 
 from dataclasses import replace
 
+import trio
+
 from protocols.imap.commands import Event, StatusItem
 from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem
 from protocols.imap.notified import Notified, Panorama
@@ -82,6 +84,7 @@ async def _tell_fresh(context: Context, parts: list[Fetch], fresh: list[Position
         except (UnknownEncoding, Unavailable):
             # Nothing is said of this message yet: its parts cannot be decoded, or not now.
             await tell_messages(context, replace(fetch, sections=()), portion, own)
+        await trio.lowlevel.checkpoint()
 
 
 def _one_by_one(positions: list[Positions]) -> list[list[Positions]]:
