@@ -15,8 +15,9 @@ import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from storage import keys, local_keys
 from storage.batch import BLOB_PART_BYTES_MAX, BlobPart
@@ -46,8 +47,7 @@ class BlobDamaged(Exception):
         self.offset = offset
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where a part is: segment, position in it, length and CRC-32."""
 
     segment: int
