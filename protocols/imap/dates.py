@@ -11,7 +11,7 @@ from protocols.errors import RemoteProtocolError
 
 DAY_S: Final = 86_400
 DAY_MS: Final = DAY_S * 1000
-# How many rendered days are remembered: a FETCH of dates costs one division and one lookup.
+# How many rendered days are remembered: a FETCH of dates costs divisions and look-ups alone.
 DAYS_KEPT_MAX: Final = 4096
 
 MONTHS: Final = (
@@ -26,6 +26,9 @@ _DATE_TIME: Final = re.compile(
     rb"([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})\Z"
 )
 _days: Final[dict[int, bytes]] = {}
+# Every minute of a day and every second of a minute, as INTERNALDATE shows them.
+_MINUTES: Final = tuple(b" %02d:%02d:" % divmod(minute, 60) for minute in range(24 * 60))
+_SECONDS: Final = tuple(b'%02d +0000"' % second for second in range(60))
 
 
 def parse_date(text: bytes) -> int:
@@ -67,7 +70,8 @@ def render_date_time(instant_ms: int) -> bytes:
     text = _days.get(day)
     if text is None:
         text = _render_day(day)
-    return b'"%b %02d:%02d:%02d +0000"' % (text, within // 3600, within // 60 % 60, within % 60)
+    minute, second = divmod(within, 60)
+    return text + _MINUTES[minute] + _SECONDS[second]
 
 
 def _render_day(day: int) -> bytes:
@@ -75,5 +79,5 @@ def _render_day(day: int) -> bytes:
         _days.clear()
     # Outside the years 1 to 9999 no date can be shown; the nearest can.
     shown = date.fromordinal(min(max(day + _EPOCH, 1), date.max.toordinal()))
-    text = _days[day] = b"%2d-%b-%04d" % (shown.day, MONTHS[shown.month - 1], shown.year)
+    text = _days[day] = b'"%2d-%b-%04d' % (shown.day, MONTHS[shown.month - 1], shown.year)
     return text
