@@ -377,6 +377,12 @@ class Selected:
             raise NoPermission("Permission denied")
         return held
 
+    def may_read(self, rows: Rows) -> bool:
+        """Whether its messages are there for who has selected it."""
+        if self.reader is None:
+            return True
+        return "r" in sharing.rights(rows, self.account, self.mailbox, self.reader)
+
     def permanent_flags(self) -> bytes:
         """RFC 9051 7.1 PERMANENTFLAGS: all that FLAGS lists stay (what it lists and this does not
         would not), RFC 4314 5.1.1: as far as the client may change them."""

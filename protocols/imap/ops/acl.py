@@ -16,7 +16,7 @@ from protocols.imap.acl_commands import (
     render_rights,
 )
 from protocols.imap.ops.context import Context
-from protocols.imap.ops.places import Place, find, need
+from protocols.imap.ops.places import Place, find, need, still
 from protocols.imap.responses import Ending, no, ok, render_mailbox
 from protocols.render.strings import render_string
 from storage.accounts import by_address, get_account
@@ -95,10 +95,7 @@ async def _change(
     me, owner = context.account, place.account
 
     def plan_change(plan: Plan) -> None:
-        there = find(plan, me, name)
-        mailbox = need(there, "a")
-        if there.account != owner:
-            raise MailboxNotFound("No such mailbox")
+        mailbox = need(still(plan, me, name, "a", owner), "a")
         before = sharing.readers(plan, owner, mailbox.id).get(reader, "")
         sharing.plan_rights(plan, owner, mailbox.id, reader, change(before))
 

@@ -15,7 +15,7 @@ from protocols.imap.ops.catenate import Assembly, Refused
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import highest_if_resync
 from protocols.imap.ops.listing import tell_normalized
-from protocols.imap.ops.places import find, missing, need, needed
+from protocols.imap.ops.places import missing, need, needed, still
 from protocols.imap.responses import Ending, no, ok, untagged_ok
 from protocols.imap.sets import render_ranges, runs
 from storage.batch import BatchError
@@ -31,7 +31,7 @@ async def append(context: Context, command: Append) -> Ending:
     me, view = context.account, await context.barrier()
 
     def plan_append(plan: Plan) -> tuple[int, list[int]]:
-        place = find(plan, me, command.mailbox)
+        place = still(plan, me, command.mailbox, "i", account)
         mailbox = need(place, "i")
         uids = []
         for message, email in zip(command.messages, emails, strict=True):
@@ -70,7 +70,7 @@ async def replace(context: Context, command: Replace) -> Ending:
 
     def plan_both(plan: Plan) -> tuple[int, int]:
         selected.check(plan, MOVE_RIGHTS)
-        place = find(plan, me, command.mailbox)
+        place = still(plan, me, command.mailbox, "i", account)
         mailbox = need(place, "i")
         added = plan_replace(
             plan,

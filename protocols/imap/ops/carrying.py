@@ -42,6 +42,7 @@ async def carry_across(
     selected = context.mailbox
     for uid in uids:
         rows = context.local()
+        selected.check(rows, "r")
         row = uid_row(rows, selected.account, selected.mailbox, uid)
         found = None if row is None else meta(rows, selected.account, row.email)
         if found is None:
@@ -54,8 +55,11 @@ async def carry_across(
         if move:
             try:
                 await _leave(context, uid)
-            except (MailError, Unavailable):
+            except MailError:
                 await take_out(context, owner, target, [copy])
+                raise
+            except Unavailable:
+                pairs.append((uid, copy))  # it may have left: two are better than none
                 raise
         pairs.append((uid, copy))
 
@@ -64,10 +68,11 @@ async def _arrive(
     context: Context, owner: AccountId, target: MailboxId, found: EmailMeta, octets: bytes
 ) -> int:
     """The message is in the target; its UID there."""
-    me = context.account
+    me, selected = context.account, context.mailbox
     email = prepare(octets, received_ms=found.received_ms)
 
     def plan_arrival(plan: Plan) -> int:
+        selected.check(plan, "r")
         rights = sharing.check_right(plan, owner, target, me, "i")
         keywords = allowed(found.keywords, rights)
         added = plan_ingest(plan, owner, email, mailboxes=[target], keywords=keywords)

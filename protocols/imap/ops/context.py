@@ -189,6 +189,12 @@ class Context:
         """A view that shows every write acknowledged before now; raises Unavailable."""
         return await self.ports.reader.view()
 
+    async def reading(self) -> View:
+        """As `barrier`, for what reads the selected mailbox: the right to may go while it waits."""
+        view = await self.barrier()
+        self.check_readable()
+        return view
+
     def began(self, tag: bytes) -> None:
         """A command begins."""
         self.tag = tag

@@ -45,7 +45,7 @@ async def copy(context: Context, command: Copy) -> Ending:
     if command.move and selected.read_only:
         return no("The mailbox is selected read-only", b"CANNOT")
     positions = selected.positions(command.numbers, uid=command.uid)
-    view = await context.barrier()
+    view = await context.reading()
     if command.move:
         selected.check(view, MOVE_RIGHTS)
     place = find(view, context.account, command.mailbox)
@@ -104,8 +104,7 @@ async def _carry(context: Context, uids: Sequence[int], target: Mailbox, *, move
 
     def command(plan: Plan) -> Pairs:
         rights = sharing.check_right(plan, account, target.id, me, "i")
-        if move:
-            selected.check(plan, MOVE_RIGHTS)
+        selected.check(plan, "r" + MOVE_RIGHTS if move else "r")
         pairs = plan_carry(plan, account, source, uids, target.id)
         _drop_flags(plan, account, target.id, [copy for _, copy in pairs], rights)
         return pairs

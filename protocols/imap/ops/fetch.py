@@ -77,7 +77,7 @@ async def fetch(context: Context, command: Fetch) -> Ending:
     positions = _some(selected.positions(command.numbers, uid=command.uid), command.partial)
     since = command.changed_since
     if since is not None:
-        view = await context.barrier()
+        view = await context.reading()
         context.catch_up(expunges=command.uid)
         positions = _some(selected.positions(command.numbers, uid=command.uid), command.partial)
         if command.vanished:
@@ -159,7 +159,9 @@ def windows(positions: Iterable[Positions], size: int) -> Iterator[list[Position
 
 
 def read_rows(rows: Rows, selected: Selected, window: list[Positions]) -> list[Row]:
-    """The messages of a window that are still there."""
+    """The messages of a window that are still there, while one may read them."""
+    if not selected.may_read(rows):
+        return []
     uids = selected.uids
     first, last = uids[window[0][0]], uids[window[-1][1] - 1]
     if first == last:  # a range costs ten times as much as one row

@@ -20,6 +20,7 @@ from protocols.imap.sets import runs
 from protocols.ports import Unavailable
 from storage.ids import EmailId, ThreadId
 from storage.keys import thread_key
+from storage.mail.errors import NoPermission
 from storage.mail.records import unpack_thread
 
 
@@ -42,8 +43,8 @@ async def find(context: Context, key: SearchKey, *, saves: bool = False) -> list
     if asks_modseq(key):
         context.know_modseqs()
     try:
-        await context.barrier()
-    except Unavailable:
+        await context.reading()
+    except (Unavailable, NoPermission):
         if saves:
             selected.save([])  # RFC 9051 6.4.4.1: a search that fails saves nothing found
         raise

@@ -9,9 +9,8 @@ from typing import Final
 
 from protocols.imap.commands import Create, Delete, Rename, Subscribe
 from protocols.imap.ops.context import Context
-from protocols.imap.ops.copying import remove_uids
 from protocols.imap.ops.listing import SPECIAL_USE, normalized, tell_normalized
-from protocols.imap.ops.places import Place, check_creation, find, need, needed
+from protocols.imap.ops.places import Place, check_creation, find, need, needed, still
 from protocols.imap.ops.portions import in_portions
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, object_id, ok
@@ -31,7 +30,7 @@ from storage.mail.errors import (
 )
 from storage.mail.ledger import COMMAND_EMAILS_MAX
 from storage.mail.mailbox_rows import TOP, child_ids
-from storage.mail.moves import plan_move_uids
+from storage.mail.moves import plan_expunge, plan_move_uids
 from storage.mail.sharing import plan_follow
 from storage.mail.uids import uid_rows
 from storage.plan import Plan
@@ -54,8 +53,8 @@ async def create(context: Context, command: Create) -> Ending:
         return no("What a mailbox is used for is its owner's to say", b"USEATTR")
 
     def plan_create(plan: Plan) -> MailboxId:
-        there = _free(plan, me, name)
-        return _make(plan, there.account, there.names, role)
+        there = _free(plan, me, name, place.account)
+        return _make(plan, place.account, there.names, role)
 
     try:
         made = await context.ports.writer.write(place.account, plan_create)
@@ -66,9 +65,12 @@ async def create(context: Context, command: Create) -> Ending:
     return ok("CREATE completed", b"MAILBOXID " + object_id(named))  # RFC 8474 4.1
 
 
-def _free(plan: Plan, me: AccountId, name: str) -> Place:
-    """Where a new mailbox can be; raises MailboxExists, NoPermission."""
+def _free(plan: Plan, me: AccountId, name: str, account: AccountId) -> Place:
+    """Where a new mailbox of the account can be; raises MailboxExists, NoPermission, and
+    MailboxNotFound where the name leads to another's by now."""
     place = find(plan, me, name)
+    if place.account != account:
+        raise MailboxNotFound("No such mailbox")
     check_creation(plan, me, place)
     if place.mailbox is not None:
         raise MailboxExists("a mailbox has this name")
@@ -97,7 +99,7 @@ async def delete(context: Context, command: Delete) -> Ending:
     account = needed(await context.barrier(), me, command.mailbox, "x").account
 
     def plan_delete(plan: Plan) -> None:
-        found = need(find(plan, me, command.mailbox), "x")
+        found = need(still(plan, me, command.mailbox, "x", account), "x")
         mailboxes.plan_destroy_mailbox(plan, account, found.id, remove_emails=True)
 
     while True:
@@ -119,7 +121,15 @@ async def _empty_some(context: Context, name: str) -> None:
     if child_ids(rows, account, found.id):
         raise MailboxHasChild("the mailbox has children")
     some = uid_rows(rows, account, found.id, limit=COMMAND_EMAILS_MAX)
-    await remove_uids(context, account, found.id, [uid for uid, _ in some])
+
+    async def carry(portion: Sequence[int]) -> None:
+        def plan_some(plan: Plan) -> None:
+            still(plan, context.account, name, "x", account)
+            plan_expunge(plan, account, found.id, portion)
+
+        await context.ports.writer.write(account, plan_some)
+
+    await in_portions([uid for uid, _ in some], carry)
 
 
 async def rename(context: Context, command: Rename) -> Ending:
@@ -134,8 +144,8 @@ async def rename(context: Context, command: Rename) -> Ending:
     account = source.account
 
     def plan_rename(plan: Plan) -> None:
-        found = need(find(plan, me, command.source), "x")
-        names = _free(plan, me, command.target).names
+        found = need(still(plan, me, command.source, "x", account), "x")
+        names = _free(plan, me, command.target, account).names
         if normalized(command.target).startswith(normalized(command.source) + SEPARATOR):
             # Names above the target would be made inside what moves.
             raise MailboxProtected("a mailbox cannot move into itself")
@@ -160,7 +170,7 @@ async def _rename_inbox(context: Context, name: str) -> Ending:
         return no("A mailbox stays with whose it is", b"CANNOT")
 
     def plan_target(plan: Plan) -> MailboxId:
-        made = _make(plan, account, _free(plan, account, name).names)
+        made = _make(plan, account, _free(plan, account, name, account).names)
         inbox = mailboxes.by_role(plan, account, mailboxes.INBOX_ROLE)
         if inbox is not None:  # RFC 5464 4.1: they are on both from now on
             plan_copy_annotations(plan, account, inbox.id, made)

@@ -13,13 +13,18 @@ from protocols.imap.ops.context import Context
 from protocols.imap.ops.esearch import UNTOLD, modseq_told, render_esearch, to_save
 from protocols.imap.ops.finding import asks_modseq, filled, find, find_here, highest_of
 from protocols.imap.ops.listing import Named, named_mailboxes, others_mailboxes
+from protocols.imap.ops.places import find as find_place
+from protocols.imap.ops.places import prefix_of
 from protocols.imap.ops.updates import TAG_REUSED, is_tag_watched, refuse_update, watch
+from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, bad, ok, render_mailbox
 from protocols.imap.search_commands import MultiSearch, SearchKey, SearchReturn, Source
 from protocols.imap.selected import Selected
 from protocols.imap.sets import runs
-from storage.mail.errors import MailboxNotFound
-from storage.mail.mailboxes import INBOX_ROLE
+from storage.ids import AccountId, MailboxId
+from storage.mail import sharing
+from storage.mail.errors import MailboxNotFound, NoPermission
+from storage.mail.mailboxes import INBOX_ROLE, get_mailbox, path
 
 _ALL = frozenset({SearchReturn.ALL})
 
@@ -36,6 +41,7 @@ async def multi_search(context: Context, command: MultiSearch) -> Ending:
     view = await context.barrier()
     others = [one for one in others_mailboxes(view, context.account) if "r" in one.rights]
     chosen = _chosen(context, command, named_mailboxes(view, context.account) + others)
+    chosen += _unlisted(context, command, {(one.owner, one.mailbox.id) for one in chosen})
     for named in chosen:
         if _is_selected(context, named):
             await _search_selected(context, command, key, named)
@@ -78,6 +84,29 @@ def _chosen(context: Context, command: MultiSearch, named: Sequence[Named]) -> l
     return [one for one in named if is_chosen(one)]
 
 
+def _unlisted(
+    context: Context, command: MultiSearch, chosen: set[tuple[AccountId | None, MailboxId]]
+) -> list[Named]:
+    """RFC 7377 2.2: what is named itself, or selected, one need not be let list; "r" is enough."""
+    rows, me, selected = context.local(), context.account, context.selected
+    named: dict[tuple[AccountId, MailboxId], str] = {}
+    for place in (find_place(rows, me, name) for name in command.sources.get(Source.MAILBOXES, ())):
+        if place.mailbox is not None and not place.own and "r" in place.rights:
+            named[place.account, place.mailbox.id] = place.rights
+    if Source.SELECTED in command.sources and selected is not None and selected.owner is not None:
+        rights = sharing.rights(rows, selected.owner, selected.mailbox, me)
+        if "r" in rights:
+            named[selected.owner, selected.mailbox] = rights
+    found: list[Named] = []
+    for (owner, mailbox), rights in sorted(named.items()):
+        held, prefix = get_mailbox(rows, owner, mailbox), prefix_of(rows, owner)
+        if (owner, mailbox) in chosen or held is None or prefix is None:
+            continue
+        name = SEPARATOR.join((prefix, *path(rows, owner, mailbox)))
+        found.append(Named(held, name, has_children=False, owner=owner, rights=rights))
+    return found
+
+
 def _is_selected(context: Context, named: Named) -> bool:
     selected = context.selected
     holder = named.owner or context.account
@@ -92,7 +121,10 @@ async def _search_selected(
 ) -> None:
     selected, search = context.mailbox, command.search
     returns, seen = search.returns or _ALL, selected.seen
-    found = await find(context, key, saves=SearchReturn.SAVE in returns)
+    try:
+        found = await find(context, key, saves=SearchReturn.SAVE in returns)
+    except NoPermission:
+        return  # RFC 7377 2.2: as if it had not been named
     correlators = await _tell(context, context, command, key, named, found)
     if SearchReturn.UPDATE in returns:
         results = Found(selected.uids[at] for at in found)

@@ -72,6 +72,15 @@ def needed(rows: Rows, me: AccountId, name: str, right: str) -> Place:
     return place
 
 
+def still(rows: Rows, me: AccountId, name: str, right: str, account: AccountId) -> Place:
+    """`needed` once more, in the plan that writes to `account`: a name that leads to somebody else
+    by now is nobody's, for mailboxes of two accounts have the same numbers."""
+    place = needed(rows, me, name, right)
+    if place.account != account:
+        raise MailboxNotFound("No such mailbox")
+    return place
+
+
 def check_creation(rows: Rows, me: AccountId, place: Place) -> None:
     """RFC 4314 4 CREATE: raise NoPermission without "k" on the nearest mailbox above the place."""
     if not place.own and not may_create(rows, me, place):

@@ -83,7 +83,7 @@ def _change(
 ) -> tuple[Keywords, Keywords, Keywords | None]:
     """What to add, to remove, to replace all by. RFC 4314 4: of another's messages only what one
     may change, and raises NoPermission when that is nothing."""
-    rights = selected.check(rows, "")
+    rights = selected.check(rows, "r")
     keywords = allowed(command.keywords, rights)
     if not set(rights) & set("swt") or len(keywords) < min(1, len(command.keywords)):
         raise NoPermission("Permission denied")
