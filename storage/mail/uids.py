@@ -55,10 +55,9 @@ def uid_rows(
 ) -> list[tuple[int, UidRow]]:
     """The messages with first_uid <= UID <= last_uid, ascending, at most `limit`."""
     start, end = keys.uid_range(account, mailbox, first_uid, last_uid)
-    return [
-        (keys.unpack_uid_key(key)[1], unpack_uid_row(value))
-        for key, value in rows.scan(start, end, limit=limit)
-    ]
+    found = rows.scan(start, end, limit=limit)
+    uids = keys.unpack_uids(key for key, _ in found)
+    return [(uid, unpack_uid_row(value)) for uid, (_, value) in zip(uids, found, strict=True)]
 
 
 def vanished(rows: Rows, account: AccountId, mailbox: MailboxId, since: int) -> list[int]:
