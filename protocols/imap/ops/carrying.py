@@ -47,11 +47,9 @@ async def carry_across(
         found = None if row is None else meta(rows, selected.account, row.email)
         if found is None:
             continue  # it is gone: RFC 9051 6.4.9
-        try:
-            octets = await read_span(context, found.blob, Span(0, found.size))
-        except MessageGone:
+        copy = await _bring(context, uid, owner, target, found)
+        if copy is None:
             continue
-        copy = await _arrive(context, owner, target, found, octets)
         if move:
             try:
                 await _leave(context, uid)
@@ -62,6 +60,25 @@ async def carry_across(
                 pairs.append((uid, copy))  # it may have left: two are better than none
                 raise
         pairs.append((uid, copy))
+
+
+async def _bring(
+    context: Context, uid: int, owner: AccountId, target: MailboxId, found: EmailMeta
+) -> int | None:
+    """Copy one message; its UID there, None when it has gone. Raises Unavailable, also when it
+    cannot be read just now: that is no reason to leave it out."""
+    room, selected = context.door.room, context.mailbox
+    if not room.take(found.size):
+        raise Unavailable("too many large messages at once")
+    try:
+        octets = await read_span(context, found.blob, Span(0, found.size))
+        return await _arrive(context, owner, target, found, octets)
+    except MessageGone as error:
+        if uid_row(context.local(), selected.account, selected.mailbox, uid) is None:
+            return None
+        raise Unavailable("a message cannot be read just now") from error
+    finally:
+        room.give(found.size)
 
 
 async def _arrive(

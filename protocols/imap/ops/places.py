@@ -16,7 +16,7 @@ from storage.mail import mailboxes, sharing
 from storage.mail.errors import MailboxNotFound, NoPermission
 from storage.mail.mailbox_rows import TOP, id_at, name_key
 from storage.mail.records import Mailbox
-from storage.mail.tree import OTHER_USERS
+from storage.mail.tree import MAILBOX_DEPTH_MAX, OTHER_USERS
 
 NOBODY: Final = AccountId(0)
 
@@ -100,7 +100,8 @@ def may_create(rows: Rows, me: AccountId, place: Place) -> bool:
         return True
     if place.account == NOBODY:
         return False
-    for depth in range(len(place.names) - 1, 0, -1):
+    deepest = min(len(place.names) - 1, MAILBOX_DEPTH_MAX)  # a name may have thousands of levels
+    for depth in range(deepest, 0, -1):
         above = mailboxes.by_path(rows, place.account, place.names[:depth])
         if above is not None:
             return "k" in sharing.rights(rows, place.account, above.id, me)

@@ -8,14 +8,17 @@ import msgspec
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
+from protocols.imap.core import LiteralRoom
 from protocols.imap.ops import fetch
 from protocols.imap.selected import Positions
 from protocols.ports import Command, Reader, Unavailable
-from storage.ids import AccountId
+from storage.engine import Rows
+from storage.ids import AccountId, BlobId
 from storage.mail import mailboxes, sharing
 from storage.mail.mailbox_rows import plan_rows
+from storage.mail.records import Mailbox
 from storage.mail.sharing import ALL
-from storage.mail.tree import OTHER_USERS
+from storage.mail.tree import MAILBOX_DEPTH_MAX, OTHER_USERS
 from storage.plan import Plan
 from storage.view import View
 from tests.protocols.imap.ops.test_acl import BOB, THEIRS, bob, share
@@ -232,3 +235,49 @@ async def test_a_name_that_leads_to_somebody_else_meanwhile_is_nobodys(command: 
         stage.house.release()
         assert (await client.line()).startswith((b"w NO [NONEXISTENT]", b"w NO [TRYCREATE]"))
         assert state() == before
+
+
+async def test_a_message_that_cannot_be_read_just_now_is_not_left_out_of_a_copy_across(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_stage(people=(ALICE, BOB)) as stage:
+        share(stage, "lr")
+        stage.fill(2)
+        client = await bob(stage)
+
+        def damaged(blob: BlobId, offset: int, length: int) -> bytes:
+            raise Unavailable("damaged here")
+
+        monkeypatch.setattr(stage.house.blobs, "read", damaged)
+        assert (await client.ask(b"COPY 1:* INBOX"))[-1].startswith(b"t NO [UNAVAILABLE]")
+        assert stage.door.shared.room.free == LiteralRoom().free
+
+
+async def test_copies_across_are_held_in_the_doors_room() -> None:
+    async with open_stage(people=(ALICE, BOB)) as stage:
+        share(stage, "lr")
+        stage.fill(1)
+        client = await bob(stage)
+        free, stage.door.shared.room.free = stage.door.shared.room.free, 1
+        assert (await client.ask(b"COPY 1 INBOX"))[-1].startswith(b"t NO [UNAVAILABLE]")
+        stage.door.shared.room.free = free
+        assert (await client.ask(b"COPY 1 INBOX"))[-1].startswith(b"t OK [COPYUID")
+        assert stage.door.shared.room.free == free
+
+
+async def test_a_name_of_thousands_of_levels_costs_no_more_than_one_that_can_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_stage(people=(ALICE, BOB)) as stage:
+        client = await bob(stage, b"")
+        real, asked = mailboxes.by_path, 0
+
+        def by_path(rows: Rows, account: AccountId, names: Sequence[str]) -> Mailbox | None:
+            nonlocal asked
+            asked += 1
+            return real(rows, account, names)
+
+        monkeypatch.setattr(mailboxes, "by_path", by_path)
+        deep = THEIRS.replace(b"INBOX", b"/".join([b"x"] * 5_000))
+        assert (await client.ask(b"CREATE " + deep))[-1].startswith(b"t NO [NOPERM]")
+        assert asked <= 2 * (MAILBOX_DEPTH_MAX + 1)
