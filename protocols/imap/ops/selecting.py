@@ -1,5 +1,7 @@
 """SELECT, EXAMINE, CLOSE and UNSELECT (RFC 9051 6.3.2, 6.3.3, 6.4.1, 6.4.2)."""
 
+from contextlib import suppress
+
 from protocols.imap import responses
 from protocols.imap.commands import Close, Select
 from protocols.imap.ops.context import Context
@@ -11,6 +13,7 @@ from protocols.imap.responses import Ending, bad, object_id, ok, render_list, un
 from protocols.imap.selected import Selected, shown_id
 from storage.ids import render_mailbox
 from storage.mail import mailboxes
+from storage.mail.errors import NoPermission
 
 
 async def select(context: Context, command: Select) -> Ending:
@@ -72,6 +75,7 @@ async def close(context: Context, command: Close) -> Ending:
         selected.notice(view)
         if not selected.deleted and "e" in selected.rights:
             uids = await marked_deleted(context, [(0, len(selected.uids))])
-            await expunge_uids(context, uids)
+            with suppress(NoPermission):  # RFC 4314 4: without "e" it is closed all the same
+                await expunge_uids(context, uids)
     context.selected = None
     return ok("CLOSE completed" if command.expunge else "UNSELECT completed")

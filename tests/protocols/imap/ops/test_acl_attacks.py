@@ -281,3 +281,19 @@ async def test_a_name_of_thousands_of_levels_costs_no_more_than_one_that_can_be(
         deep = THEIRS.replace(b"INBOX", b"/".join([b"x"] * 5_000))
         assert (await client.ask(b"CREATE " + deep))[-1].startswith(b"t NO [NOPERM]")
         assert asked <= 2 * (MAILBOX_DEPTH_MAX + 1)
+
+
+async def test_close_expunges_nothing_when_the_right_to_goes_while_it_waits() -> None:
+    async with open_stage(people=(ALICE, BOB)) as stage:
+        share(stage, "lrte")
+        stage.fill(1, keywords=["$deleted"])
+        client = await bob(stage)
+        stage.house.stall()
+        await client.say(b"w CLOSE")
+        await wait_all_tasks_blocked()
+        share(stage, "lrt")
+        stage.house.release()
+        assert await client.line() == b"w OK CLOSE completed"
+        said = await client.ask(b"STATUS " + THEIRS + b" (MESSAGES DELETED)")
+        assert said[0].endswith(b"(MESSAGES 1 DELETED 1)")
+        assert (await client.ask(b"CHECK"))[-1].startswith(b"t BAD")
