@@ -320,6 +320,8 @@ async def _tell_sections(
     told = 0
     whole = label_of_whole(command.sections)
     for portion in portions(rows, len(command.sections)):
+        if not context.mailbox.may_read(context.local()):
+            break  # while the one before was sent, the right has gone
         stored = renderer.read(context.local(), portion)
         for sequence, uid, row in portion:
             meta, root = stored.metas.get(row.email), stored.parts.get(row.email)

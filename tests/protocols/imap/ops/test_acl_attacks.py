@@ -141,6 +141,30 @@ async def test_messages_that_may_be_read_no_more_are_not_fetched_to_the_end(
         assert said[-1].startswith(b"t NO [EXPUNGEISSUED]")
 
 
+async def test_bodies_that_may_be_read_no_more_are_not_sent_to_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_stage(people=(ALICE, BOB)) as stage:
+        share(stage, "lr")
+        for number in range(4):
+            stage.deliver(mail(f"number {number}", body="x" * fetch.PORTION_BYTES))
+        client = await bob(stage)
+        real, told = fetch.portions, 0
+
+        def portions(rows: Iterable[fetch.Row], sections: int) -> Iterator[list[fetch.Row]]:
+            nonlocal told
+            for portion in real(rows, sections):
+                told += 1
+                if told == 2:
+                    no_more(stage)
+                yield portion
+
+        monkeypatch.setattr(fetch, "portions", portions)
+        said = await client.ask(b"FETCH 1:* BODY.PEEK[]")
+        assert [line for line in said if line.startswith(b"Subject")] == [b"Subject: number 0"]
+        assert said[-1].startswith(b"t NO [EXPUNGEISSUED]")
+
+
 @pytest.mark.parametrize("number", [b"a0", b"a1", b"a01", b"a99999999999999999999999999"])
 async def test_numbers_of_accounts_are_no_way_round_their_names(number: bytes) -> None:
     async with open_stage(people=(ALICE, BOB)) as stage:
