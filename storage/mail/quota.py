@@ -17,7 +17,7 @@ from storage.engine import Rows
 from storage.ids import AccountId
 from storage.keys import TypeCode
 from storage.mail.errors import OverQuota
-from storage.mail.records import pack
+from storage.mail.records import AccountState, pack
 from storage.mail.state import state
 from storage.mail.tree import MAILBOXES_MAX
 from storage.plan import Plan
@@ -85,9 +85,7 @@ def plan_limit(plan: Plan, account: AccountId, octets_max: int) -> None:
     assert octets_max >= 0, octets_max
     held = state(plan, account)
     _log_limit(plan, account, OCTETS_ID, held.octets_max, octets_max)
-    if held.octets_max != octets_max:
-        held = msgspec.structs.replace(held, octets_max=octets_max)
-        plan.put(keys.state_key(account), pack(held))
+    _keep(plan, account, held, msgspec.structs.replace(held, octets_max=octets_max))
 
 
 def plan_messages_limit(plan: Plan, account: AccountId, messages_max: int) -> None:
@@ -95,9 +93,12 @@ def plan_messages_limit(plan: Plan, account: AccountId, messages_max: int) -> No
     assert messages_max >= 0, messages_max
     held = state(plan, account)
     _log_limit(plan, account, MESSAGES_ID, held.messages_max, messages_max)
-    if held.messages_max != messages_max:
-        held = msgspec.structs.replace(held, messages_max=messages_max)
-        plan.put(keys.state_key(account), pack(held))
+    _keep(plan, account, held, msgspec.structs.replace(held, messages_max=messages_max))
+
+
+def _keep(plan: Plan, account: AccountId, before: AccountState, now: AccountState) -> None:
+    if now != before:
+        plan.put(keys.state_key(account), pack(now))
 
 
 def _log_limit(plan: Plan, account: AccountId, quota: int, old: int, new: int) -> None:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.bench.clients import Imap, Jmap, Lmtp
-from tests.bench.servers import PASSWORD, USERS, children, end, user, wait_lmtp
+from tests.bench.clients import Jmap
+from tests.bench.servers import PASSWORD, USERS, Peer, end, user, wait_lmtp
 from tests.e2e.cluster import free_ports
 
 PROGRAMS: Final = Path("/usr/lib/cyrus/bin")
@@ -68,29 +68,14 @@ def is_here() -> bool:
     return bool(found) and os.geteuid() == 0
 
 
-class Cyrus:
+class Cyrus(Peer):
     """A running one; as one of `servers.Server`, and with JMAP."""
 
     name: Final = "Cyrus"
 
     def __init__(self, master: int, *, http: int, imap: int, lmtp: int) -> None:
-        self._master = master
+        super().__init__(master, imap=imap, lmtp=lmtp)
         self._http = http
-        self._imap = imap
-        self._lmtp = lmtp
-
-    def pids(self) -> list[int]:
-        """The master and whoever serves a connection now."""
-        return [self._master, *children(self._master)]
-
-    def recipient(self, number: int) -> str:
-        return user(number)
-
-    def imap(self, number: int = 0) -> Imap:
-        return Imap(("127.0.0.1", self._imap), user(number), PASSWORD)
-
-    def lmtp(self, number: int = 0) -> Lmtp:
-        return Lmtp(("127.0.0.1", self._lmtp))
 
     def jmap(self) -> Jmap:
         """A connection of Alice's."""

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.bench.clients import Imap, Lmtp
-from tests.bench.servers import PASSWORD, children, end, user, wait_lmtp
+from tests.bench.servers import PASSWORD, Peer, end, wait_lmtp
 from tests.e2e.cluster import free_ports
 
 PROGRAM: Final = Path("/usr/sbin/dovecot")
@@ -67,28 +66,10 @@ def is_here() -> bool:
     return found and os.geteuid() == 0
 
 
-class Dovecot:
+class Dovecot(Peer):
     """A running one; as one of `servers.Server`."""
 
     name: Final = "Dovecot"
-
-    def __init__(self, master: int, imap: int, lmtp: int) -> None:
-        self._master = master
-        self._imap = imap
-        self._lmtp = lmtp
-
-    def pids(self) -> list[int]:
-        """The master and all that it has started."""
-        return [self._master, *children(self._master)]
-
-    def recipient(self, number: int) -> str:
-        return user(number)
-
-    def imap(self, number: int = 0) -> Imap:
-        return Imap(("127.0.0.1", self._imap), user(number), PASSWORD)
-
-    def lmtp(self, number: int = 0) -> Lmtp:
-        return Lmtp(("127.0.0.1", self._lmtp))
 
 
 @contextlib.contextmanager
@@ -101,7 +82,7 @@ def running(place: Path) -> Iterator[Dovecot]:
     values = {"place": place, "password": PASSWORD, "imap": imap, "lmtp": lmtp}
     (place / "dovecot.conf").write_text(_CONF.format_map(values))
     master = subprocess.Popen([str(PROGRAM), "-F", "-c", str(place / "dovecot.conf")])
-    dovecot = Dovecot(master.pid, imap, lmtp)
+    dovecot = Dovecot(master.pid, imap=imap, lmtp=lmtp)
     try:
         wait_lmtp(lmtp)
         yield dovecot

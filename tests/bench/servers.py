@@ -82,6 +82,28 @@ def children(parent: int) -> list[int]:
     return found
 
 
+class Peer:
+    """A server of somebody else's on loopback: one master that starts all others."""
+
+    def __init__(self, master: int, *, imap: int, lmtp: int) -> None:
+        self._master = master
+        self._imap = imap
+        self._lmtp = lmtp
+
+    def pids(self) -> list[int]:
+        """The master and all that it has started."""
+        return [self._master, *children(self._master)]
+
+    def recipient(self, number: int) -> str:
+        return user(number)
+
+    def imap(self, number: int = 0) -> Imap:
+        return Imap(("127.0.0.1", self._imap), user(number), PASSWORD)
+
+    def lmtp(self, number: int = 0) -> Lmtp:
+        return Lmtp(("127.0.0.1", self._lmtp))
+
+
 def end(pids: list[int]) -> None:
     """A peer's master, then those it has started, and wait until none of them writes any more.
 

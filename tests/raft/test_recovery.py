@@ -172,14 +172,21 @@ def test_a_replica_that_forgot_neither_votes_nor_leads() -> None:
     assert council.payloads(council.leader()) == [b"kept"]
 
 
-def test_a_leader_that_hears_of_a_lost_process_asks_what_is_left() -> None:
+def council_of_a_forgetful() -> Council:
+    """1 leads; 2 has acknowledged two writes and comes back without them."""
     council = Council(3)
-    leader = council.elect(1)
+    council.elect(1)
     council.propose(1, b"a", b"b")
     forgetful = council.storage[2]
     del forgetful._entries[1:]
     forgetful.doubt_head()
     council.restart(2)
+    return council
+
+
+def test_a_leader_that_hears_of_a_lost_process_asks_what_is_left() -> None:
+    council = council_of_a_forgetful()
+    leader, forgetful = council.cores[1], council.storage[2]
     leader.peer_lost(2, council.now_ms)
     council.pass_ms(1_000)
     assert forgetful.last == council.storage[1].last
@@ -188,16 +195,10 @@ def test_a_leader_that_hears_of_a_lost_process_asks_what_is_left() -> None:
 
 def test_a_leader_that_heard_of_nothing_learns_from_a_refusal_what_is_left() -> None:
     """What it counts as acknowledged is refused, so it counts no more."""
-    council = Council(3)
-    leader = council.elect(1)
-    council.propose(1, b"a", b"b")
-    forgetful = council.storage[2]
-    del forgetful._entries[1:]
-    forgetful.doubt_head()
-    council.restart(2)
+    council = council_of_a_forgetful()
     council.propose(1, b"c")
     council.pass_ms(1_000)
-    assert council.payloads(2) == [b"a", b"b", b"c"] and leader.state.role is Role.LEADER
+    assert council.payloads(2) == [b"a", b"b", b"c"] and council.cores[1].state.role is Role.LEADER
 
 
 def test_who_lost_its_end_behind_a_compacted_log_is_offered_a_snapshot() -> None:
