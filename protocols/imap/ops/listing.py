@@ -213,11 +213,13 @@ def _hidden_lines(
     though nothing is there that one may see."""
     levels = Patterns(command.reference, tuple(p for p in command.patterns if p.endswith("%")))
     selective = command.select_subscribed or command.select_special
+    # RFC 9051 9 mbx-list-sflag: one of them, and a client of RFC 3501 alone knows but the second.
+    missing = b"\\NonExistent" if command.extended or context.rev2 else b"\\Noselect"
     seen = {named.name for named in others}
     for name in sorted({above for named in others for above in _parents(named.name)} - seen):
         below = inside.get(name, b"")
         if levels.match(name) and (below or not selective):
-            attributes = [b"\\NonExistent", b"\\Noselect", b"\\HasChildren"]
+            attributes = [missing, b"\\HasChildren"]
             yield render_list(attributes, name, utf8=context.utf8, extended=below)
 
 

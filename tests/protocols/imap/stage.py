@@ -16,6 +16,7 @@ from storage.mail.ingest import plan_ingest
 from storage.mail.records import IngestedEmail, NewEmail
 from storage.plan import Plan
 from tests.fakes import FakeHouse, make_house
+from tests.protocols.imap.grammar import Heard
 
 ALICE: Final = "alice@example.org"
 SECRET: Final = "secret"
@@ -29,6 +30,7 @@ class Client:
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self._held = bytearray()
+        self._heard = Heard()
         self._deflater: zlib._Compress | None = None
         self._inflater: zlib._Decompress | None = None
 
@@ -76,6 +78,7 @@ class Client:
             raise EOFError
         if self._inflater is not None:
             data = self._inflater.decompress(data)
+        self._heard.feed(data)
         self._held += data
 
     async def ask(self, command: bytes, tag: bytes = b"t") -> list[bytes]:
