@@ -62,6 +62,7 @@ def parse_append(tokens: Tokens) -> Append:
 
 def parse_replace(tokens: Tokens, *, uid: bool) -> Replace:
     """What follows REPLACE (RFC 8508 5)."""
+    tokens.need_uids(uid=uid)
     tokens.space()
     number = tokens.number_set()
     if number.saved or len(number.ranges) != 1 or number.ranges[0][0] != number.ranges[0][1]:

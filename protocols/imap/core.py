@@ -30,7 +30,7 @@ from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
-from protocols.imap.responses import CHARSETS_CODE, Ending, bad, no, render_ending
+from protocols.imap.responses import CHARSETS_CODE, Ending, bad, no, refused, render_ending
 from protocols.imap.search_commands import (
     CancelUpdate,
     MultiSearch,
@@ -164,6 +164,7 @@ class Core:
         "_phase",
         "_room",
         "takes_charset",
+        "uid_only",
         "utf8",
     )
 
@@ -179,6 +180,8 @@ class Core:
         """IMAP4rev2 or UTF8=ACCEPT is enabled: mailbox names are UTF-8 (RFC 9051 5.1)."""
         self.takes_charset = True
         """SEARCH may name a charset: UTF8=ACCEPT is not enabled (RFC 6855 3)."""
+        self.uid_only = False
+        """UIDONLY is enabled: messages have no sequence numbers (RFC 9586 3)."""
 
     # --- phases
 
@@ -343,6 +346,7 @@ class Core:
             gathering.literals,
             utf8=self.utf8,
             takes_charset=self.takes_charset,
+            uid_only=self.uid_only,
         )
         tag = b"*"
         try:
@@ -354,7 +358,7 @@ class Core:
                 return Request(tag, NotSearched())
             self._refuse(tag, (bad if error.filters else no)(str(error), CHARSETS_CODE))
         except RemoteProtocolError as error:
-            self._refuse(tag, bad(str(error)))
+            self._refuse(tag, refused(error))
         else:
             if type(command) in WELCOME[self._phase]:
                 self._errors = 0

@@ -50,8 +50,8 @@ _FIELD: Final = re.compile(rb"[!-9;-~]+\Z")
 
 
 def parse_fetch(tokens: Tokens, numbers: NumberSet, *, uid: bool) -> Fetch:
-    """What follows the set and a space."""
-    items: set[FetchItem] = {FetchItem.UID} if uid else set()
+    """What follows the set and a space. A UIDFETCH begins with the UID (RFC 9586 3)."""
+    items: set[FetchItem] = {FetchItem.UID} if uid and not tokens.uid_only else set()
     sections: list[Section | BinarySize] = []
     if tokens.accept(b"("):
         items_to_parenthesis(tokens, items, sections)

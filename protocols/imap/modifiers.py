@@ -116,6 +116,7 @@ def _resync(tokens: Tokens) -> Resync:
 
 def _match(tokens: Tokens) -> tuple[NumberSet, NumberSet]:
     """RFC 7162 3.2.5.2: both ascending and of one length."""
+    tokens.need_uids(uid=False)
     tokens.expect(b"(")
     sequences = _plain_set(tokens)
     tokens.space()

@@ -178,6 +178,7 @@ def _status(tokens: Tokens) -> c.Command:
 
 
 def _fetch(tokens: Tokens, *, uid: bool) -> c.Command:
+    tokens.need_uids(uid=uid)
     tokens.space()
     numbers = tokens.number_set()
     tokens.space()
@@ -200,6 +201,7 @@ def _fetch(tokens: Tokens, *, uid: bool) -> c.Command:
 
 def _store(tokens: Tokens, *, uid: bool) -> c.Command:
     """RFC 9051 9 store: one parenthesised list, or flags without parentheses."""
+    tokens.need_uids(uid=uid)
     tokens.space()
     numbers = tokens.number_set()
     tokens.space()
@@ -226,6 +228,7 @@ def _store(tokens: Tokens, *, uid: bool) -> c.Command:
 
 
 def _copy(tokens: Tokens, *, move: bool, uid: bool) -> c.Command:
+    tokens.need_uids(uid=uid)
     tokens.space()
     numbers = tokens.number_set()
     tokens.space()
@@ -233,16 +236,19 @@ def _copy(tokens: Tokens, *, move: bool, uid: bool) -> c.Command:
 
 
 def _search(tokens: Tokens, *, uid: bool) -> c.Command:
+    tokens.need_uids(uid=uid)
     tokens.space()
     return parse_search(tokens, uid=uid)
 
 
 def _sort(tokens: Tokens, *, uid: bool) -> c.Command:
+    tokens.need_uids(uid=uid)
     tokens.space()
     return parse_sort(tokens, uid=uid)
 
 
 def _thread(tokens: Tokens, *, uid: bool) -> c.Command:
+    tokens.need_uids(uid=uid)
     tokens.space()
     return parse_thread(tokens, uid=uid)
 

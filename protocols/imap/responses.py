@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from protocols.errors import RemoteProtocolError
 from protocols.imap import utf7
 from protocols.imap.sets import Range, render_ranges
+from protocols.imap.tokens import UidRequired
 from protocols.render.strings import render_string
 
 CRLF: Final = b"\r\n"
@@ -53,6 +55,11 @@ def no(text: str, code: bytes | None = None) -> Ending:
 def bad(text: str, code: bytes | None = None) -> Ending:
     """It was not understood or not allowed here."""
     return Ending(Status.BAD, text, code)
+
+
+def refused(error: RemoteProtocolError) -> Ending:
+    """How a command ends that breaks the protocol."""
+    return bad(str(error), b"UIDREQUIRED" if isinstance(error, UidRequired) else None)
 
 
 # RFC 5530 3: the node lacks a leader or a majority just now.

@@ -195,7 +195,9 @@ def _close(tokens: Tokens, stack: list[_Frame], key: SearchKey) -> None:
 
 def _leaf(tokens: Tokens) -> SearchKey:
     if tokens.at_number_set:
-        return Numbers(tokens.number_set(), uid=False)
+        numbers = tokens.number_set()
+        tokens.need_uids(uid=numbers.saved)
+        return Numbers(numbers, uid=False)
     name = tokens.keyword()
     simple = _SIMPLE.get(name)
     if simple is not None:

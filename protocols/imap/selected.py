@@ -83,6 +83,7 @@ class Selected:
         "_told_count",
         "_untold",
         "account",
+        "by_uid",
         "deleted",
         "fresh_after",
         "heeds",
@@ -131,6 +132,8 @@ class Selected:
         """The client is CONDSTORE-aware: news of flags carries MODSEQ (RFC 7162 3.1)."""
         self.vanishes = False
         """QRESYNC is enabled: VANISHED stands for EXPUNGE (RFC 7162 3.2.10)."""
+        self.by_uid = False
+        """UIDONLY is enabled: VANISHED stands for EXPUNGE, UIDFETCH for FETCH (RFC 9586 3)."""
         self.heeds = Heed.ALL
         self.fresh_after: int | None = None
         """Messages with higher UIDs came since `take_fresh`, and the client has been told so."""
@@ -299,7 +302,7 @@ class Selected:
     def _tell_gone(self, out: list[bytes]) -> None:
         """Each number is as the client counts after the EXPUNGE before it."""
         gone = sorted(self._gone)
-        if self.vanishes:
+        if self.vanishes or self.by_uid:
             out.append(responses.vanished(runs(gone)))
         else:
             for removed, uid in enumerate(gone):
@@ -326,11 +329,19 @@ class Selected:
         out: list[bytes],
     ) -> bytes:
         """A FETCH that nobody asked for, with the MODSEQ if the client knows what that is."""
-        flags = self.flags(keywords, out)
+        told = b"FLAGS (%b)" % self.flags(keywords, out)
         if self.shows_modseq:
-            line = b"* %d FETCH (UID %d FLAGS (%b) MODSEQ (%d))\r\n"
-            return line % (position + 1, uid, flags, modseq)
-        return b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (position + 1, uid, flags)
+            told += b" MODSEQ (%d)" % modseq
+        return self.fetch_line(position, uid, told)
+
+    def fetch_line(self, position: int, uid: int, told: bytes, *, tells_uid: bool = True) -> bytes:
+        """RFC 9051 7.5.2 FETCH, with the UID if `tells_uid`; RFC 9586 3: UIDFETCH, which begins
+        with it."""
+        if self.by_uid:
+            return b"* %d UIDFETCH (%b)\r\n" % (uid, told)
+        if tells_uid:
+            return b"* %d FETCH (UID %d %b)\r\n" % (position + 1, uid, told)
+        return b"* %d FETCH (%b)\r\n" % (position + 1, told)
 
     def highest_modseq(self) -> bytes:
         """RFC 7162 3.1.2.1, with what a client that is cut off now should come back with."""

@@ -36,6 +36,7 @@ from protocols.imap.responses import (
     continuation,
     no,
     ok,
+    refused,
     render_ending,
     untagged_ok,
 )
@@ -249,7 +250,7 @@ class ImapSession:
         except UndefinedFilter as error:
             return no("No such filter", b"UNDEFINED-FILTER " + error.name)
         except RemoteProtocolError as error:
-            return bad(str(error))
+            return refused(error)
         except MessageGone as error:
             # A literal is begun and its octets are no more: nothing that follows could be read.
             raise PeerGone("hung up in the middle of a message that went away") from error
@@ -260,6 +261,7 @@ class ImapSession:
         """The core's phase follows what the op has done."""
         context, core = self._context, self.core
         core.utf8, core.takes_charset = context.utf8, not context.accepts_utf8
+        core.uid_only = context.uid_only
         if context.logged_out:
             core.logged_out()
         elif context.principal is None:

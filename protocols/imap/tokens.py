@@ -29,10 +29,17 @@ _FLAG: Final = re.compile(rb"\\?[^(){ %*\"\\\]\x00-\x1f\x7f-\xff]+")
 _LABEL: Final = re.compile(rb"[A-Za-z0-9._-]+")
 
 
+class UidRequired(RemoteProtocolError):
+    """BAD [UIDREQUIRED]: a command counts messages after ENABLE UIDONLY (RFC 9586 3)."""
+
+    def __init__(self) -> None:
+        super().__init__("after ENABLE UIDONLY messages are named by their UIDs alone")
+
+
 class Tokens:
     """A cursor over one command."""
 
-    __slots__ = ("_literals", "_text", "position", "takes_charset", "utf8")
+    __slots__ = ("_literals", "_text", "position", "takes_charset", "uid_only", "utf8")
 
     def __init__(
         self,
@@ -41,6 +48,7 @@ class Tokens:
         *,
         utf8: bool = False,
         takes_charset: bool = True,
+        uid_only: bool = False,
     ) -> None:
         self._text = text
         self._literals = literals or {}
@@ -49,6 +57,8 @@ class Tokens:
         """Mailbox names are UTF-8: IMAP4rev2 or UTF8=ACCEPT is enabled."""
         self.takes_charset = takes_charset
         """SEARCH may name a charset: UTF8=ACCEPT is not enabled."""
+        self.uid_only = uid_only
+        """Messages have no sequence numbers: UIDONLY is enabled (RFC 9586 3)."""
 
     # --- the shape of the command
 
@@ -181,6 +191,11 @@ class Tokens:
     def number_set(self) -> NumberSet:
         """RFC 9051 9 sequence-set."""
         return parse_set(self._match(_SET, "a set of numbers"))
+
+    def need_uids(self, *, uid: bool) -> None:
+        """What follows counts in UIDs if `uid`; once UIDONLY is enabled it must (RFC 9586 3)."""
+        if self.uid_only and not uid:
+            raise UidRequired
 
     @property
     def at_number_set(self) -> bool:

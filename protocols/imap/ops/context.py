@@ -1,6 +1,6 @@
 """What an op is given: the house's ports, the door's shared parts, this connection's state.
 
-Ops change `principal`, `selected`, `rev2` and `accepts_utf8` here and nowhere else; the session
+Ops change `principal`, `selected` and what is enabled here and nowhere else; the session
 moves the core's phase after them. Responses go into `out`, which is sent in large pieces (a
 response is never a send of its own) and whenever it grows over OUT_BYTES, so that a client that
 does not read holds up its own command and not our memory.
@@ -113,6 +113,8 @@ class Context:
     """IMAP4rev2 is enabled."""
     accepts_utf8: bool = False
     """UTF8=ACCEPT is enabled (RFC 6855 3)."""
+    uid_only: bool = False
+    """UIDONLY is enabled (RFC 9586)."""
     metadata_seen: int | None = None
     """METADATA is enabled (RFC 5464 4.1): annotations changed up to here are told."""
     notified: Notified | None = None
@@ -169,6 +171,14 @@ class Context:
         if self.contexts is not None and self.contexts.selected is not self.selected:
             self.contexts = None
         return self.contexts
+
+    def count_no_more(self) -> None:
+        """Messages are told of by UIDs alone from now on, those of updates too (RFC 9586 3)."""
+        self.uid_only = True
+        if self.selected is not None:
+            self.selected.by_uid = True
+        for watched in self.updating or ():
+            watched.uid = True
 
     def know_modseqs(self) -> None:
         """A CONDSTORE-enabling command (RFC 7162 3.1); the first one tells HIGHESTMODSEQ."""

@@ -192,7 +192,7 @@ async def _see(context: Context, command: Fetch, positions: list[Positions]) -> 
     await mark_seen(context, unseen)
     shown = {FetchItem.FLAGS}
     if context.condstore:  # RFC 7162 3.2.4
-        shown |= {FetchItem.UID, FetchItem.MODSEQ}
+        shown |= {FetchItem.MODSEQ} if context.uid_only else {FetchItem.UID, FetchItem.MODSEQ}
     return replace(command, items=command.items | shown)
 
 
@@ -289,10 +289,11 @@ class _Stored:
 def _tell(context: Context, renderer: _Renderer, rows: list[Row]) -> int:
     """All items of all rows, without sections; returns how many."""
     stored = renderer.read(context.local(), rows)
-    lines = context.out.lines
+    lines, by_uid = context.out.lines, context.mailbox.by_uid
+    form = b"* %d UIDFETCH (%b)\r\n" if by_uid else b"* %d FETCH (%b)\r\n"
     for sequence, uid, row in rows:
         data = b" ".join(renderer.data(uid, row, stored))
-        lines.append(b"* %d FETCH (%b)\r\n" % (sequence, data))
+        lines.append(form % (uid if by_uid else sequence, data))
     context.out.count()
     return len(rows)
 
@@ -319,6 +320,8 @@ async def _tell_sections(
     """Message by message, its sections from the blob; returns how many were still there."""
     told = 0
     whole = label_of_whole(command.sections)
+    by_uid = context.mailbox.by_uid
+    form = b"* %d UIDFETCH (%b" if by_uid else b"* %d FETCH (%b"
     for portion in portions(rows, len(command.sections)):
         if not context.mailbox.may_read(context.local()):
             break  # while the one before was sent, the right has gone
@@ -329,7 +332,7 @@ async def _tell_sections(
                 continue
             told += 1
             data = b" ".join(renderer.data(uid, row, stored))
-            start = b"* %d FETCH (%b" % (sequence, data + b" " if data else b"")
+            start = form % (uid if by_uid else sequence, data + b" " if data else b"")
             message = Message(meta.blob, meta.size, root)
             if whole is not None and meta.size <= READ_BYTES_MAX:
                 add_whole(context, message, start + whole)

@@ -14,9 +14,18 @@ from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
 from protocols.imap.ops.fetch import Row, read_rows, windows
 from protocols.imap.ops.metadata import read_filter
-from protocols.imap.search_commands import And, ChangedSince, Not, Numbers, Or, SearchKey
+from protocols.imap.search_commands import (
+    And,
+    ChangedSince,
+    Not,
+    Numbers,
+    Or,
+    SearchKey,
+    counts_messages,
+)
 from protocols.imap.selected import Positions, Selected
 from protocols.imap.sets import runs
+from protocols.imap.tokens import UidRequired
 from protocols.ports import Unavailable
 from storage.ids import EmailId, ThreadId
 from storage.keys import thread_key
@@ -30,7 +39,10 @@ async def filled(context: Context, key: SearchKey, *, saves: bool = False) -> Se
         return key
     try:
         await context.barrier()
-        return expand_filters(key, partial(read_filter, context))
+        expanded = expand_filters(key, partial(read_filter, context))
+        if context.uid_only and counts_messages(expanded):
+            raise UidRequired
+        return expanded
     except (Unavailable, UndefinedFilter):
         if saves:
             context.mailbox.save([])  # RFC 9051 6.4.4.1, as below

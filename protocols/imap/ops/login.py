@@ -64,6 +64,7 @@ _KNOWN: Final = (
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
     b"THREAD=REFS",
+    b"UIDONLY",
     b"UIDPLUS",
     b"UNAUTHENTICATE",
     b"UNSELECT",
@@ -167,6 +168,9 @@ async def enable(context: Context, command: Enable) -> Ending:
         enabled.append(b"QRESYNC")
         if context.selected is not None:
             context.selected.vanishes = True
+    if b"UIDONLY" in asked and not context.uid_only:
+        enabled.append(b"UIDONLY")
+        context.count_no_more()
     if b"CONDSTORE" in asked and not context.condstore:
         enabled.append(b"CONDSTORE")
     metadata = asked & {b"METADATA", b"METADATA-SERVER"}

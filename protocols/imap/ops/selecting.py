@@ -42,7 +42,7 @@ async def select(context: Context, command: Select) -> Ending:
         rights=place.rights,
     )
     selected.shows_modseq, selected.vanishes = context.condstore, context.qresync
-    selected.heeds = context.heeds
+    selected.by_uid, selected.heeds = context.uid_only, context.heeds
     context.selected = selected
     out = context.out
     out.add(selected.flags_response())

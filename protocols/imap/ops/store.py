@@ -130,18 +130,16 @@ def _answer(
                 selected.answered(uid, meta.modseq)
             if context.condstore and (known or selected.heeds is not Heed.ALL):
                 # RFC 7162 3.1.3: also in silence; else it comes with the flags
-                line = b"* %d FETCH (UID %d MODSEQ (%d))\r\n"
-                lines.append(line % (position + 1, uid, meta.modseq))
+                lines.append(selected.fetch_line(position, uid, b"MODSEQ (%d)" % meta.modseq))
             continue
         selected.answered(uid, meta.modseq)
         flags = selected.flags(meta.keywords, lines)
         if context.condstore:
             line = selected.flags_line(position, uid, meta.keywords, meta.modseq, lines)
             lines.append(line)
-        elif command.uid or context.rev2:
-            lines.append(b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (position + 1, uid, flags))
         else:
-            lines.append(b"* %d FETCH (FLAGS (%b))\r\n" % (position + 1, flags))
+            tells_uid, told = command.uid or context.rev2, b"FLAGS (%b)" % flags
+            lines.append(selected.fetch_line(position, uid, told, tells_uid=tells_uid))
     context.out.count()
 
 
