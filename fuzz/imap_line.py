@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import trio
 
 from fuzz.imap_view import Violation
+from tests.protocols.imap.grammar import Heard
 
 # With one node of three dead and two cores for everybody; what takes longer never comes.
 ANSWER_S: Final = 120.0
@@ -48,6 +49,7 @@ class Line:
         self._stream = stream
         self._deaths = world.deaths(name)
         self._held = bytearray()
+        self._heard = Heard()
         self._said_bye = False
         self.dialogue: deque[str] = deque(maxlen=DIALOGUE_LINES)
 
@@ -116,6 +118,10 @@ class Line:
             raise self._ended() from error
         if not data:
             raise self._ended()
+        try:
+            self._heard.feed(data)
+        except AssertionError as error:
+            raise Violation(str(error)) from error
         self._held += data
 
     def _ended(self) -> Exception:

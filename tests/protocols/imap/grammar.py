@@ -54,6 +54,11 @@ class Heard:
             self._utf8 = _judge(response, utf8=self._utf8) or self._utf8
             self.count += 1
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no response is only begun."""
+        return not self._held
+
     def _end(self) -> int | None:
         """Where the first whole response ends, its literals stepped over."""
         at = 0
