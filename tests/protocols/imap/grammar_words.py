@@ -65,9 +65,10 @@ class Words:
         assert found is not None, self.fault(f"{what} was to stand here")
         return found
 
-    def space(self) -> None:
+    def space(self) -> bytes:
         """SP: exactly one."""
         self.expect(b" ")
+        return b" "
 
     def end(self) -> None:
         """Nothing else stands in the response."""
@@ -184,17 +185,18 @@ class Words:
         assert least <= found <= _NUMBER64_MAX, self.fault("a number out of its range")
         return found
 
-    def uid_set(self) -> None:
+    def uid_set(self) -> bytes:
         """uid-set: what a server says, so neither * nor $."""
         found = self.need(_UID_SET, "a set of numbers")[0]
         for number in re.findall(rb"\d+", found):
             assert int(number) <= _NUMBER_MAX, self.fault("a number out of its range")
+        return found
 
     # ---------------------------------------------------------------------------- other words
 
-    def object_id(self) -> None:
+    def object_id(self) -> bytes:
         """RFC 8474 7: (objectid)."""
-        self.need(_OBJECT_ID, "an object id")
+        return self.need(_OBJECT_ID, "an object id")[1]
 
     def flag(self) -> bytes:
         """flag: a system flag or a keyword; the server makes no flags of its own."""
