@@ -29,10 +29,12 @@ BODY_WAIT_S: Final = 30.0
 # Any one send: time for its first octets, and the least rate for the rest.
 SEND_S: Final = 30.0
 RATE_MIN_OCTETS_S: Final = 16 * 1024
-# After the last answer the client's remaining octets are read and dropped for so long, or the
-# kernel would reset the connection and the answer could be lost (RFC 9112 9.6).
-LINGER_S: Final = 2.0
-LINGER_OCTETS_MAX: Final = 1024 * 1024
+# After the last answer the client's remaining octets are read and dropped, or the kernel would
+# reset the connection and the answer could be lost (RFC 9112 9.6). Many clients write a whole
+# body before they read: one refused for its size must fit. Any one wait, the time, the size.
+LINGER_WAIT_S: Final = 2.0
+LINGER_S: Final = 30.0
+LINGER_OCTETS_MAX: Final = 128 * 1024 * 1024
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -226,16 +228,18 @@ class Http1Connection:
                 return
 
     async def _linger(self) -> None:
-        with trio.move_on_after(LINGER_S):
+        ends_at = trio.current_time() + LINGER_S
+        with trio.move_on_after(LINGER_WAIT_S) as scope:
             try:
                 if isinstance(self._stream, trio.abc.HalfCloseableStream):
                     await self._stream.send_eof()
                 dropped = 0
                 while dropped < LINGER_OCTETS_MAX:
-                    data = await self._stream.receive_some(RECEIVE_OCTETS)
+                    data = await self._stream.receive_some(BODY_RECEIVE_OCTETS)
                     if not data:
                         return
                     dropped += len(data)
+                    scope.deadline = min(trio.current_time() + LINGER_WAIT_S, ends_at)
             except GONE:
                 return
 

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from protocols.http.http1 import BODY_WAIT_S, HEAD_S, KEEP_ALIVE_S, SEND_S, Ends, Http1Connection
+from protocols.http.http1 import (
+    BODY_WAIT_S,
+    HEAD_S,
+    KEEP_ALIVE_S,
+    LINGER_OCTETS_MAX,
+    LINGER_S,
+    LINGER_WAIT_S,
+    SEND_S,
+    Ends,
+    Http1Connection,
+)
 from protocols.http.requests import Receive, Scope, Send
 from protocols.http.serve import HttpDoor
 from tests.fakes import FakeClock
@@ -81,14 +91,24 @@ async def test_a_client_that_waits_is_told_to_continue() -> None:
 
 
 async def test_an_answer_without_the_body_read_closes() -> None:
-    async def deaf(_: Scope, __: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 413, "headers": []})
-        await send({"type": "http.response.body", "body": b"no"})
-
     async with open_door(deaf) as door:
         told = await door.say(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nabc")
     assert told.startswith(b"HTTP/1.1 413 ") and b"connection: close" in told
     assert told.endswith(b"content-length: 2\r\nconnection: close\r\n\r\nno")
+
+
+async def deaf(_: Scope, __: Receive, send: Send) -> None:
+    """An application that refuses without reading the body."""
+    await send({"type": "http.response.start", "status": 413, "headers": []})
+    await send({"type": "http.response.body", "body": b"no"})
+
+
+async def test_who_writes_a_whole_large_body_before_reading_hears_the_refusal() -> None:
+    async with open_door(deaf) as door, await door.dial() as stream:
+        size = 8 * 1024 * 1024
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+        await stream.send_all(head + bytes(size))
+        assert (await read_all(stream)).startswith(b"HTTP/1.1 413 ")
 
 
 async def test_a_stream_of_unknown_length_is_chunked() -> None:
@@ -186,6 +206,36 @@ async def test_a_body_must_come_at_some_pace(autojump_clock: MockClock) -> None:
         assert (await read_all(far, within_s=600)).startswith(b"HTTP/1.1 408 ")
         assert trio.current_time() - began < 2 * BODY_WAIT_S
         nursery.cancel_scope.cancel()
+
+
+async def _pours(piece: bytes, pause_s: float) -> float:
+    """Seconds until a client that goes on sending after its refusal is cut off."""
+    near, far = trio.testing.memory_stream_pair()
+    began = trio.current_time()
+
+    async def pour() -> None:
+        while True:
+            await far.send_all(piece)
+            await trio.sleep(pause_s)
+
+    async def refused() -> None:
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000000\r\n\r\n"
+        await Http1Connection(near, deaf, ENDS, lambda: b"now").run(head)
+        await near.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(refused)
+        await _until_gone(pour)
+    return trio.current_time() - began
+
+
+async def test_what_comes_after_a_refusal_is_dropped_within_bounds(
+    autojump_clock: MockClock,
+) -> None:
+    assert LINGER_S - 2 <= await _pours(b"a", 1.0) <= LINGER_S + 2
+    assert await _pours(b"a", LINGER_WAIT_S * 2) <= LINGER_WAIT_S * 3
+    a_quarter = bytes(LINGER_OCTETS_MAX // 4)
+    assert 3 <= await _pours(a_quarter, 1.0) <= 5
 
 
 async def test_an_idle_connection_is_closed_without_a_word(autojump_clock: MockClock) -> None:
