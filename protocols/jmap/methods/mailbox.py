@@ -160,7 +160,7 @@ class MailboxWish:
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "name": lambda value: isinstance(value, str),
+    "name": lambda value: isinstance(value, str) and value != "",
     "parentId": lambda value: value is None or is_id(value) or is_reference(value),
     "role": lambda value: value is None or isinstance(value, str),
     "sortOrder": lambda value: is_unsigned(value) and value <= SORT_ORDER_MAX,
@@ -168,9 +168,12 @@ _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
 }
 
 
+def _wrong(values: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in values.items() if name in _CHECKS and not _CHECKS[name](value)]
+
+
 def _read_wish(values: Mapping[str, Any]) -> MailboxWish:
-    wrong = [name for name, value in values.items() if name in _CHECKS and not _CHECKS[name](value)]
-    if wrong:
+    if wrong := _wrong(values):
         raise invalid_properties("a property has a wrong type or value", *wrong)
     return MailboxWish(values)
 
@@ -178,9 +181,12 @@ def _read_wish(values: Mapping[str, Any]) -> MailboxWish:
 async def _prepare(_: Context, __: AccountId, values: dict[str, Any]) -> Prepared[MailboxWish]:
     foreign = [name for name in values if name not in _SETTABLE]
     if foreign:
-        raise invalid_properties("a property is unknown or the server's to set", *foreign)
+        # RFC 8620 5.3: all the properties that are invalid, so the others are looked at too.
+        raise invalid_properties(
+            "a property is unknown or the server's to set", *foreign, *_wrong(values)
+        )
     if "name" not in values:
-        raise invalid_properties("a mailbox needs a name", "name")
+        raise invalid_properties("a mailbox needs a name", "name", *_wrong(values))
     return Prepared(_read_wish(values))
 
 
@@ -220,6 +226,15 @@ def _create(
     return mailbox.id, {name: value for name, value in told.items() if name not in values}
 
 
+def _settable(patch: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a patch is the client's to set; null sets the default, if any (RFC 8620 5.3)."""
+    return {
+        name: _DEFAULTS.get(name) if value is None else value
+        for name, value in patch.items()
+        if name in _SETTABLE
+    }
+
+
 def _update(
     plan: Plan, account: AccountId, number: MailboxId, patch: dict[str, Any], resolve: Resolve
 ) -> dict[str, Any] | None:
@@ -235,15 +250,10 @@ def _update(
         told = properties_of(old, mailboxes.counts(plan, account, number))
         wrong = [name for name, value in foreign.items() if name not in told or told[name] != value]
         if wrong:
-            raise invalid_properties("a property is unknown or the server's to set", *wrong)
-    wish = _read_wish(
-        {
-            # RFC 8620 5.3: null sets a property to its default, if it has one.
-            name: _DEFAULTS.get(name) if value is None else value
-            for name, value in patch.items()
-            if name in _SETTABLE
-        }
-    )
+            raise invalid_properties(
+                "a property is unknown or the server's to set", *wrong, *_wrong(_settable(patch))
+            )
+    wish = _read_wish(_settable(patch))
     changed = {_FIELDS[name]: value for name, value in wish.values.items()}
     if "parent" in changed:
         changed["parent"] = wish.parent(plan, account, resolve)

@@ -281,3 +281,15 @@ async def test_what_cannot_be_together_is_left_alone() -> None:
     assert len(told["updated"]) == len(told["notUpdated"]) == 1
     told = await desk.call("Mailbox/set", update={one: {"myRights/mayDelete": False}})
     assert told["notUpdated"][one]["type"] == "invalidPatch"
+
+
+async def test_all_that_is_wrong_with_a_mailbox_is_told_at_once() -> None:
+    desk = Desk()
+    box = (await make(desk, one={"name": "one"}))["one"]
+    wrong = {"name": "", "sortOrder": -1, "colour": "red"}
+    told = await desk.call(
+        "Mailbox/set", create={"a": wrong, "b": {"role": 1}}, update={box: {**wrong, "id": "m9"}}
+    )
+    listed = {key: sorted(refusal["properties"]) for key, refusal in told["notCreated"].items()}
+    assert listed == {"a": ["colour", "name", "sortOrder"], "b": ["name", "role"]}
+    assert sorted(told["notUpdated"][box]["properties"]) == ["colour", "id", "name", "sortOrder"]
