@@ -1,5 +1,6 @@
 """RFC 8621 4.1.2-4.1.3 backwards: header properties of a create to rendered field values."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -7,7 +8,7 @@ from typing import Any, Final
 from protocols.jmap.errors import invalid_properties
 from protocols.jmap.header_forms import parse_header_property
 from protocols.mime.addresses import EmailAddress, Group
-from protocols.mime.build import address_list
+from protocols.mime.build import address_list, encode_text
 from protocols.mime.dates import render_date
 
 # Properties with a name of their own -> the field and form they stand for (4.1.3).
@@ -24,6 +25,11 @@ CONVENIENCE: Final[Mapping[str, tuple[str, str]]] = {
     "subject": ("Subject", "Text"),
     "sentAt": ("Date", "Date"),
 }
+# RFC 3339 5.6: fromisoformat takes more, and checks the values.
+_DATE: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)\Z", re.ASCII
+)
+_FOLD: Final = re.compile(r"\r\n(?=[ \t])")
 
 
 class _Unfit(Exception):
@@ -76,9 +82,20 @@ def _instances(value: Any, every: bool) -> list[Any]:
 
 
 def _text(value: Any) -> str:
+    """What is to be read so, as asText does it: an encoded word that stands in it is text too."""
     if not isinstance(value, str):
         raise _Unfit
-    return value.strip()
+    return encode_text(value.strip())
+
+
+def _raw(value: Any) -> str:
+    """A field's value as it is to stand there; folds it has are made anew where they are needed."""
+    if not isinstance(value, str):
+        raise _Unfit
+    unfolded = _FOLD.sub("", value)
+    if any(c in "\r\n\0" for c in unfolded):
+        raise _Unfit  # the rest would be a field of its own
+    return unfolded.strip()
 
 
 def _addresses(value: Any) -> str:
@@ -120,7 +137,7 @@ def _bracketed(separator: str) -> Callable[[Any], str]:
 
 
 def _date(value: Any) -> str:
-    if not isinstance(value, str) or "T" not in value:
+    if not isinstance(value, str) or not _DATE.match(value):
         raise _Unfit
     try:
         moment = datetime.fromisoformat(value)
@@ -140,7 +157,7 @@ def _listed(value: Any) -> list[Any]:
 _OF_LISTS: Final = ("Addresses", "GroupedAddresses", "MessageIds", "URLs")
 
 _WRITERS: Final[Mapping[str, Callable[[Any], str]]] = {
-    "Raw": _text,
+    "Raw": _raw,
     "Text": _text,
     "Addresses": _addresses,
     "GroupedAddresses": _groups,

@@ -90,8 +90,10 @@ def _check_immutable(
     fixed = [name for name in split if name not in _CHANGEABLE]
     if not fixed:
         return
-    unknown = [name for name in fixed if not is_email_property(name) or "" not in split[name]]
-    if unknown:
+    if deep := [name for name in fixed if "" not in split[name]]:
+        # RFC 8620 5.3: what is before the last part of a pointer is no object, or not there.
+        raise SetError("invalidPatch", f"nothing can be patched in {deep[0][:200]!r}")
+    if unknown := [name for name in fixed if not is_email_property(name)]:
         raise invalid_properties("unknown properties", *unknown)
     if "bodyValues" in fixed:
         raise invalid_properties("bodies are immutable", "bodyValues")

@@ -69,7 +69,8 @@ async def test_mailboxes_are_patched_and_replaced() -> None:
         ({"id": "e2"}, "invalidProperties"),
         ({"size": 1}, "invalidProperties"),
         ({"unheard": 1}, "invalidProperties"),
-        ({"from/0": 1}, "invalidProperties"),
+        ({"from/0": 1}, "invalidPatch"),
+        ({"unheard/x": 1}, "invalidPatch"),
         ({"bodyValues": {}}, "invalidProperties"),
         ({f"keywords/k{n}": True for n in range(65)}, "tooManyKeywords"),
         ({f"mailboxIds/m{n}": True for n in range(2, 70)}, "tooManyMailboxes"),
@@ -421,7 +422,7 @@ async def test_no_value_can_forge_a_header_field() -> None:
     told = await made(
         desk,
         subject=evil,
-        **{"from": [{"name": evil, "email": evil}], "header:X-Raw": evil},
+        **{"from": [{"name": evil, "email": evil}], "header:X-Raw:asText": evil},
         textBody=[{"partId": "1", "name": evil, "cid": evil.replace(" ", ""), "location": evil}],
         bodyValues={"1": {"value": "text"}},
     )
