@@ -1,4 +1,5 @@
-"""What is to be done at a time, done by whoever leads then (storage/due.py).
+"""What is to be done at a time, done by whoever leads then (storage/due.py); and what is done now
+and then (node/trimmer.py).
 
 Every node looks, the leader acts. Should two think that they lead, the commands themselves say
 what is done already: nothing is done twice. What cannot be done now is looked at again.
@@ -10,6 +11,7 @@ from typing import Final
 import trio
 
 from node import logs
+from node.trimmer import Trimmer
 from protocols.ports import Ports, Unavailable
 from storage.due import Due, list_due
 from storage.keys import TypeCode
@@ -31,6 +33,7 @@ class Jobs:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+        self._trimmer = Trimmer(ports)
         self._do: Final[Mapping[TypeCode, Do]] = {
             TypeCode.UPLOAD: self._expire_upload,
             TypeCode.SUBMISSION: self._send,
@@ -38,6 +41,11 @@ class Jobs:
 
     async def run(self, leads: Callable[[], bool]) -> None:
         """Until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._trimmer.run, leads, name="trimmer")
+            await self._look_again_and_again(leads)
+
+    async def _look_again_and_again(self, leads: Callable[[], bool]) -> None:
         while True:
             if not (leads() and await self.look()):
                 await trio.sleep(LOOK_S)

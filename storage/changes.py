@@ -143,13 +143,13 @@ def changed_at(
 
     When the log has no row of the type left: where the log begins.
     """
-    newest = _version(rows, account) if up_to is None else up_to
-    if rows.get(keys.change_key(account, kind, newest)) is not None:
-        return newest  # mostly so, and a sixth of the cost of a scan
-    last = rows.scan(*keys.change_range(account, kind, -1, newest), reverse=True, limit=1)
+    until = newest(rows, account) if up_to is None else up_to
+    if rows.get(keys.change_key(account, kind, until)) is not None:
+        return until  # mostly so, and a sixth of the cost of a scan
+    last = rows.scan(*keys.change_range(account, kind, -1, until), reverse=True, limit=1)
     if last:
         return keys.unpack_change_key(last[0][0])[1]
-    return Version(min(_horizon(rows, account), newest))
+    return Version(min(horizon(rows, account), until))
 
 
 def since(
@@ -191,21 +191,23 @@ def check_reach(rows: Rows, account: AccountId, version: int) -> Version:
 
 def _reach(rows: Rows, account: AccountId, kind: TypeCode | None, version: int) -> Version:
     """As `check_reach`; to a type that has not changed since, the log leads from anywhere."""
-    now = _version(rows, account)
+    now = newest(rows, account)
     if version <= now:
-        if version >= _horizon(rows, account):
+        if version >= horizon(rows, account):
             return now
         if kind is not None and version >= changed_at(rows, account, kind):
             return now
     raise TooOld(f"version {version} is not in the log, which ends at {now}")
 
 
-def _version(rows: Rows, account: AccountId) -> Version:
+def newest(rows: Rows, account: AccountId) -> Version:
+    """The account's version now: the log ends there."""
     held = rows.get(keys.version_key(account))
     return Version(0 if held is None else unpack_u64(held))
 
 
-def _horizon(rows: Rows, account: AccountId) -> int:
+def horizon(rows: Rows, account: AccountId) -> int:
+    """The log leads from this version on; it was forgotten at and below."""
     held = rows.get(keys.horizon_key(account))
     return 0 if held is None else unpack_u64(held)
 
@@ -252,36 +254,47 @@ def vanished(rows: Rows, account: AccountId, mailbox: MailboxId, version: int) -
     return sorted(gone)
 
 
-def plan_trim(plan: Plan, account: AccountId, horizon: Version) -> bool:
-    """Forget changes at and below `horizon`, at most TRIM_ROWS_MAX rows; True: there is more.
+def plan_trim(plan: Plan, account: AccountId, up_to: Version) -> bool:
+    """Forget changes at and below `up_to`, at most TRIM_ROWS_MAX rows; True: there is more.
 
     The horizon row moves first, so a reader between two batches of trimming is told TooOld. The
     newest row of each type stays: it says since when the type is as it is.
     """
     held = plan.expect(keys.horizon_key(account))
-    if held is None or unpack_u64(held) < horizon:
-        plan.put(keys.horizon_key(account), pack_u64(horizon))
-    old: list[Row] = []
-    for kind in TypeCode:
-        newest = changed_at(plan, account, kind)
-        window = keys.change_range(account, kind, -1, min(horizon, newest - 1))
-        old += plan.scan(*window, limit=TRIM_ROWS_MAX - len(old))
-    old += _old_expunged(plan, account, horizon, TRIM_ROWS_MAX - len(old))
+    if held is None or unpack_u64(held) < up_to:
+        plan.put(keys.horizon_key(account), pack_u64(up_to))
+    old = _old_rows(plan, account, up_to, TRIM_ROWS_MAX)
     for key, _ in old:
         plan.delete(key)
     return len(old) == TRIM_ROWS_MAX
 
 
-def _old_expunged(plan: Plan, account: AccountId, horizon: Version, room: int) -> list[Row]:
-    """Rows of UIDs gone at or below `horizon`, mailbox after mailbox."""
+def has_untrimmed(rows: Rows, account: AccountId) -> bool:
+    """Is anything left that the log's horizon has passed: whoever trimmed it did not finish."""
+    return bool(_old_rows(rows, account, horizon(rows, account), 1))
+
+
+def _old_rows(rows: Rows, account: AccountId, up_to: int, limit: int) -> list[Row]:
+    """The first rows at and below `up_to` that may go."""
+    old: list[Row] = []
+    for kind in TypeCode:
+        last = changed_at(rows, account, kind)
+        window = keys.change_range(account, kind, -1, min(up_to, last - 1))
+        if len(old) < limit:
+            old += rows.scan(*window, limit=limit - len(old))
+    return old + _old_expunged(rows, account, up_to, limit - len(old))
+
+
+def _old_expunged(rows: Rows, account: AccountId, up_to: int, room: int) -> list[Row]:
+    """Rows of UIDs gone at or below `up_to`, mailbox after mailbox."""
     old: list[Row] = []
     mailbox = MailboxId(0)
     end = prefix_end(keys.expunged_key(account, mailbox, 0)[:-16])
     while room > len(old) and (
-        page := plan.scan(keys.expunged_key(account, mailbox, 0), end, limit=1)
+        page := rows.scan(keys.expunged_key(account, mailbox, 0), end, limit=1)
     ):
         mailbox, _ = keys.unpack_expunged_key(page[0][0])
-        window = keys.expunged_range(account, mailbox, -1, horizon)
-        old += plan.scan(*window, limit=room - len(old))
+        window = keys.expunged_range(account, mailbox, -1, up_to)
+        old += rows.scan(*window, limit=room - len(old))
         mailbox = MailboxId(mailbox + 1)
     return old

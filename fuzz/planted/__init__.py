@@ -7,7 +7,17 @@ meaningless is noticed. Hunters are tried in order until one fails. One file her
 
 from typing import Final
 
-from fuzz.planted import elections, gossip, keys, membership, proposals, replication, rows, wal
+from fuzz.planted import (
+    elections,
+    gossip,
+    keys,
+    membership,
+    proposals,
+    replication,
+    rows,
+    tidying,
+    wal,
+)
 from fuzz.planted.mutant import ALWAYS, TIER_A, TIER_B, Mutant, tier_a
 
 MUTANTS: Final = (
@@ -16,6 +26,7 @@ MUTANTS: Final = (
     *membership.MUTANTS,
     *wal.MUTANTS,
     *rows.MUTANTS,
+    *tidying.MUTANTS,
     *proposals.MUTANTS,
     *gossip.MUTANTS,
     *keys.MUTANTS,
