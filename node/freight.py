@@ -1,5 +1,5 @@
-"""Large blobs on their way into the log: a part a proposal, so many under way, ahead of the command
-that will hold them. Nobody sees a blob before its last part is applied (storage/apply.py).
+"""Large blobs on their way into the log: loads of a few parts, so many under way, ahead of the
+command that will hold them. Nobody sees a blob before its last part is applied (storage/apply.py).
 
 A blob that a caller has in memory is given whole; one that lies in a spool file is read part by
 part as they go out, so that it takes no more memory than what is under way.
@@ -8,6 +8,7 @@ part as they go out, so that it takes no more memory than what is under way.
 import hashlib
 import random
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 import trio
@@ -21,9 +22,15 @@ from storage.ids import BlobId, blob_id
 from storage.keys import blob_key
 from storage.plan import Plan
 
-# Parts sent ahead and not yet applied, for all callers together. Each is held some five times over
-# on its way: here, in the log's window, in its flush, in a frame to each peer.
-STAGED_PARTS_MAX: Final = 8
+# Parts in one proposal: as many as a batch holds, for what a proposal costs it costs once.
+LOAD_PARTS_MAX: Final = 3
+# Loads sent ahead and not yet applied, for all callers together: while one half is flushed, the
+# other is applied and comes in anew. Each is held some three times over on its way: in the log's
+# window, in its flush, in a frame to each peer.
+STAGED_LOADS_MAX: Final = 6
+# A load without an outcome is sent again after this. It waits behind all others of a slow disk,
+# which would become slower if each of them were written twice; a new leader has it sent at once.
+LOAD_RESEND_S: Final = 2.0
 # Hashed before the loop is given back.
 HASHED_OCTETS: Final = 1024 * 1024
 
@@ -38,12 +45,12 @@ class Freight:
         chance: random.Random,
         on_sent: Callable[[], None],
     ) -> None:
-        """`on_sent` is called for each part that is under way from now on, and may get lost."""
+        """`on_sent` is called for each load that is under way from now on, and may get lost."""
         self._machine = machine
         self._rounds = rounds
         self._chance = chance
         self._on_sent = on_sent
-        self._staging = trio.Semaphore(STAGED_PARTS_MAX)
+        self._staging = trio.Semaphore(STAGED_LOADS_MAX)
 
     async def send_ahead(self, parts: Iterable[BlobPart], timeout_s: float) -> None:
         """Propose parts; returns when all are applied here. Raises Unavailable."""
@@ -55,7 +62,7 @@ class Freight:
     async def carry(
         self, blob: BlobId, octets: int, read: ReadOctets, *, patience_s: float
     ) -> None:
-        """Bring a blob here, read as it goes; a part must get through every `patience_s`.
+        """Bring a blob here, read as it goes; a load must get through every `patience_s`.
 
         Raises Unavailable, and what `read` does.
         """
@@ -76,14 +83,14 @@ class Freight:
 
         def tell(outcome: Outcome) -> None:
             nonlocal under_way
-            assert outcome is Outcome.APPLIED, outcome  # a part expects nothing
+            assert outcome is Outcome.APPLIED, outcome  # a load expects nothing
             self._staging.release()
             progress()
             under_way -= 1
             if is_last and not under_way:
                 all_applied.set()
 
-        for part in parts:
+        for load in _loads(parts):
             await self._staging.acquire()
             try:
                 await self._rounds.wait_open()
@@ -91,17 +98,26 @@ class Freight:
                 self._staging.release()
                 raise
             under_way += 1
-            self._rounds.send([self._open(part, tell)])
+            self._rounds.send([self._open(load, tell)])
             self._on_sent()
         is_last = True
         if under_way:
             await all_applied.wait()
 
-    def _open(self, part: BlobPart, tell: Callable[[Outcome], None]) -> Round:
+    def _open(self, load: tuple[BlobPart, ...], tell: Callable[[Outcome], None]) -> Round:
         nothing = Plan(self._machine.view(), now_ms=0, chance=self._chance)
         return self._rounds.open(
-            lambda pid, ack_below: encode_batch(nothing.batch(pid, ack_below, (part,))), tell
+            lambda pid, ack_below: encode_batch(nothing.batch(pid, ack_below, load)),
+            tell,
+            resend_s=LOAD_RESEND_S,
         )
+
+
+def _loads(parts: Iterable[BlobPart]) -> Iterator[tuple[BlobPart, ...]]:
+    """Parts as they travel together."""
+    left = iter(parts)
+    while load := tuple(islice(left, LOAD_PARTS_MAX)):
+        yield load
 
 
 def _read_parts(blob: BlobId, octets: int, read: ReadOctets) -> Iterator[BlobPart]:

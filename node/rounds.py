@@ -126,18 +126,23 @@ class Rounds:
             await self._changed.park()
 
     def open(
-        self, encode: Callable[[ProposalId, int], bytes], tell: Callable[[Outcome], None]
+        self,
+        encode: Callable[[ProposalId, int], bytes],
+        tell: Callable[[Outcome], None],
+        *,
+        resend_s: float = RESEND_S,
     ) -> Round:
         """A new proposal: `encode` makes its payload from its id and the acknowledged sequence.
 
-        `send` it before the next await. Whatever `encode` raises leaves no proposal behind.
+        `send` it before the next await. Whatever `encode` raises leaves no proposal behind. It is
+        sent again when it is without an outcome for about `resend_s`.
         """
         assert self.epoch > 0 and len(self._rounds) < ROUNDS_MAX  # cheaper than `closed`
         sequence = self._sequence
         pid = ProposalId(self._origin.replica, self.epoch, sequence)
         payload = encode(pid, self._ack_below)
         self._sequence += 1
-        pause_s = RESEND_S * (0.75 + 0.5 * self._chance.random())
+        pause_s = resend_s * (0.75 + 0.5 * self._chance.random())
         opened = self._rounds[sequence] = Round(sequence, payload, tell, pause_s)
         self._octets += len(payload)
         return opened
@@ -163,7 +168,7 @@ class Rounds:
                     break  # the rest is due at the next sweep
                 due.append(round_)
                 longer_s = round_.pause_s * RESEND_GROWTH * self._chance.uniform(0.8, 1.2)
-                round_.pause_s = min(longer_s, RESEND_S_MAX)
+                round_.pause_s = max(round_.pause_s, min(longer_s, RESEND_S_MAX))
         self.send(due)
 
     def leader_changed(self) -> None:

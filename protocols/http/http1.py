@@ -19,7 +19,9 @@ from protocols.http.framing import Failure, Framer, Incoming
 from protocols.http.requests import ClientGone, Message, Receive, Scope, Send
 
 RECEIVE_OCTETS: Final = 64 * 1024
-BODY_RECEIVE_OCTETS: Final = 256 * 1024
+# A large body's pieces: each costs as much beside its octets as a quarter of such a piece does.
+# It is held while it is taken, and not while the next one is waited for.
+BODY_RECEIVE_OCTETS: Final = 1024 * 1024
 # From a connection's start, or a head's first octet, to the head's end.
 HEAD_S: Final = 15.0
 # Between requests.

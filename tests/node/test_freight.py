@@ -6,10 +6,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from node.freight import HASHED_OCTETS, STAGED_PARTS_MAX, name_of
+from node.freight import (
+    HASHED_OCTETS,
+    LOAD_PARTS_MAX,
+    LOAD_RESEND_S,
+    STAGED_LOADS_MAX,
+    name_of,
+)
 from node.proposer import WRITE_TIMEOUT_S
 from protocols.ports import Unavailable
-from storage.batch import BLOB_PART_BYTES_MAX
+from storage.batch import BATCH_BYTES_MAX, BLOB_PART_BYTES_MAX
 from storage.ids import BlobId, blob_id
 from tests.node.test_proposer import Story
 
@@ -62,19 +68,43 @@ async def test_no_more_is_read_than_is_under_way(story: Story, autojump_clock: M
     async with trio.open_nursery() as callers:
         callers.start_soon(carry, story, cargo)
         await trio.testing.wait_all_tasks_blocked()
-        # One more has been read, and waits for its turn.
-        assert len(cargo.reads) == STAGED_PARTS_MAX + 1
-        assert story.proposer.under_way == STAGED_PARTS_MAX
+        # One load more has been read, and waits for its turn.
+        assert len(cargo.reads) == (STAGED_LOADS_MAX + 1) * LOAD_PARTS_MAX
+        assert story.proposer.under_way == STAGED_LOADS_MAX
         story.running = True
         story.commit()
     assert story.blobs.size(cargo.name) == len(cargo.data)
 
 
-async def test_patience_begins_anew_with_every_part(
+async def test_a_load_is_as_much_as_a_batch_holds(story: Story, autojump_clock: MockClock) -> None:
+    cargo = Reader(story.chance.randbytes(7 * BLOB_PART_BYTES_MAX))
+    await carry(story, cargo)
+    loads = [len(batch.blobs) for batch in story.batches()]
+    assert loads == [LOAD_PARTS_MAX, LOAD_PARTS_MAX, 1]
+    # One part more would not fit.
+    assert (LOAD_PARTS_MAX + 1) * BLOB_PART_BYTES_MAX > BATCH_BYTES_MAX
+
+
+async def test_a_slow_disk_is_not_given_everything_twice(
     story: Story, autojump_clock: MockClock
 ) -> None:
     story.running = False
-    cargo = Reader(bytes((STAGED_PARTS_MAX + 4) * BLOB_PART_BYTES_MAX))
+    cargo, before = Reader(bytes(LOAD_PARTS_MAX * BLOB_PART_BYTES_MAX)), story.proposed
+    async with trio.open_nursery() as callers:
+        callers.start_soon(carry, story, cargo)
+        await trio.sleep(LOAD_RESEND_S * 0.7)
+        assert story.proposed == before + 1
+        await trio.sleep(LOAD_RESEND_S * 0.7)
+        assert story.proposed == before + 2, "but what is lost is sent again"
+        story.running = True
+        story.commit()
+
+
+async def test_patience_begins_anew_with_every_load(
+    story: Story, autojump_clock: MockClock
+) -> None:
+    story.running = False
+    cargo = Reader(bytes((STAGED_LOADS_MAX + 4) * LOAD_PARTS_MAX * BLOB_PART_BYTES_MAX))
     async with trio.open_nursery() as callers:
         callers.start_soon(carry, story, cargo)
         for _ in range(3):

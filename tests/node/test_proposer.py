@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from node import proposer as proposer_file
-from node.freight import STAGED_PARTS_MAX
+from node.freight import STAGED_LOADS_MAX
 from node.proposer import (
     COMMANDS_MAX,
     CONFLICTS_MAX,
@@ -407,13 +407,13 @@ async def test_a_blob_that_is_here_does_not_travel_again(
     assert keys.blob_key(blob_id(data)) in [expect.key for expect in second.expects]
 
 
-async def test_only_so_many_parts_are_under_way(story: Story, autojump_clock: MockClock) -> None:
+async def test_only_so_many_loads_are_under_way(story: Story, autojump_clock: MockClock) -> None:
     story.running = False
     data = bytes(40 * 256 * 1024)
     async with trio.open_nursery() as callers:
         callers.start_soon(lambda: story.proposer.write(ALICE, count, blobs=[data]))
         await trio.testing.wait_all_tasks_blocked()
-        assert story.proposer.under_way == STAGED_PARTS_MAX
+        assert story.proposer.under_way == STAGED_LOADS_MAX
         story.running = True
         story.commit()
     assert story.blobs.size(blob_id(data)) == len(data)
