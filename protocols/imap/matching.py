@@ -7,6 +7,9 @@ message first and reads dear ones only for those messages that the cheap ones le
     view      addresses, subject, date sent             one stored record
     header    any other field                           the header's octets
     text      BODY and TEXT                             the text parts, decoded
+
+Texts are compared by i;unicode-casemap (RFC 5255 4, RFC 5051). One that is not as its charset says
+is compared as far as it can be read, and by its octets too (RFC 5255 4.6).
 """
 
 from bisect import bisect_right
@@ -14,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from protocols.collation import fold
 from protocols.imap.dates import DAY_MS, DAY_S
 from protocols.imap.search_commands import (
     Aged,
@@ -35,6 +39,7 @@ from protocols.imap.search_commands import (
     Sized,
 )
 from protocols.imap.selected import Positions
+from protocols.mime.words import is_malformed
 from storage.ids import AccountId, EmailId, ThreadId
 from storage.mail.records import UidRow
 
@@ -47,8 +52,9 @@ class Facts:
     """What is known of one message; None: not read yet.
 
     `view` maps each of VIEW_FIELDS to its folded text, or None when the message has no such
-    field; `sent_day` goes with it. `header` has (lower-case name, folded text) per field; `text`
-    the folded text of its body.
+    field; `sent_day` goes with it. `header` has (lower-case name, folded text, octets) per field;
+    `text` the folded text of its body, `octets` of it. Octets are only of what is not as its
+    charset says.
     """
 
     position: int
@@ -56,8 +62,9 @@ class Facts:
     row: UidRow
     view: Mapping[bytes, str | None] | None = None
     sent_day: int | None = None
-    header: tuple[tuple[bytes, str], ...] | None = None
+    header: tuple[tuple[bytes, str, bytes], ...] | None = None
     text: str | None = None
+    octets: tuple[bytes, ...] = ()
 
 
 Test = Callable[[Facts], bool | None]
@@ -178,35 +185,40 @@ def _sized(key: Sized) -> Test:
 
 
 def _in_header(key: InHeader) -> Test:
-    name, text = key.field, key.text
-    if name in VIEW_FIELDS:
-
-        def in_view(facts: Facts) -> bool | None:
-            if facts.view is None:
-                return None
-            held = facts.view[name]
-            return held is not None and text in held
-
-        return in_view
+    name, text, exact = key.field, key.text, key.octets
 
     def in_header(facts: Facts) -> bool | None:
         if facts.header is None:
             return None
-        return any(field == name and text in value for field, value in facts.header)
+        return any(
+            field == name and (text in value or exact in octets)
+            for field, value, octets in facts.header
+        )
 
-    return in_header
+    def in_view(facts: Facts) -> bool | None:
+        if facts.view is None:
+            return None
+        held = facts.view[name]
+        if held is None:
+            return False
+        return text in held or (is_malformed(held) and in_header(facts))
+
+    return in_view if name in VIEW_FIELDS else in_header
 
 
 def _in_body(key: InBody) -> Test:
-    text, header_too = key.text, key.header_too
+    text, exact, header_too = key.text, key.octets, key.header_too
 
     def in_body(facts: Facts) -> bool | None:
         if header_too:
             if facts.header is None:
                 return None
-            if any(text in value or text in name.decode() for name, value in facts.header):
-                return True
-        return None if facts.text is None else text in facts.text
+            for name, value, octets in facts.header:
+                if text in value or exact in octets or text in fold(name.decode()):
+                    return True
+        if facts.text is None:
+            return None
+        return text in facts.text or any(exact in octets for octets in facts.octets)
 
     return in_body
 

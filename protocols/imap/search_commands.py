@@ -93,10 +93,13 @@ class OfThread:
 
 @dataclass(frozen=True, slots=True)
 class InHeader:
-    """A field of this lower-case name contains the folded text; empty text: the field is there."""
+    """A field of this lower-case name contains the folded text; empty text: the field is there.
+    `octets` are the text as it came: what is not as its charset says is compared so (RFC 5255 4.6).
+    """
 
     field: bytes
     text: str
+    octets: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class InBody:
     """The text of the message contains the folded text; TEXT looks at the header too."""
 
     text: str
+    octets: bytes
     header_too: bool
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from protocols.collation import fold
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap.dates import parse_date
 from protocols.imap.flags import parse_flag
@@ -251,13 +252,25 @@ def _on(moment: Moment) -> Callable[[Tokens], SearchKey]:
 
 
 def _field(name: bytes) -> Callable[[Tokens], SearchKey]:
-    return lambda tokens: InHeader(name, tokens.text().casefold())
+    return lambda tokens: _in_header(name, tokens.text())
 
 
 def _header(tokens: Tokens) -> SearchKey:
     name = tokens.astring().lower()
     tokens.space()
-    return InHeader(name, tokens.text().casefold())
+    return _in_header(name, tokens.text())
+
+
+def _in_header(name: bytes, text: str) -> InHeader:
+    return InHeader(name, fold(text), text.encode())
+
+
+def _in_body(*, header_too: bool) -> Callable[[Tokens], SearchKey]:
+    def rule(tokens: Tokens) -> SearchKey:
+        text = tokens.text()
+        return InBody(fold(text), text.encode(), header_too)
+
+    return rule
 
 
 def _object_id(tokens: Tokens) -> str:
@@ -303,7 +316,7 @@ def _of_thread(tokens: Tokens) -> SearchKey:
 _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"BCC": _field(b"bcc"),
     b"BEFORE": _before(Moment.RECEIVED),
-    b"BODY": lambda tokens: InBody(tokens.text().casefold(), header_too=False),
+    b"BODY": _in_body(header_too=False),
     b"CC": _field(b"cc"),
     b"FILTER": _filter,
     b"FROM": _field(b"from"),
@@ -323,7 +336,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"SINCE": _since(Moment.RECEIVED),
     b"SMALLER": lambda tokens: Sized(under=tokens.number()),
     b"SUBJECT": _field(b"subject"),
-    b"TEXT": lambda tokens: InBody(tokens.text().casefold(), header_too=True),
+    b"TEXT": _in_body(header_too=True),
     b"THREADID": _of_thread,
     b"TO": _field(b"to"),
     b"UID": lambda tokens: Numbers(tokens.number_set(), uid=True),

@@ -11,7 +11,10 @@ from typing import Any, Final
 from protocols.collation import unicode_casemap
 from protocols.imap.search_commands import Criterion, SortKey
 from protocols.mime.envelope import base_subject
+from protocols.mime.words import is_malformed
 
+# No text begins with it: it is no character.
+AFTER_ALL: Final = "\U0010ffff"
 _OF_THE_ROW: Final = frozenset({SortKey.ARRIVAL, SortKey.SIZE})
 
 
@@ -68,12 +71,18 @@ def sent_or_received(received_ms: int, headline: Headline) -> int:
 
 def _mailbox(person: Correspondent | None) -> str:
     """RFC 5256 3: addr-mailbox of the first address; nothing where there is none."""
-    return "" if person is None else unicode_casemap(person.email.rpartition("@")[0])
+    return "" if person is None else _key(person.email.rpartition("@")[0])
 
 
 def _display(person: Correspondent | None) -> str:
     """RFC 5957 3: the name that is shown, or else the address."""
-    return "" if person is None else unicode_casemap(person.name or person.email)
+    return "" if person is None else _key(person.name or person.email)
+
+
+def _key(text: str) -> str:
+    """RFC 5051; RFC 5255 4.6: what is not as its charset says comes together after all else, in
+    the order of what can be read of it."""
+    return (AFTER_ALL if is_malformed(text) else "") + unicode_casemap(text)
 
 
 _VALUES: Final[Mapping[SortKey, Callable[[int, int, Headline], Any]]] = {
@@ -91,4 +100,4 @@ _VALUES: Final[Mapping[SortKey, Callable[[int, int, Headline], Any]]] = {
 
 def folded_subject(subject: str) -> str:
     """RFC 5256 2.1 base subject, as it is compared (RFC 5051)."""
-    return unicode_casemap(base_subject(subject))
+    return _key(base_subject(subject))

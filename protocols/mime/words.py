@@ -7,6 +7,7 @@ put encoded words into quoted strings and no other reading makes sense.
 
 import binascii
 import re
+from itertools import islice
 from typing import Final
 
 from protocols.mime import charsets
@@ -57,6 +58,26 @@ def decode(text: str, *, lenient: bool = False) -> str:
         pieces.append(_to_text(b"".join(pending), pending_codec))
     pieces.append(text[copied:])
     return "".join(pieces)
+
+
+def is_malformed(text: str) -> bool:
+    """Some of a decoded text is not as its charset says, or in one that nobody here knows."""
+    return "\ufffd" in text or ("=?" in text and _STRICT.search(text) is not None)
+
+
+def octets(text: str) -> bytes:
+    """A header value, each octet as one character, with what encoded words hold in their place,
+    whatever their charset."""
+    pieces: list[bytes] = []
+    copied = 0
+    for word in islice(_STRICT.finditer(text), ENCODED_WORDS_MAX):
+        between = text[copied : word.start()]
+        if not pieces or between.strip(" \t\r\n"):
+            pieces.append(between.encode("latin-1"))
+        pieces.append(_word_bytes(word[2], word[3]))
+        copied = word.end()
+    pieces.append(text[copied:].encode("latin-1"))
+    return b"".join(pieces)
 
 
 def decode_base64(data: bytes) -> bytes:

@@ -7,14 +7,16 @@ from typing import Final
 
 import msgspec
 
+from protocols.collation import fold
 from protocols.imap.matching import VIEW_FIELDS, Facts
 from protocols.imap.ops.bodies import HEADER_BYTES_MAX, MessageGone, read_span
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.views import read_views
 from protocols.imap.sections import Span
-from protocols.mime import headers
+from protocols.mime import headers, words
 from protocols.mime import parts as mime_parts
 from protocols.mime.bodies import decode_text, decode_transfer
+from protocols.mime.grammar import unfold
 from protocols.mime.parts import Part
 from storage.ids import BlobId
 from storage.mail import messages
@@ -52,10 +54,10 @@ def _fields(view: EmailView) -> Mapping[bytes, str | None]:
         value = view.json[_PLACES[name.decode()]]
         if name == b"subject":
             subject = string(value)
-            fields[name] = None if subject is None else subject.casefold()
+            fields[name] = None if subject is None else fold(subject)
             continue
         named = people(value)
-        fields[name] = None if named is None else ", ".join(map(_person, named)).casefold()
+        fields[name] = None if named is None else fold(", ".join(map(_person, named)))
     return fields
 
 
@@ -88,28 +90,39 @@ async def read_header_of(context: Context, facts: Facts) -> None:
         facts.header = ()
         return
     fields = headers.split(octets, min(root.header_start, end), end)
-    facts.header = tuple(
-        (field.name.lower().encode(), headers.as_text(field.raw).casefold()) for field in fields
-    )
+    facts.header = tuple(map(_folded, fields))
+
+
+def _folded(field: headers.Header) -> tuple[bytes, str, bytes]:
+    text = headers.as_text(field.raw)
+    octets = b""
+    if words.is_malformed(text):
+        octets = words.octets(unfold(field.raw.decode("latin-1")).lstrip(" "))
+    return field.name.lower().encode(), fold(text), octets
 
 
 async def read_text_of(context: Context, facts: Facts) -> None:
-    """Fill in `text`: all text parts, those of embedded messages too, decoded and folded."""
+    """Fill in `text` and `octets`: all text parts, those of embedded messages too, decoded and
+    folded."""
     opened = _open(context, facts)
     if opened is None:
         facts.text = ""
         return
     blob, root = opened
     pieces: list[str] = []
+    malformed: list[bytes] = []
     for part in _text_parts(root):
         try:
             octets = await read_span(context, blob, Span(part.body_start, part.body_end))
         except MessageGone:
             break
         decoded = decode_transfer(octets, part.encoding)
-        pieces.append(decode_text(decoded, part.params.get("charset"))[0].casefold())
+        text, problem = decode_text(decoded, part.params.get("charset"))
+        pieces.append(fold(text))
+        if problem:
+            malformed.append(decoded)
     # Parts are texts of their own: a phrase does not run from one into the next.
-    facts.text = "\0".join(pieces)
+    facts.text, facts.octets = "\0".join(pieces), tuple(malformed)
 
 
 def _text_parts(root: Part) -> list[Part]:

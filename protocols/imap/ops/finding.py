@@ -172,5 +172,7 @@ async def _decide(context: Context, test: Test, undecided: list[Facts]) -> list[
         assert matches is not None, "all facts are read"
         if matches:
             found.append(facts.position)
-        facts.header = facts.text = facts.view = None  # a slice holds one message's text at most
+        # A slice holds one message's text at most.
+        facts.header = facts.text = facts.view = None
+        facts.octets = ()
     return found

@@ -33,6 +33,7 @@ _KNOWN: Final = (
     b"ESEARCH",
     b"ESORT",
     b"FILTERS",
+    b"I18NLEVEL=1",
     b"IDLE",
     b"INPROGRESS",
     b"LIST-EXTENDED",

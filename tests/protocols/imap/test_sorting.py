@@ -66,3 +66,19 @@ def test_later_criteria_decide_among_equals() -> None:
     ]
     assert order(by("SUBJECT", "-ARRIVAL"), *messages) == [1, 2, 0]
     assert order(by("-SUBJECT", "ARRIVAL"), *messages) == [0, 2, 1]
+
+
+def test_what_is_not_as_its_charset_says_comes_together_after_all_else() -> None:
+    """RFC 5255 4.6: in the example the two that cannot be converted come last."""
+    subjects = [
+        "\u041d\u0434\ufffd",
+        "\u0441\u0415\u0420",
+        "\u0412\u0430\ufffd",
+        "\u0430\u043b\u0435",
+    ]
+    messages = [(n, 0, Headline(subject=text)) for n, text in enumerate(subjects)]
+    assert order(by("SUBJECT"), *messages) == [3, 1, 2, 0]
+    unknown = Correspondent("a@x.example", "=?x-nobody?q?Aa?=")
+    known = Correspondent("b@x.example", "\U0001f600")
+    messages = [(0, 0, Headline(sender=unknown)), (0, 0, Headline(sender=known))]
+    assert order(by("DISPLAYFROM"), *messages) == [1, 0]

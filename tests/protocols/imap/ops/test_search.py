@@ -29,10 +29,11 @@ LETTERS = (ENCODED, FORWARDED, IN_PARTS)
     [
         ('FROM "JÖRG"', [1]),
         ("FROM j@example", [1]),
-        ('SUBJECT "GRÜSSE"', [1]),
+        ('SUBJECT "GRÜß"', [1]),
+        ('SUBJECT "GRÜSSE"', []),  # RFC 5051: a sharp s is no two letters
         ('HEADER X-Tag "Äpfel"', [1]),
         ('BODY "äpfel"', [1]),
-        ('BODY "süsse birnen"', [2]),
+        ('BODY "süße BIRNEN"', [2]),
         ("BODY inner", []),
         ("TEXT forwarded", [2]),
         ("BODY pears", []),
