@@ -41,6 +41,10 @@ class CurrentState:
         """Rows with start <= key < end in key order, or from the end back; at most `limit`."""
         return self._engine.scan(start, end, reverse=reverse, limit=limit)
 
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[bytes]:
+        """The keys alone of rows with start <= key < end in key order; at most `limit`."""
+        return self._engine.scan_keys(start, end, limit=limit)
+
     def size(self, blob: BlobId) -> int | None:
         """How many octets the blob has, or None when it is not here."""
         return self._blobs.size(blob)

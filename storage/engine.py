@@ -40,6 +40,9 @@ class Frozen(Protocol):
     ) -> list[Row]:
         """Rows with start <= key < end as they were, in key order or back; at most `limit`."""
 
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[bytes]:
+        """The keys alone of rows with start <= key < end as they were; at most `limit`."""
+
     def close(self) -> None:
         """Let the engine drop what only this has held."""
 
@@ -57,6 +60,9 @@ class Engine(Protocol):
         self, start: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
     ) -> list[Row]:
         """Rows with start <= key < end, in key order (or from the end back), at most `limit`."""
+
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[bytes]:
+        """The keys alone of rows with start <= key < end in key order; at most `limit`."""
 
     def write(
         self,
@@ -103,3 +109,6 @@ class Rows(Protocol):
         self, start: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
     ) -> Sequence[Row]:
         """Rows with start <= key < end in key order, or from the end back; at most `limit`."""
+
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> Sequence[bytes]:
+        """The keys alone of rows with start <= key < end in key order; at most `limit`."""

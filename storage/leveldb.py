@@ -84,6 +84,11 @@ class LevelEngine:
         with self._reading():
             return _scan(self._db, start, end, reverse, limit)
 
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[bytes]:
+        """The keys alone of rows with start <= key < end in key order; at most `limit`."""
+        with self._reading():
+            return _scan_keys(self._db, start, end, limit)
+
     def scrub(self, start: bytes, rows: int) -> bytes | None:
         """Read so many rows from `start` for their checksums alone, past LevelDB's cache."""
         with (
@@ -166,6 +171,11 @@ class FrozenRows:
         with self._reading():
             return _scan(self._snapshot, start, end, reverse, limit)
 
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[bytes]:
+        """The keys alone of rows with start <= key < end as they were; at most `limit`."""
+        with self._reading():
+            return _scan_keys(self._snapshot, start, end, limit)
+
     def close(self) -> None:
         """Let LevelDB drop what only this has held."""
         self._snapshot.close()
@@ -178,6 +188,13 @@ def _scan(source: Any, start: bytes, end: bytes, reverse: bool, limit: int | Non
     with source.iterator(start=first, stop=end, reverse=reverse, verify_checksums=True) as found:
         rows = takewhile(lambda row: row[0] >= start, found) if reverse else found
         return list(rows if limit is None else islice(rows, limit))
+
+
+def _scan_keys(source: Any, start: bytes, end: bytes, limit: int | None) -> list[bytes]:
+    with source.iterator(
+        start=start, stop=end, include_value=False, verify_checksums=True
+    ) as found:
+        return list(found if limit is None else islice(found, limit))
 
 
 def _open_error(directory: Path, error: Exception) -> Exception:

@@ -43,6 +43,10 @@ class MemoryEngine:
             keys.reverse()
         return [(key, self._values[key]) for key in keys]
 
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[bytes]:
+        """The keys alone of rows with start <= key < end in key order; at most `limit`."""
+        return [key for key, _ in self.scan(start, end, limit=limit)]
+
     def write(
         self, puts: Iterable[Row], deletes: Iterable[bytes] = (), *, sync: bool = False
     ) -> None:

@@ -70,6 +70,10 @@ class Plan:
                 merged[key] = value
         return sorted(merged.items(), reverse=reverse)[:limit]
 
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> Sequence[bytes]:
+        """The keys alone of rows with start <= key < end as this plan leaves them."""
+        return [key for key, _ in self.scan(start, end, limit=limit)]
+
     def put(self, key: bytes, value: bytes) -> None:
         """Leave `value` at `key`."""
         self._write(key, value)

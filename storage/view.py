@@ -23,6 +23,9 @@ class Source(Protocol):
     ) -> list[Row]:
         """Rows with start <= key < end in key order, or from the end back; at most `limit`."""
 
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[bytes]:
+        """The keys alone of rows with start <= key < end in key order; at most `limit`."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -40,3 +43,7 @@ class View:
     ) -> list[Row]:
         """Rows with start <= key < end in key order, or from the end back; at most `limit`."""
         return self.engine.scan(start, end, reverse=reverse, limit=limit)
+
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> list[bytes]:
+        """The keys alone of rows with start <= key < end in key order; at most `limit`."""
+        return self.engine.scan_keys(start, end, limit=limit)

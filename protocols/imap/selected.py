@@ -35,7 +35,6 @@ from storage.mail import sharing
 from storage.mail import uids as mail_uids
 from storage.mail.counts import read_counts
 from storage.mail.errors import NoPermission
-from storage.mail.mailbox_index import MailboxIndex
 from storage.mail.records import UidRow
 
 # Rendered flag lists that are remembered: real mailboxes have few combinations.
@@ -121,7 +120,8 @@ class Selected:
         self.rights = rights
         """What he may do with it (RFC 4314), as of the last `notice`."""
         self.uids = uids
-        """Never changed in place: it may be shared with the mailbox's index and other sessions."""
+        """Never changed in place: it is shared with the mailbox's index, so a thousand who idle in
+        one mailbox hold it once."""
         self.seen = seen
         """The MODSEQ up to which the store's changes are in here."""
         self.deleted = False
@@ -351,12 +351,10 @@ class Selected:
         """The HIGHESTMODSEQ response code."""
         return b"HIGHESTMODSEQ %d" % shown_modseq(self.synced)
 
-    def share(self, index: MailboxIndex) -> None:
-        """Count by the index's own array where it says the same: a thousand who idle in one
-        mailbox then hold it once."""
-        if not self._gone and index.version == self.seen:
-            assert len(index.uids) == len(self.uids), (self.mailbox, self.seen)
-            self.uids = index.uids
+    @property
+    def exact_at(self) -> Version | None:
+        """The MODSEQ of which `uids` is the mailbox; None: something came or went untold."""
+        return self.seen if not self._gone and self.seen == self._gone_seen else None
 
     @property
     def hides_expunges(self) -> bool:

@@ -1,8 +1,9 @@
-"""MailboxIndex: a mailbox's UIDs in order, each with its email, in two compact arrays.
+"""MailboxIndex: a mailbox's UIDs in order, in a compact array.
 
 IMAP's sequence numbers are places in this order, and counting them in the database would read
-the whole mailbox at every SELECT. An index is made once by a walk of the mailbox and brought
-forward from the log of vanished UIDs and the rows behind its last UID, for UIDs only ascend.
+the whole mailbox at every SELECT. An index is made once by a walk of the mailbox, a page at a
+time so that other tasks run between, and brought forward from the log of vanished UIDs and the
+rows behind its last UID, for UIDs only ascend.
 
 An index never changes: what is brought forward is another, so a session may keep the one whose
 numbers it has told its client (RFC 9051 7.5.1) as long as it likes.
@@ -11,44 +12,33 @@ numbers it has told its client (RFC 9051 7.5.1) as long as it likes.
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from storage import changes, keys
 from storage.engine import Rows
-from storage.ids import AccountId, EmailId, MailboxId, Version
+from storage.ids import AccountId, MailboxId, Version
 from storage.mail.counts import read_counts
 from storage.mail.errors import MailboxNotFound
 from storage.mail.uids import UID_MAX
 from storage.plan import Plan
 
-# Rows read at a time.
+# Rows whose keys are read at a time, between two pauses: about two milliseconds.
 SCAN_ROWS: Final = 4_096
-# What an index costs beside its arrays, about: two arrays, the object, its place in the cache.
-OVERHEAD_BYTES: Final = 400
-
-
-class _EmailOfUidRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The first field of a UidRow: the rest is not decoded."""
-
-    email: EmailId
-
-
-_email_of: Final = msgspec.msgpack.Decoder(_EmailOfUidRow).decode
+# What an index costs beside its array, about: the array, the object, its place in the cache.
+OVERHEAD_BYTES: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxIndex:
     """The messages of a mailbox as `version` left them (`MailboxCounts.modseq` of then).
 
-    `uids` are strictly ascending; `emails[n]` is the email of `uids[n]`. Nobody writes to them.
+    `uids` are strictly ascending. Nobody writes to them.
     """
 
     version: Version
     uids: "array[int]"
-    emails: "array[int]"
 
     def __len__(self) -> int:
         """How many messages there are."""
@@ -62,7 +52,7 @@ class MailboxIndex:
     @property
     def bytes_held(self) -> int:
         """What the index takes of a cache's bound."""
-        return len(self.uids) * (self.uids.itemsize + self.emails.itemsize) + OVERHEAD_BYTES
+        return len(self.uids) * self.uids.itemsize + OVERHEAD_BYTES
 
 
 class MailboxIndexes:
@@ -94,6 +84,38 @@ class MailboxIndexes:
             self._keep(name, index)
         return index
 
+    def warm(self, rows: Rows, account: AccountId, mailbox: MailboxId) -> Iterator[None]:
+        """Read an index that is not held, a page with each step, so that `get` finds it.
+
+        `rows` may change between two steps: what came then is behind the last UID, and what went
+        is in the log from the version at which this began.
+        """
+        counts = read_counts(rows, account, mailbox)
+        if counts is None or (account, mailbox) in self._held:
+            return
+        uids = array("I")
+        while _read_page(rows, account, mailbox, uids):
+            yield
+        now = read_counts(rows, account, mailbox)
+        if now is None:
+            return
+        index = MailboxIndex(counts.modseq, uids)
+        if now.modseq != counts.modseq:
+            index = _read(rows, account, mailbox, now.modseq, index)
+        self._keep((account, mailbox), index)
+
+    def offer(
+        self, account: AccountId, mailbox: MailboxId, version: Version, uids: "array[int]"
+    ) -> "array[int]":
+        """UIDs that a reader has brought forward himself; returns those that all share."""
+        held = self._held.get((account, mailbox))
+        if held is None or held.version < version:
+            self._keep((account, mailbox), MailboxIndex(version, uids))
+        elif held.version == version:
+            assert len(held) == len(uids), (account, mailbox, version)
+            return held.uids
+        return uids
+
     @property
     def bytes_held(self) -> int:
         """What all indexes take together, never over the bound."""
@@ -121,38 +143,40 @@ def _read(
     version: Version,
     base: MailboxIndex | None,
 ) -> MailboxIndex:
-    uids, emails = array("I"), array("Q")
+    uids = array("I")
     if base is not None and base.version < version:
         try:
             gone = changes.vanished(rows, account, mailbox, base.version)
         except changes.TooOld:
             pass  # the log was trimmed past our base: read the mailbox
         else:
-            uids, emails = _without(base, gone)
+            uids = _without(base, gone)
+    while _read_page(rows, account, mailbox, uids):
+        pass
+    return MailboxIndex(version, uids)
+
+
+def _read_page(rows: Rows, account: AccountId, mailbox: MailboxId, uids: "array[int]") -> bool:
+    """Append the UIDs behind the last one, a page of them; False: there are no more."""
     first = 1 if not uids else uids[-1] + 1
-    while first <= UID_MAX:
-        page = rows.scan(*keys.uid_range(account, mailbox, first), limit=SCAN_ROWS)
-        uids.extend(keys.unpack_uids([key for key, _ in page]))
-        emails.extend([_email_of(value).email for _, value in page])
-        if len(page) < SCAN_ROWS:
-            break
-        first = uids[-1] + 1
-    return MailboxIndex(version, uids, emails)
+    if first > UID_MAX:
+        return False
+    page = rows.scan_keys(*keys.uid_range(account, mailbox, first), limit=SCAN_ROWS)
+    uids.extend(keys.unpack_uids(page))
+    return len(page) == SCAN_ROWS
 
 
-def _without(base: MailboxIndex, gone: list[int]) -> "tuple[array[int], array[int]]":
-    """Copies of the base's arrays without the UIDs in `gone`, in runs between them."""
+def _without(base: MailboxIndex, gone: list[int]) -> "array[int]":
+    """A copy of the base's array without the UIDs in `gone`, in runs between them."""
     if not gone:
-        return base.uids[:], base.emails[:]
-    uids, emails = array("I"), array("Q")
+        return base.uids[:]
+    uids = array("I")
     start = 0
     for uid in gone:
         at = base.place(uid)
         if at is None:
             continue  # came and went since
         uids += base.uids[start:at]
-        emails += base.emails[start:at]
         start = at + 1
     uids += base.uids[start:]
-    emails += base.emails[start:]
-    return uids, emails
+    return uids

@@ -110,6 +110,8 @@ class EngineModel(RuleBasedStateMachine):
             reverse=reverse,
         )
         assert self.engine.scan(start, end, reverse=reverse, limit=limit) == expected[:limit]
+        ascending = sorted(key for key, _ in expected)
+        assert self.engine.scan_keys(start, end, limit=limit) == ascending[:limit]
 
     @rule(key=KEYS)
     def get(self, key: bytes) -> None:

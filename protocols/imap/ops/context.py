@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakValueDictionary
 
+import trio
+
 from protocols.imap.contexts import Contexts
 from protocols.imap.core import LiteralRoom
 from protocols.imap.notified import Notified, Panorama
@@ -18,9 +20,9 @@ from protocols.imap.responses import Ending, no, untagged_ok
 from protocols.imap.selected import Heed, Selected
 from protocols.ports import Ports, Principal
 from protocols.render.strings import render_string
-from storage.ids import AccountId
+from storage.ids import AccountId, MailboxId
 from storage.mail import errors
-from storage.mail.mailbox_index import MailboxIndexes
+from storage.mail.mailbox_index import MailboxIndex, MailboxIndexes
 from storage.view import View
 
 # What is gathered before it is sent: one send costs as much as rendering a hundred messages.
@@ -224,6 +226,20 @@ class Context:
         """What this node has applied."""
         return self.ports.reader.local()
 
+    async def warm(self, account: AccountId, mailbox: MailboxId) -> bool:
+        """Read the order of a large mailbox that nobody has asked for lately; True: others ran
+        between two pages of it."""
+        paused = False
+        for _ in self.door.indexes.warm(self.local(), account, mailbox):
+            await trio.lowlevel.checkpoint()
+            paused = True
+        return paused
+
+    async def index(self, account: AccountId, mailbox: MailboxId) -> MailboxIndex:
+        """The order of a mailbox as this node has applied it; raises MailboxNotFound."""
+        await self.warm(account, mailbox)
+        return self.door.indexes.get(self.local(), account, mailbox)
+
     def catch_up(self, *, expunges: bool, asked: bool = False, waiting: bool = False) -> None:
         """Tell the client what has happened to its mailbox, as far as the moment allows. `asked`:
         EXPUNGEs are the running command's answer, whatever NOTIFY says of news; `waiting`: no
@@ -241,8 +257,11 @@ class Context:
         expunges = expunges and (asked or selected.heeds is not Heed.NOTHING)
         selected.tell(self.out.lines, expunges=expunges, waiting=waiting)
         self.out.count()
-        if selected.uids is not before and not selected.deleted:
-            selected.share(self.door.indexes.get(rows, selected.account, selected.mailbox))
+        version = selected.exact_at
+        if selected.uids is not before and not selected.deleted and version is not None:
+            selected.uids = self.door.indexes.offer(
+                selected.account, selected.mailbox, version, selected.uids
+            )
 
 
 # RFC 5530 3, RFC 9051 7.1: what a refusal of the store is called in IMAP.

@@ -187,7 +187,7 @@ async def _rename_inbox(context: Context, name: str) -> Ending:
 
         await context.ports.writer.write(account, plan_some)
 
-    await in_portions(context.door.indexes.get(context.local(), account, inbox.id).uids, carry)
+    await in_portions((await context.index(account, inbox.id)).uids, carry)
     return ok("RENAME completed")
 
 

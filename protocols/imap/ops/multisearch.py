@@ -140,7 +140,7 @@ async def _search_another(
 ) -> None:
     account, mailbox = named.owner or context.account, named.mailbox.id
     try:
-        index = context.door.indexes.get(context.local(), account, mailbox)
+        index = await context.index(account, mailbox)
     except MailboxNotFound:
         return  # it went meanwhile
     there = Selected(

@@ -27,6 +27,8 @@ async def select(context: Context, command: Select) -> Ending:
         context.know_modseqs()
     view = await context.barrier()
     place = find(view, context.account, command.mailbox)
+    while await context.warm(place.account, need(place, "r").id):
+        place = find(view, context.account, command.mailbox)
     mailbox, account = need(place, "r"), place.account
     counts = mailboxes.counts(view, account, mailbox.id)
     index = context.door.indexes.get(view, account, mailbox.id)

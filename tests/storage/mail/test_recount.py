@@ -342,14 +342,10 @@ class Account(RuleBasedStateMachine):
     @invariant()
     def indexes_are_as_the_model_has_them(self) -> None:
         for box in self.boxes:
-            wanted = sorted(
-                (known.uids[box], email)
-                for email, known in self.emails.items()
-                if box in known.uids
-            )
+            wanted = sorted(known.uids[box] for known in self.emails.values() if box in known.uids)
             for cache in (self.indexes, self.few_indexes):
                 index = cache.get(self.house.engine, ALICE, MailboxId(box))
-                assert list(zip(index.uids, index.emails, strict=True)) == wanted
+                assert list(index.uids) == wanted
         assert self.few_indexes.bytes_held <= 1_500
 
     @invariant()

@@ -160,6 +160,11 @@ class Counted:
         self.read += len(found)
         return found
 
+    def scan_keys(self, start: bytes, end: bytes, *, limit: int | None = None) -> Sequence[bytes]:
+        found = self.engine.scan_keys(start, end, limit=limit)
+        self.read += len(found)
+        return found
+
 
 def test_a_page_costs_the_page() -> None:
     house = House(checked=False).open()
