@@ -105,13 +105,18 @@ async def blob_lookup(context: Context, raw: Mapping[str, Any]) -> Answer:
         if name not in LOOKUP_TYPES or MAIL not in context.using:
             raise MethodError("unknownDataType", f"no type {name[:100]!r} that refers to blobs")
     found = []
+    # RFC 9404 4.3: who has no such blob gets an empty array for each type all the same; its
+    # example (4.3.1) names such ids in notFound besides.
+    unknown = []
     for text in dict.fromkeys(ids):
         ref = find_blob(context, account, text)
+        if ref is None:
+            unknown.append(context.resolve(text))
         matched = _matched(context, account, ref)
         held = {name: matched[name] for name in names}
         found.append({"id": context.resolve(text), "matchedIds": held})
         await context.caller.pause()
-    return {"accountId": f"a{account}", "list": found}
+    return {"accountId": f"a{account}", "list": found, "notFound": unknown}
 
 
 def _matched(context: Context, account: AccountId, ref: BlobRef | None) -> dict[str, list[str]]:

@@ -252,6 +252,9 @@ def _update(
     held = _mine(plan, account, number, plan.now_ms)
     if held is None:
         raise SetError("notFound")
+    if deep := [name for name in patch if "/" in name]:
+        # RFC 8620 5.3: no property of it has members.
+        raise SetError("invalidPatch", f"nothing can be patched at {deep[0][:200]!r}")
     shown = _told(number, held)
     foreign = [
         name

@@ -147,6 +147,7 @@ async def test_what_holds_a_blob_is_found() -> None:
         {"id": nobodys, "matchedIds": empty},
         {"id": "junk", "matchedIds": empty},
     ]
+    assert told["notFound"] == ["junk"]
     assert hidden not in told["list"][0]["matchedIds"]["Email"]
     assert (await desk.call("Blob/lookup", ids=[blob], typeNames=["Email"]))["list"] == [
         {"id": blob, "matchedIds": {"Email": [first, second]}}

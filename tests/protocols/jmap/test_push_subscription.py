@@ -163,13 +163,15 @@ async def test_what_it_was_made_with_stays() -> None:
     for patch in (
         {"url": "https://other.example/"},
         {"keys": None},
-        {"keys/auth": "x"},
         {"deviceClientId": "other"},
         {"id": "p2"},
         {"nonsense": 1},
     ):
         error = (await desk.put(update={made: patch}))["notUpdated"][made]
         assert error["type"] == "invalidProperties" and error["properties"] == list(patch)
+    for deep in ("keys/auth", "types/0", "nonsense/x"):
+        error = (await desk.put(update={made: {deep: "x"}}))["notUpdated"][made]
+        assert error["type"] == "invalidPatch"
     same = {"deviceClientId": WISH["deviceClientId"], "id": made, "types": ["Email", "Email"]}
     assert (await desk.put(update={made: same}))["updated"] == {made: None}
     assert (await desk.shown())["list"][0]["types"] == ["Email"]
