@@ -66,13 +66,11 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return held
 
 
-def _integer(digits: str) -> int | float:
+def _integer(digits: str) -> int:
     # The length first: turning a million digits into a number is not linear.
     if len(digits) <= 17 and abs(number := int(digits)) <= INT_MAX:
         return number
-    # RFC 7493 2.2: JSON all the same, which a receiver need not take exactly. It is no Int
-    # (RFC 8620 1.3), so whatever wants one says so in its own place.
-    return _double(digits)
+    raise not_json("an integer is out of the range of I-JSON")
 
 
 def _double(digits: str) -> float:
