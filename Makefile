@@ -10,10 +10,11 @@ WHOLE_SECONDS ?= 60
 AGAIN ?= 20
 JOBS ?= 0
 CHAOS_SECONDS ?= 120
+MESSAGES ?= 2000
 # A node starts in half the time when its modules need not be compiled again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test check bench sim damage fuzz chaos growth mutants browser lock clean
+.PHONY: run test check bench sim damage fuzz chaos growth mutants browser clients lock clean
 run: $(VENV)/.ready
 	@$(BIN)/trireme up -c cluster.toml
 
@@ -53,6 +54,9 @@ mutants: $(VENV)/.ready-dev
 
 browser: $(VENV)/.ready-dev
 	BROWSER=1 $(BIN)/python -m pytest -rs tests/e2e/test_browser.py
+
+clients: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.clients --messages $(MESSAGES)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
