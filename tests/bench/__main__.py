@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from tests.bench import cyrus, dovecot, imap, jmap
+from tests.bench import cyrus, dovecot, imap, jmap, push
 from tests.bench.clients import Jmap
 from tests.bench.meters import fdatasyncs_per_s, rss_mib
 from tests.bench.servers import PASSWORD, Ours, Server, accounts
@@ -86,6 +86,7 @@ def bench(size: int, peers: Peers, parts: Sequence[str], messages: int, big: int
         rows.append(memory(ours, "RSS loaded"))
         if "jmap" in parts:
             rows += jmap_of_ours(ours, messages)
+            rows.append(push.state_changes(ours))
             for peer in peers:
                 if isinstance(peer, cyrus.Cyrus):
                     told = jmap_of_cyrus(peer, messages)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import imap
+from tests.bench import imap, push
 
 Row = dict[str, Any]
 ONE, THREE, DOVECOT, CYRUS = "one node", "three nodes", "Dovecot", "Cyrus"
@@ -58,6 +58,7 @@ GOALS: Final[Mapping[str, Goal]] = {
     imap.STORE: Goal(under=1.0),
     imap.IDLE: Goal(under=60.0),
     imap.NOTICE: Goal(under=50.0, who=THREE),
+    push.PUSH: Goal(under=100.0, who=THREE),
 }
 
 
