@@ -35,6 +35,7 @@ class Plan:
         self._versions: dict[AccountId, Version] = {}
         self._touched: dict[AccountId, int] = {}  # this command's accounts and changed types
         self._announced: dict[AccountId, int] = {}
+        self._told: dict[AccountId, int] = {}  # accounts that hear of this, though not changed
         self.octets = 0
         """Bytes of the rows this plan writes, without their framing: what bounds a batch."""
         self.now_ms = now_ms
@@ -125,6 +126,11 @@ class Plan:
         touched[account] = types
         return version
 
+    def tell(self, account: AccountId, types: int) -> None:
+        """Wake whoever waits for news of `account`, whose own rows and version stay as they are:
+        what this command changed of another's concerns it."""
+        self._told[account] = self._told.get(account, 0) | types
+
     def command(self) -> "_Command":
         """Run one command; if it raises, the plan is as it was before."""
         return _Command(self)
@@ -137,11 +143,12 @@ class Plan:
         version, and is taken back with it.
         """
         mark, versions, touched = len(self._undo), dict(self._versions), dict(self._touched)
+        told = dict(self._told)
         try:
             yield
         except BaseException:
             self._take_back(mark)
-            self._versions, self._touched = versions, touched
+            self._versions, self._touched, self._told = versions, touched, told
             raise
 
     def _take_back(self, mark: int) -> None:
@@ -173,7 +180,7 @@ class Plan:
             tuple(blobs),
             tuple(
                 [
-                    Announce(account, self._versions[account], types)
+                    Announce(account, self.version(account), types)
                     for account, types in self._announced.items()
                 ]
             ),
@@ -194,7 +201,7 @@ class _Command:
         plan = self._plan
         self._mark, self._expects = len(plan._undo), len(plan._expects)
         self._versions = dict(plan._versions)
-        plan._touched = {}
+        plan._touched, plan._told = {}, {}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -203,10 +210,12 @@ class _Command:
             announced = plan._announced
             for account, types in plan._touched.items():
                 announced[account] = announced.get(account, 0) | types
+            for account, types in plan._told.items():
+                announced[account] = announced.get(account, 0) | types
             self.wrote = len(plan._undo) > self._mark
             del plan._undo[self._mark :]  # it stays
         else:
             plan._take_back(self._mark)
             plan._versions = self._versions
             plan._expects = dict(list(plan._expects.items())[: self._expects])
-        plan._touched = {}
+        plan._touched, plan._told = {}, {}

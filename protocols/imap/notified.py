@@ -5,6 +5,7 @@ says NONE. Of the selected mailbox the SELECTED group alone says which messages 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from protocols.imap.commands import Event, EventGroup, Scope
@@ -13,9 +14,15 @@ from protocols.imap.notify import MESSAGE_EVENTS, SELECTED_SCOPES
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.selected import Heed
 from protocols.imap.sets import NumberSet
-from storage.ids import MailboxId, Version
+from storage.ids import AccountId, MailboxId, Version
 from storage.mail.mailboxes import INBOX_ROLE
 from storage.mail.records import Mailbox
+from storage.mail.tree import OTHER_USERS
+
+# Names of others' mailboxes that a connection remembers to have told \\NoAccess of.
+DENIED_MAX: Final = 1_000
+
+_COMPARED: Final = MESSAGE_EVENTS | {Event.MAILBOX_NAME, Event.SUBSCRIPTION_CHANGE}
 
 Placed = tuple[Mailbox, str]
 """A mailbox and its whole name."""
@@ -39,16 +46,76 @@ class Panorama:
         """The packed MailboxCounts of each."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Another's mailbox as its reader sees it, with his rights; `subscribed` is his too."""
+
+    mailbox: Mailbox
+    name: str
+    rights: str
+
+
+class Lent:
+    """What one account lets another see. Connections share it, as they do a Panorama."""
+
+    __slots__ = ("__weakref__", "boxes", "owner", "panorama", "stamp")
+
+    def __init__(
+        self,
+        owner: AccountId,
+        stamp: tuple[Version, Version],
+        panorama: Panorama,
+        boxes: dict[MailboxId, Shared],
+    ) -> None:
+        self.owner: Final = owner
+        self.stamp: Final = stamp
+        """The versions of owner and reader that it is of."""
+        self.panorama: Final = panorama
+        """All mailboxes of the owner."""
+        self.boxes: Final = boxes
+        """Those that the reader may look up."""
+
+
 class Notified:
     """One NOTIFY as it stands; NOTIFY NONE has no groups."""
 
-    __slots__ = ("_groups", "_selected", "known")
+    __slots__ = (
+        "_groups",
+        "_selected",
+        "denied",
+        "known",
+        "others",
+        "owners_named",
+        "reaches_everyone",
+        "reaches_others",
+        "reaches_subscribed",
+    )
 
     def __init__(self, groups: tuple[EventGroup, ...]) -> None:
         self._groups = [group for group in groups if group.scope not in SELECTED_SCOPES]
         self._selected = next((g for g in groups if g.scope in SELECTED_SCOPES), None)
         self.known: Panorama | None = None
         """The mailboxes as the client was last told of them; None when it asked for none."""
+        self.others: dict[AccountId, Lent] = {}
+        """What others share, as the client was last told of it."""
+        self.denied: dict[str, None] = {}
+        """Names that were told with \\NoAccess last, the oldest first."""
+        comparing = list(self._comparing())
+        self.reaches_subscribed: Final = any(g.scope is Scope.SUBSCRIBED for g in comparing)
+        """RFC 5465 6.4: all mailboxes that the user is subscribed to, whoever has them."""
+        self.reaches_everyone: Final = any(
+            g.scope is Scope.SUBTREE and OTHER_USERS in g.names for g in comparing
+        )
+        """The subtree above all others is covered."""
+        names = (name.split(SEPARATOR, 2) for group in comparing for name in group.names)
+        self.owners_named: Final = frozenset(
+            parts[1] for parts in names if parts[0] == OTHER_USERS and len(parts) > 1
+        )
+        """The level below `Other Users` in the names that are covered."""
+        self.reaches_others: Final = bool(
+            self.reaches_subscribed or self.reaches_everyone or self.owners_named
+        )
+        """Mailboxes of others may be among what is covered."""
 
     # --- the selected mailbox
 
@@ -84,8 +151,7 @@ class Notified:
     @property
     def looks_around(self) -> bool:
         """Mailboxes must be compared to know what to tell."""
-        compared = MESSAGE_EVENTS | {Event.MAILBOX_NAME, Event.SUBSCRIPTION_CHANGE}
-        return any(group.events & compared for group in self._groups)
+        return any(self._comparing())
 
     @property
     def metadata(self) -> bool:
@@ -99,23 +165,44 @@ class Notified:
         return any(Event.SERVER_METADATA_CHANGE in group.events for group in self._groups)
 
     def events(self, mailbox: Mailbox, name: str) -> frozenset[Event]:
-        """What is told of a mailbox."""
+        """What is told of one of one's own mailboxes."""
+        return self._events(mailbox, name, own=True)
+
+    def events_of_other(self, mailbox: Mailbox | None, name: str) -> frozenset[Event]:
+        """What is told of another's mailbox, or of a name above one."""
+        return self._events(mailbox, name, own=False)
+
+    def _events(self, mailbox: Mailbox | None, name: str, *, own: bool) -> frozenset[Event]:
         found: frozenset[Event] = frozenset()
         for group in self._groups:
-            if _covers(group, mailbox, name):
+            if _covers(group, mailbox, name, own=own):
                 if not group.events:
                     return frozenset()
                 found |= group.events
         return found
 
+    # --- others
 
-def _covers(group: EventGroup, mailbox: Mailbox, name: str) -> bool:
+    def _comparing(self) -> Iterator[EventGroup]:
+        return (group for group in self._groups if group.events & _COMPARED)
+
+    def deny(self, name: str) -> None:
+        """The client is told that it has no access."""
+        self.denied.pop(name, None)
+        self.denied[name] = None
+        if len(self.denied) > DENIED_MAX:
+            del self.denied[next(iter(self.denied))]
+
+
+def _covers(group: EventGroup, mailbox: Mailbox | None, name: str, *, own: bool) -> bool:
     """RFC 5465 6.2-6.6."""
     match group.scope:
+        case Scope.PERSONAL:
+            return own
         case Scope.INBOXES:  # where protocols/delivery.py puts mail that comes in
-            return mailbox.role == INBOX_ROLE
+            return own and mailbox is not None and mailbox.role == INBOX_ROLE
         case Scope.SUBSCRIBED:
-            return mailbox.subscribed
+            return mailbox is not None and mailbox.subscribed
         case Scope.MAILBOXES:
             return name in group.names
         case Scope.SUBTREE:

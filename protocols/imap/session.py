@@ -44,8 +44,10 @@ from protocols.imap.search_commands import Search, Sort, Thread, counts_messages
 from protocols.ports import Ports, Unavailable, Watch
 from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerGone, PeerSlow
-from storage.ids import AccountId
+from storage.ids import AccountId, Version
+from storage.keys import TypeCode
 from storage.mail.errors import MailError
+from storage.mail.sharing import ANYONE
 
 # RFC 9051 5.4: an autologout timer is 30 minutes at least; a minute for the clock of the client.
 AUTOLOGOUT_S: Final = 31 * 60.0
@@ -375,24 +377,34 @@ class ImapSession:
     async def _telling(self, receive: Callable[[], Awaitable[T]], *, idle: bool) -> T:
         """Wait for the peer and tell it news meanwhile; EXPUNGEs too in IDLE (RFC 9051 7.5.1)."""
         context = self._context
-        watched = {context.account}
-        if context.selected is not None:
-            watched.add(context.selected.account)
+        watched = context.watched
         with context.ports.news.watch(watched) as watch:
             await self._tell_waiting(idle=idle)  # after the watch began: nothing falls between
             idling = _Idling()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._tell_news, watch, idling, idle)
+                nursery.start_soon(self._tell_news, watch, watched, idling, idle)
                 got = await receive()
                 idling.stop()
         return got
 
-    async def _tell_news(self, watch: Watch, idling: _Idling, idle: bool) -> None:
-        while not idling.over:
+    async def _tell_news(
+        self, watch: Watch, watched: set[AccountId], idling: _Idling, idle: bool
+    ) -> None:
+        await self._tell_changes(watch, watched, idling, idle)
+        while not idling.over:  # others share something now who did not, or no more
+            watched = self._context.watched
+            with self._context.ports.news.watch(watched) as wider:
+                await self._tell_waiting(idle=idle)
+                await self._tell_changes(wider, watched, idling, idle)
+
+    async def _tell_changes(
+        self, watch: Watch, watched: set[AccountId], idling: _Idling, idle: bool
+    ) -> None:
+        """Tell what happens in these accounts, as long as they are those to be watched."""
+        while not idling.over and self._context.watched == watched:
             with trio.CancelScope() as idling.waiting:
                 await watch.wait()
-            if not idling.over:
-                watch.take()
+            if not idling.over and _concerns(watch.take()):
                 await self._tell_waiting(idle=idle)
 
     async def _tell_waiting(self, *, idle: bool) -> None:
@@ -401,3 +413,10 @@ class ImapSession:
         at_once = idle or (notified is not None and notified.expunges_at_once)
         await self._tell(expunges=at_once, waiting=True)
         await context.out.flush()
+
+
+def _concerns(changed: dict[AccountId, tuple[Version, int]]) -> bool:
+    """Of anyone's rows, which are the system's too, what is shared with anyone alone matters."""
+    return any(
+        account != ANYONE or types & TypeCode.RIGHTS.bit for account, (_, types) in changed.items()
+    )

@@ -6,7 +6,8 @@ that he follows.
     F  followed  owner u64 | mailbox u64  -> (empty)                              (reader's rows)
 
 The owner has every right and no row. Reader 0 is anyone: everyone who has an account. Rows of the
-first two kinds are written by the owner's commands alone, under the owner's version; a mailbox's id
+first two kinds are written by the owner's commands alone, under the owner's version, and the reader
+is told (`Plan.tell`), for he may have nothing of that owner's yet to watch; a mailbox's id
 is never given twice, so a followed one that is gone is nobody's. The rights of a reader are his own
 and anyone's together; there are no negative ones.
 """
@@ -103,6 +104,46 @@ def followed(rows: Rows, reader: AccountId) -> set[tuple[AccountId, MailboxId]]:
     return set(_pairs(rows, account_prefix(reader) + b"F"))
 
 
+def received_from(rows: Rows, reader: AccountId, owner: AccountId) -> set[MailboxId]:
+    """Mailboxes of one other account in which this one has some right."""
+    return _of_owner(rows, ANYONE, b"R", owner) | _of_owner(rows, reader, b"R", owner)
+
+
+def followed_from(rows: Rows, reader: AccountId, owner: AccountId) -> set[MailboxId]:
+    """Mailboxes of one other account that this one has subscribed to, also such as are gone."""
+    return _of_owner(rows, reader, b"F", owner)
+
+
+def _of_owner(rows: Rows, reader: AccountId, kind: bytes, owner: AccountId) -> set[MailboxId]:
+    prefix = account_prefix(reader) + kind
+    start = prefix + _NUMBER.pack(owner)
+    found = rows.scan(start, prefix_end(start))
+    return {MailboxId(_PAIR.unpack_from(key, len(prefix))[1]) for key, _ in found}
+
+
+def sharing_owners(rows: Rows, reader: AccountId, most: int) -> set[AccountId]:
+    """Accounts that share something with this one; some of them when they are more than `most`."""
+    found = _owners(rows, account_prefix(ANYONE) + b"R", most + 1)
+    found |= _owners(rows, account_prefix(reader) + b"R", most + 1)
+    return found - {reader}
+
+
+def followed_owners(rows: Rows, reader: AccountId, most: int) -> set[AccountId]:
+    """Accounts whose mailboxes this one follows; some of them when they are more than `most`."""
+    return _owners(rows, account_prefix(reader) + b"F", most)
+
+
+def _owners(rows: Rows, prefix: bytes, most: int) -> set[AccountId]:
+    """From owner to owner, however many mailboxes each has there."""
+    found: set[AccountId] = set()
+    start, end = prefix, prefix_end(prefix)
+    while len(found) <= most and (row := rows.scan(start, end, limit=1)):
+        owner, _ = _PAIR.unpack_from(row[0][0], len(prefix))
+        found.add(AccountId(owner))
+        start = prefix_end(prefix + _NUMBER.pack(owner))
+    return found
+
+
 def _pairs(rows: Rows, prefix: bytes) -> list[tuple[AccountId, MailboxId]]:
     pairs = (
         _PAIR.unpack_from(key, len(prefix)) for key, _ in rows.scan(prefix, prefix_end(prefix))
@@ -146,6 +187,7 @@ def _put(
 ) -> None:
     plan.touch(owner, TypeCode.RIGHTS.bit)
     for reader, letters in changed.items():
+        plan.tell(reader, TypeCode.RIGHTS.bit)
         right, known = _right_key(owner, mailbox, reader), _received_key(reader, owner, mailbox)
         if letters:
             plan.put(right, letters.encode("ascii"))

@@ -83,6 +83,22 @@ def test_a_refused_attempt_leaves_the_rest_of_its_command() -> None:
     assert [each.account for each in batch.announces] == [ALICE]
 
 
+def test_whoever_is_told_hears_of_a_command_that_changes_nothing_of_his() -> None:
+    plan = plan_over({version_key(BOB): pack_u64(7)})
+    with plan.command():
+        plan.touch(ALICE, 1)
+        plan.tell(BOB, 2)
+        with pytest.raises(KeyError), plan.attempt():
+            plan.tell(BOB, 4)
+            raise KeyError("refused")
+    with pytest.raises(KeyError), plan.command():
+        plan.tell(BOB, 8)
+        raise KeyError("refused")
+    batch = plan.batch(PID, 1)
+    assert batch.announces == (Announce(ALICE, Version(1), 1), Announce(BOB, Version(7), 2))
+    assert [each.key for each in batch.expects] == [version_key(ALICE)]
+
+
 def test_an_expectation_is_of_the_view_and_not_of_the_plan() -> None:
     plan = plan_over({b"a": b"1"})
     plan.put(b"a", b"2")

@@ -15,13 +15,13 @@ import trio
 
 from protocols.imap.contexts import Contexts
 from protocols.imap.core import LiteralRoom
-from protocols.imap.notified import Notified, Panorama
+from protocols.imap.notified import Lent, Notified, Panorama
 from protocols.imap.responses import Ending, no, untagged_ok
 from protocols.imap.selected import Heed, Selected
 from protocols.ports import Ports, Principal
 from protocols.render.strings import render_string
 from storage.ids import AccountId, MailboxId
-from storage.mail import errors
+from storage.mail import errors, sharing
 from storage.mail.mailbox_index import MailboxIndex, MailboxIndexes
 from storage.view import View
 
@@ -87,6 +87,8 @@ class Door:
         self.jmap_url = jmap_url
         self.panoramas: WeakValueDictionary[AccountId, Panorama] = WeakValueDictionary()
         """The newest of each account, while somebody holds it."""
+        self.lent: WeakValueDictionary[tuple[AccountId, AccountId], Lent] = WeakValueDictionary()
+        """The newest of what each owner shares with each reader (reader, owner), likewise."""
 
 
 @dataclass(slots=True)
@@ -151,6 +153,16 @@ class Context:
     def listens(self) -> bool:
         """There is more to tell than the selected mailbox's news."""
         return self.notified is not None or self.metadata_seen is not None
+
+    @property
+    def watched(self) -> set[AccountId]:
+        """The accounts in which something may happen that is to be told."""
+        found = {self.account}
+        if self.selected is not None:
+            found.add(self.selected.account)
+        if self.notified is not None and self.notified.reaches_others:
+            found |= {sharing.ANYONE, *self.notified.others}
+        return found
 
     def own_of(self, account: AccountId) -> set[int]:
         """The versions of an account among them."""

@@ -11,12 +11,13 @@ import trio
 
 from protocols.imap.commands import Event, StatusItem
 from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem
-from protocols.imap.notified import Notified, Panorama
+from protocols.imap.notified import Lent, Notified, Panorama
 from protocols.imap.ops.bodies import UnknownEncoding
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.fetch import tell_messages
 from protocols.imap.ops.listing import Named, attributes_of, status_line
 from protocols.imap.ops.metadata_news import tell_metadata
+from protocols.imap.ops.others import changed_others, look_at_others, names_above, shared_line
 from protocols.imap.ops.panorama import (
     Moved,
     TooManyToWatch,
@@ -29,6 +30,7 @@ from protocols.imap.responses import render_list, render_mailbox, untagged_ok
 from protocols.imap.selected import Positions
 from protocols.ports import Unavailable
 from storage.engine import Rows
+from storage.ids import AccountId
 from storage.mail.mailbox_rows import child_ids
 
 
@@ -98,30 +100,55 @@ async def _tell_around(context: Context) -> None:
     notified = context.notified
     if notified is None or notified.known is None:
         return
-    rows, before = context.local(), notified.known
+    rows, before, others = context.local(), notified.known, notified.others
     try:
         after = look(context.door, rows, context.account)
+        notified.others = look_at_others(context.door, rows, context.account, notified)
     except TooManyToWatch:
         context.notify(None)
         context.out.add(untagged_ok("Too many mailboxes to watch", b"NOTIFICATIONOVERFLOW"))
         return
     notified.known = after
     own = context.own_of(context.account)
-    if all(version in own for version in _versions(before, after, len(own))):
-        return
-    for name, old in changed_names(before, after, notified).items():
-        context.out.add(_list_line(context, rows, after, name, old))
-    for moved in moved_counts(before, after):
-        line = _moved_line(context, after, moved, notified)
-        if line is not None:
-            context.out.add(line)
-        if context.out.full:
-            await context.out.flush()
+    mine = all(version in own for version in _versions(before.version, after.version, len(own)))
+    if not mine:
+        for name, old in changed_names(before, after, notified).items():
+            context.out.add(_list_line(context, rows, after, name, old))
+        await _tell_moved(context, notified, before, after, None)
+    if others or notified.others:
+        await _tell_others(context, notified, others, mine=mine and before.version < after.version)
 
 
-def _versions(before: Panorama, after: Panorama, most: int) -> range:
+async def _tell_others(
+    context: Context, notified: Notified, before: dict[AccountId, Lent], *, mine: bool
+) -> None:
+    """What others share. `mine`: this connection alone has changed its account meanwhile."""
+    now, above = notified.others, None
+    for owner in sorted({*before, *now}):
+        was, one = before.get(owner), now.get(owner)
+        if was is one or (was and one and _is_own(context, owner, was, one)):
+            continue
+        shown = {} if one is None else {shared.name: shared for shared in one.boxes.values()}
+        for told in dict.fromkeys(changed_others(was, one, notified, mine=mine)):
+            above = names_above(now) if above is None else above
+            shared = shown.get(told.name)
+            context.out.add(shared_line(context, notified, told, shared, above))
+        if was is not None and one is not None:
+            await _tell_moved(context, notified, was.panorama, one.panorama, one)
+
+
+def _is_own(context: Context, owner: AccountId, was: Lent, one: Lent) -> bool:
+    """This connection alone has changed both accounts between."""
+    for account, old, new in zip((owner, context.account), was.stamp, one.stamp, strict=True):
+        own = context.own_of(account)
+        if not all(version in own for version in _versions(old, new, len(own))):
+            return False
+    return True
+
+
+def _versions(before: int, after: int, most: int) -> range:
     """The versions between, or as many of them as show that they are more than `most`."""
-    return range(before.version + 1, min(after.version, before.version + most + 1) + 1)
+    return range(before + 1, min(after, before + most + 1) + 1)
 
 
 def _list_line(context: Context, rows: Rows, after: Panorama, name: str, old: str | None) -> bytes:
@@ -140,14 +167,38 @@ def _list_line(context: Context, rows: Rows, after: Panorama, name: str, old: st
     return render_list(attributes, name, utf8=context.utf8, extended=extended)
 
 
-def _moved_line(
-    context: Context, after: Panorama, moved: Moved, notified: Notified
-) -> bytes | None:
-    """RFC 5465 5.1-5.3: STATUS of a mailbox that is not the selected one."""
-    placed = after.mailboxes.get(moved.mailbox)
-    if placed is None or _is_selected(context, after, moved):
-        return None
-    events = notified.events(*placed)
+async def _tell_moved(
+    context: Context, notified: Notified, before: Panorama, after: Panorama, lent: Lent | None
+) -> None:
+    """RFC 5465 5.1-5.3: STATUS of mailboxes that are not the selected one; `lent`: of another's."""
+    for moved in moved_counts(before, after):
+        if lent is None:
+            holder, placed = context.account, after.mailboxes.get(moved.mailbox)
+            if placed is None:
+                continue
+            events = notified.events(*placed)
+            named = Named(*placed, has_children=False)
+        else:
+            holder, shared = lent.owner, lent.boxes.get(moved.mailbox)
+            if shared is None or "r" not in shared.rights:
+                continue
+            events = notified.events_of_other(shared.mailbox, shared.name)
+            named = Named(shared.mailbox, shared.name, has_children=False, owner=holder)
+        selected = context.selected
+        if selected and (selected.account, selected.mailbox) == (holder, moved.mailbox):
+            continue
+        items = _items(context, moved, events)
+        if items is not None:
+            line = status_line(context.local(), holder, named, items, context.utf8)
+            context.out.add(line or b"")
+        if context.out.full:
+            await context.out.flush()
+
+
+def _items(
+    context: Context, moved: Moved, events: frozenset[Event]
+) -> tuple[StatusItem, ...] | None:
+    """What is told of a mailbox that is not selected; None: nothing."""
     items: list[StatusItem] = []
     flags = Event.FLAG_CHANGE in events
     if Event.MESSAGE_NEW in events and moved.counts:
@@ -159,11 +210,4 @@ def _moved_line(
         items.append(StatusItem.HIGHESTMODSEQ)
     if not items and not (flags and moved.anew):
         return None
-    named = Named(placed[0], placed[1], has_children=False)
-    told = (StatusItem.UIDVALIDITY, *items)
-    return status_line(context.local(), context.account, named, told, context.utf8)
-
-
-def _is_selected(context: Context, after: Panorama, moved: Moved) -> bool:
-    selected = context.selected
-    return selected is not None and selected.owner is None and selected.mailbox == moved.mailbox
+    return (StatusItem.UIDVALIDITY, *items)

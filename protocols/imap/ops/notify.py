@@ -4,10 +4,17 @@ from typing import Final
 
 from protocols.imap.commands import Event, Notify, StatusItem
 from protocols.imap.fetch_commands import FetchItem
-from protocols.imap.notified import Notified, Panorama
+from protocols.imap.notified import Notified
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.listing import Named, status_line
 from protocols.imap.ops.news import tell_news
+from protocols.imap.ops.others import (
+    Told,
+    is_denied,
+    look_at_others,
+    names_above,
+    shared_line,
+)
 from protocols.imap.ops.panorama import TooManyToWatch, look
 from protocols.imap.responses import Ending, no, ok
 from protocols.imap.selected import Heed
@@ -27,7 +34,9 @@ async def notify(context: Context, command: Notify) -> Ending:
     wanted = Notified(command.groups)
     if wanted.looks_around:
         try:
-            wanted.known = look(context.door, context.local(), context.account)
+            rows, me = context.local(), context.account
+            wanted.known = look(context.door, rows, me)
+            wanted.others = look_at_others(context.door, rows, me, wanted)
         except TooManyToWatch:
             return no("Too many mailboxes to watch", b"NOTIFICATIONOVERFLOW")
     if FetchItem.MODSEQ in wanted.items:
@@ -38,32 +47,47 @@ async def notify(context: Context, command: Notify) -> Ending:
     held = context.notified
     if wanted.looks_around and held is not None and held.known is not None:
         wanted.known = held.known  # as far as was told by what was asked before
+        told = {owner: lent for owner, lent in held.others.items() if owner in wanted.others}
+        wanted.others = {**wanted.others, **told}
     if wanted.metadata and context.metadata_seen is None:
         context.metadata_seen = last_change(context.local(), context.account)
     context.notify(wanted)
-    if command.status and wanted.known is not None:
-        await _tell_status(context, wanted, wanted.known)
+    await _tell_standing(context, wanted, status=command.status)
     return ok("NOTIFY completed")
 
 
-async def _tell_status(context: Context, wanted: Notified, known: Panorama) -> None:
-    """RFC 5465 3.1: where all mailboxes stand whose messages are to be told of."""
-    for mailbox, name in known.mailboxes.values():
-        selected = context.selected
-        if selected and selected.owner is None and selected.mailbox == mailbox.id:
-            continue
-        events = wanted.events(mailbox, name)
-        if Event.MESSAGE_NEW not in events:
-            continue
-        items: tuple[StatusItem, ...] = (
-            StatusItem.MESSAGES,
-            StatusItem.UIDNEXT,
-            StatusItem.UIDVALIDITY,
-        )
-        if Event.FLAG_CHANGE in events:
-            items += (StatusItem.HIGHESTMODSEQ,)
-        named = Named(mailbox, name, has_children=False)
-        line = status_line(context.local(), context.account, named, items, context.utf8)
-        context.out.add(line or b"")
-        if context.out.full:
-            await context.out.flush()
+async def _tell_standing(context: Context, wanted: Notified, *, status: bool) -> None:
+    """RFC 5465 3.1: with STATUS, where all mailboxes stand whose messages are to be told of; and
+    those of others of which nothing can be told, for a right is lacking."""
+    if status and wanted.known is not None:
+        for mailbox, name in wanted.known.mailboxes.values():
+            named = Named(mailbox, name, has_children=False)
+            await _tell_status(context, named, wanted.events(mailbox, name))
+    above = names_above(wanted.others)
+    for lent in wanted.others.values():
+        for one in lent.boxes.values():
+            events = wanted.events_of_other(one.mailbox, one.name)
+            if is_denied(one, events):
+                context.out.add(shared_line(context, wanted, Told(one.name), one, above))
+            elif status:
+                named = Named(one.mailbox, one.name, has_children=False, owner=lent.owner)
+                await _tell_status(context, named, events)
+
+
+async def _tell_status(context: Context, named: Named, events: frozenset[Event]) -> None:
+    holder = context.account if named.owner is None else named.owner
+    selected = context.selected
+    if selected and (selected.account, selected.mailbox) == (holder, named.mailbox.id):
+        return
+    if Event.MESSAGE_NEW not in events:
+        return
+    items: tuple[StatusItem, ...] = (
+        StatusItem.MESSAGES,
+        StatusItem.UIDNEXT,
+        StatusItem.UIDVALIDITY,
+    )
+    if Event.FLAG_CHANGE in events:
+        items += (StatusItem.HIGHESTMODSEQ,)
+    context.out.add(status_line(context.local(), holder, named, items, context.utf8) or b"")
+    if context.out.full:
+        await context.out.flush()

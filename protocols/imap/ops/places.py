@@ -38,7 +38,7 @@ def find(rows: Rows, me: AccountId, name: str) -> Place:
     if names[0] != OTHER_USERS or shadows_others(rows, me):
         found = mailboxes.by_path(rows, me, names)
         return Place(me, names, found, sharing.ALL if found else "", own=True)
-    owner = _owner(rows, names[1]) if len(names) > 1 else None
+    owner = owner_named(rows, names[1]) if len(names) > 1 else None
     if owner is None or owner == me:
         return Place(NOBODY, (), None, "", own=False)
     found = mailboxes.by_path(rows, owner, names[2:])
@@ -118,7 +118,7 @@ def prefix_of(rows: Rows, owner: AccountId) -> str | None:
     return SEPARATOR.join((OTHER_USERS, named))
 
 
-def _owner(rows: Rows, named: str) -> AccountId | None:
+def owner_named(rows: Rows, named: str) -> AccountId | None:
     """The account that `prefix_of` names so; aliases and other spellings name nobody."""
     owner = by_address(rows, named) if "@" in named else parse_account(named)
     if owner is None or prefix_of(rows, owner) != SEPARATOR.join((OTHER_USERS, named)):

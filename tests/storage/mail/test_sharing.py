@@ -51,6 +51,15 @@ def test_rights_are_given_changed_and_taken(house: House) -> None:
     assert sharing.received(house.engine, BOB) == []
 
 
+def test_a_reader_is_told_of_his_rights_and_nothing_of_his_is_changed(house: House) -> None:
+    plan = house.plan()
+    with plan.command():
+        plan_rights(plan, ALICE, house.role("inbox"), BOB, "lr")
+    announced = {each.account: each.types for each in plan.batch(PID, 1).announces}
+    assert announced == {ALICE: TypeCode.RIGHTS.bit, BOB: TypeCode.RIGHTS.bit}
+    assert plan.version(BOB) == 0
+
+
 def test_the_same_rights_again_are_no_change(house: House) -> None:
     share(house, house.role("inbox"), BOB, "lr")
     plan = house.plan()
@@ -151,11 +160,3 @@ def test_the_place_of_others_mailboxes_is_kept_free(house: House) -> None:
         mailboxes.plan_update(plan, ALICE, house.role("sent"), name=OTHER_USERS)
     top = house.create("Top")
     assert house.create(OTHER_USERS, parent=top.id).name == OTHER_USERS
-
-
-def test_rights_are_a_type_of_their_own_to_those_who_wait(house: House) -> None:
-    plan = house.plan()
-    with plan.command():
-        plan_rights(plan, ALICE, house.role("inbox"), BOB, "lr")
-    (told,) = plan.batch(PID, 0).announces
-    assert (told.account, told.types) == (ALICE, TypeCode.RIGHTS.bit)

@@ -1,0 +1,206 @@
+"""What others share with an account, as news of it is found (RFC 5465 3.1, 5.4, 5.9).
+
+As with one's own mailboxes (imap/ops/panorama.py) nothing is queued: two looks are compared. Only
+owners whose mailboxes a NOTIFY can cover are looked at. Whoever newly shares something is found
+because its reader is told (storage/mail/sharing.py).
+
+A mailbox that may be looked up and not read is \\NoAccess to whoever asked for its messages. One
+that may not be looked up any more is \\NonExistent and \\NoAccess, and so is one that its owner has
+deleted: which of both it was is not for others to know (RFC 4314 6).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from protocols.imap.commands import Event
+from protocols.imap.notified import Lent, Notified, Shared
+from protocols.imap.notify import MESSAGE_EVENTS
+from protocols.imap.ops.context import Context, Door
+from protocols.imap.ops.listing import Named, attributes_of
+from protocols.imap.ops.panorama import TooManyToWatch, look
+from protocols.imap.ops.places import owner_named, prefix_of, shadows_others
+from protocols.imap.patterns import SEPARATOR
+from protocols.imap.responses import render_list, render_mailbox
+from storage.engine import Rows
+from storage.ids import AccountId, MailboxId
+from storage.mail import sharing
+from storage.mail.state import version
+
+# Other accounts that one NOTIFY may cover: each wakes the connection with all it does.
+OWNERS_WATCHED_MAX: Final = 100
+# Mailboxes that one account shares with another, when it is watched: their rights are read anew
+# whenever the owner has changed anything.
+SHARED_WATCHED_MAX: Final = 5_000
+
+
+def look_at_others(
+    door: Door, rows: Rows, me: AccountId, notified: Notified
+) -> dict[AccountId, Lent]:
+    """What others share now, by owner; raises TooManyToWatch."""
+    if not notified.reaches_others or shadows_others(rows, me):
+        return {}
+    found: dict[AccountId, Lent] = {}
+    for owner in sorted(_owners(rows, me, notified)):
+        lent = _look_at(door, rows, me, owner)
+        if lent is not None:
+            found[owner] = lent
+    return found
+
+
+def _owners(rows: Rows, me: AccountId, notified: Notified) -> set[AccountId]:
+    most, labels = OWNERS_WATCHED_MAX, notified.owners_named
+    found: set[AccountId] = set()
+    if notified.reaches_everyone:
+        found |= sharing.sharing_owners(rows, me, most)
+    if notified.reaches_subscribed:
+        found |= sharing.followed_owners(rows, me, most)
+    if len(labels) > most:
+        raise TooManyToWatch
+    found.update(owner for label in labels if (owner := owner_named(rows, label)) is not None)
+    if len(found) > most:
+        raise TooManyToWatch
+    return found - {me}
+
+
+def _look_at(door: Door, rows: Rows, me: AccountId, owner: AccountId) -> Lent | None:
+    stamp = (version(rows, owner), version(rows, me))
+    last = door.lent.get((me, owner))
+    if last is not None and last.stamp == stamp:
+        return last
+    numbers, prefix = sharing.received_from(rows, me, owner), prefix_of(rows, owner)
+    if not numbers or prefix is None:
+        return None
+    if len(numbers) > SHARED_WATCHED_MAX:
+        raise TooManyToWatch
+    panorama, followed = look(door, rows, owner), sharing.followed_from(rows, me, owner)
+    boxes: dict[MailboxId, Shared] = {}
+    for number in sorted(numbers):
+        rights = sharing.rights(rows, owner, number, me)
+        if "l" in rights:
+            mailbox, name = panorama.mailboxes[number]
+            its = msgspec.structs.replace(mailbox, role=None, subscribed=number in followed)
+            boxes[number] = Shared(its, prefix + SEPARATOR + name, rights)
+    if last is not None and last.boxes == boxes:
+        boxes = last.boxes
+    lent = Lent(owner, stamp, panorama, boxes)
+    door.lent[me, owner] = lent
+    return lent
+
+
+# --- names
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A name to be told by LIST."""
+
+    name: str
+    old: str | None = None
+    level: bool = False
+    """It was no mailbox, but what is above one that came or went."""
+
+
+def is_denied(shared: Shared, events: frozenset[Event]) -> bool:
+    """RFC 5465 3.1: it may be looked up, and its messages may not be told of."""
+    return "r" not in shared.rights and bool(events & MESSAGE_EVENTS)
+
+
+def changed_others(
+    before: Lent | None, after: Lent | None, notified: Notified, *, mine: bool
+) -> Iterator[Told]:
+    """What is to be told of one owner's mailboxes. `mine`: its reader's subscriptions were changed
+    by this connection."""
+    was_boxes = {} if before is None else before.boxes
+    now_boxes = {} if after is None else after.boxes
+    if was_boxes is now_boxes:
+        return
+    for number in sorted({*was_boxes, *now_boxes}):
+        was, now = was_boxes.get(number), now_boxes.get(number)
+        if was is None or now is None:
+            one = was or now
+            assert one is not None
+            yield from _came_or_went(one, notified, came=now is not None, mine=mine)
+        elif was != now and _is_told(was, now, notified, mine=mine):
+            if was.name == now.name:
+                yield Told(now.name)
+            elif not _is_carried(was, now, was_boxes, now_boxes):
+                yield Told(now.name, was.name)
+
+
+def _came_or_went(one: Shared, notified: Notified, *, came: bool, mine: bool) -> Iterator[Told]:
+    """RFC 5465 5.4: a right that is granted or revoked makes or deletes a mailbox; 5.9."""
+    events = notified.events_of_other(one.mailbox, one.name)
+    named = Event.MAILBOX_NAME in events
+    subscribed = Event.SUBSCRIPTION_CHANGE in events and one.mailbox.subscribed and not mine
+    if came:
+        access = is_denied(one, events) or (bool(events) and one.name in notified.denied)
+    else:
+        access = bool(events & MESSAGE_EVENTS)
+    if named or subscribed or access:
+        yield Told(one.name)
+    above, _, _ = one.name.rpartition(SEPARATOR)
+    if Event.MAILBOX_NAME in notified.events_of_other(None, above):
+        yield Told(above, level=True)
+
+
+def _is_told(was: Shared, now: Shared, notified: Notified, *, mine: bool) -> bool:
+    """Of a mailbox that was there and is: its name, its rights, its subscription."""
+    before = notified.events_of_other(was.mailbox, was.name)
+    after = notified.events_of_other(now.mailbox, now.name)
+    if was.name != now.name:
+        return Event.MAILBOX_NAME in before | after
+    if is_denied(was, before) != is_denied(now, after):
+        return True
+    changed = was.mailbox.subscribed != now.mailbox.subscribed and not mine
+    return changed and Event.SUBSCRIPTION_CHANGE in before | after
+
+
+def _is_carried(
+    was: Shared, now: Shared, was_boxes: dict[MailboxId, Shared], now_boxes: dict[MailboxId, Shared]
+) -> bool:
+    """RFC 5465 5.4: it has its new name from one above that is told of."""
+    if was.mailbox.parent != now.mailbox.parent or was.mailbox.name != now.mailbox.name:
+        return False
+    return now.mailbox.parent in was_boxes and now.mailbox.parent in now_boxes
+
+
+def names_above(lent: dict[AccountId, Lent]) -> set[str]:
+    """All that has a mailbox below it that one may see."""
+    found: set[str] = set()
+    for one in lent.values():
+        for shared in one.boxes.values():
+            above = shared.name.rpartition(SEPARATOR)[0]
+            while above and above not in found:
+                found.add(above)
+                above = above.rpartition(SEPARATOR)[0]
+    return found
+
+
+def shared_line(
+    context: Context, notified: Notified, told: Told, shared: Shared | None, above: set[str]
+) -> bytes:
+    """RFC 5465 5.4, 5.9: LIST of another's mailbox as it is now; None: there is none to see."""
+    name, extended = told.name, b""
+    if shared is None:
+        attributes = [b"\\NonExistent"]
+        if name in above:
+            attributes.append(b"\\HasChildren")
+        if not told.level:
+            attributes.append(b"\\NoAccess")
+            notified.deny(name)
+    else:
+        attributes = attributes_of(Named(shared.mailbox, name, name in above))
+        if shared.mailbox.subscribed:
+            attributes.append(b"\\Subscribed")
+        if is_denied(shared, notified.events_of_other(shared.mailbox, name)):
+            attributes.append(b"\\NoAccess")
+            notified.deny(name)
+        else:
+            notified.denied.pop(name, None)
+    if told.old is not None:
+        notified.denied.pop(told.old, None)
+        extended = b'("OLDNAME" (%b))' % render_mailbox(told.old, utf8=context.utf8)
+    return render_list(attributes, name, utf8=context.utf8, extended=extended)
