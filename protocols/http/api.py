@@ -87,6 +87,7 @@ class JmapApi:
     async def call(self, request: Request) -> Response:
         """RFC 8620 3.1: one API request."""
         principal = await authenticate(request, self._ports.auth)
+        await self._running.place(principal.account)
         try:
             with self.admit(principal.account) as tenant:
                 document = decode_ijson(await self._read(request, tenant))

@@ -3,10 +3,18 @@
 Both are taken and given back without an await between look and take, so a bound never slips.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+import trio
 
 from storage.ids import AccountId
+
+# A request that finds its account's places taken waits so long for one, and so many wait at once.
+PLACE_WAIT_S: Final = 10.0
+WAITING_MAX: Final = 64
 
 
 class GateFull(Exception):
@@ -19,6 +27,33 @@ class Gate:
     def __init__(self, most: int) -> None:
         self._most = most
         self._inside: dict[AccountId, int] = {}
+        self._waiting: dict[AccountId, deque[trio.Event]] = {}
+
+    async def place(self, account: AccountId) -> None:
+        """Return when one may go in, or when it is no use to wait longer; in the order they came.
+
+        Browsers ask for many things at once, and what is in their way is soon done.
+        """
+        waiting = self._waiting.get(account)
+        if not waiting and self._inside.get(account, 0) < self._most:
+            return
+        if waiting is None:
+            waiting = self._waiting[account] = deque()
+        if len(waiting) >= WAITING_MAX:
+            return
+        turn = trio.Event()
+        waiting.append(turn)
+        with trio.move_on_after(PLACE_WAIT_S):
+            try:
+                await turn.wait()
+            finally:
+                self._forget(account, turn)
+
+    def _forget(self, account: AccountId, turn: trio.Event) -> None:
+        waiting = self._waiting[account]
+        waiting.remove(turn)
+        if not waiting:
+            del self._waiting[account]
 
     @contextmanager
     def enter(self, account: AccountId) -> Iterator[None]:
@@ -43,6 +78,10 @@ class Gate:
             self._inside[account] = left
         else:
             del self._inside[account]
+        for turn in self._waiting.get(account, ()):
+            if not turn.is_set():
+                turn.set()
+                break
 
 
 class Room:

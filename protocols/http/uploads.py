@@ -55,6 +55,7 @@ class Uploads:
         segments = request.path.split("/")
         if len(segments) != 5 or segments[4] or parse_account(segments[3]) != principal.account:
             return problem(404, "there is no such account")
+        await self._running.place(principal.account)
         try:
             with self._running.enter(principal.account):
                 return await self._receive(request, principal.account)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from protocols.http.uploads import SPOOLED_FROM_OCTETS
 from protocols.jmap.capabilities import UPLOADS_KEPT, Limits
@@ -39,7 +40,7 @@ async def test_an_upload_may_be_so_large() -> None:
         assert (answer.status, answer.json["limit"]) == (413, "maxSizeUpload")
 
 
-async def test_uploads_share_a_room_and_a_gate() -> None:
+async def test_uploads_share_a_room_and_a_gate(autojump_clock: MockClock) -> None:
     desk = Desk(limits=Limits(uploads_max=2, upload_bytes_max=100), uploads_octets_max=100)
     desk.house.stall()
     answers: list[int] = []
@@ -56,8 +57,10 @@ async def test_uploads_share_a_room_and_a_gate() -> None:
         await trio.testing.wait_all_tasks_blocked()
         answer = await upload(desk, b"z")  # two are under way
         assert (answer.status, answer.json["limit"]) == (429, "maxConcurrentUpload")
+        nursery.start_soon(send, 0)  # waits, and has its turn
+        await trio.testing.wait_all_tasks_blocked()
         desk.house.release()
-    assert answers == [201, 201]
+    assert answers == [201, 201, 201]
     assert (await upload(desk, b"x" * 100)).status == 201
 
 
