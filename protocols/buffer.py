@@ -9,18 +9,21 @@ how far it has searched.
 from protocols.errors import LimitExceeded
 
 LF = b"\n"
+CRLF = b"\r\n"
 
 
 class ReceiveBuffer:
     """Octets received and not yet understood."""
 
-    __slots__ = ("_bytes_max", "_data", "_searched")
+    __slots__ = ("_bytes_max", "_data", "_line_end", "_searched")
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, *, line_end: bytes = LF) -> None:
+        """`line_end`: what ends a line, LF with a CR before it or without, or CRLF alone."""
         assert bytes_max > 0, bytes_max
         self._bytes_max = bytes_max
+        self._line_end = line_end
         self._data = bytearray()
-        self._searched = 0  # no LF before this offset
+        self._searched = 0  # no line ends before this offset
 
     def __len__(self) -> int:
         return len(self._data)
@@ -37,32 +40,35 @@ class ReceiveBuffer:
         self._data += data
 
     def line(self, bytes_max: int) -> bytes | None:
-        """The next line without its CRLF or LF, or None until its end is here.
+        """The next line without its ending, or None until that is here.
 
         LimitExceeded when it is, or is bound to become, longer than `bytes_max` octets without
         its ending. The line stays; `skip_line` steps over it for doors that go on after that.
         """
-        end = self._data.find(LF, self._searched)
+        end = self._data.find(self._line_end, self._searched)
         if end < 0:
-            self._searched = len(self._data)
             # One octet more may be the CR of an ending still to come.
-            if self._searched > bytes_max + 1:
+            self._searched = max(0, len(self._data) - 1)
+            if len(self._data) > bytes_max + 1:
                 raise LimitExceeded("LINE", "line too long")
             return None
-        stop = end - 1 if end and self._data[end - 1] == 0x0D else end
+        drops_cr = self._line_end == LF and end and self._data[end - 1] == 0x0D
+        stop = end - 1 if drops_cr else end
         if stop > bytes_max:
             raise LimitExceeded("LINE", "line too long")
         found = bytes(self._data[:stop])
-        self._drop(end + 1)
+        self._drop(end + len(self._line_end))
         return found
 
     def skip_line(self) -> bool:
-        """Forget up to and including the next LF; False while it has not come (all forgotten)."""
-        end = self._data.find(LF)
+        """Forget up to and including the next ending; False while it has not come: then all is
+        forgotten but what may be its beginning."""
+        end = self._data.find(self._line_end)
         if end < 0:
-            self.clear()
+            begun = self._data.endswith(self._line_end[:-1]) and len(self._line_end) > 1
+            self._drop(len(self._data) - begun)
             return False
-        self._drop(end + 1)
+        self._drop(end + len(self._line_end))
         return True
 
     def take(self, count: int) -> bytes | None:

@@ -13,7 +13,7 @@ here: those are events like RecipientAsked, and nothing else is read until they 
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
-from protocols.buffer import ReceiveBuffer
+from protocols.buffer import CRLF, ReceiveBuffer
 from protocols.errors import LimitExceeded, LocalProtocolError
 from protocols.lmtp import replies
 from protocols.lmtp.commands import (
@@ -92,7 +92,8 @@ class Core:
         self._offer = offer
         self._budget = budget
         self._access = Access(offer, secure=secure, loopback=loopback, trusted=trusted)
-        self._buffer = ReceiveBuffer(INPUT_BYTES_MAX)
+        # RFC 5321 2.3.8: nothing else ends a line, of commands as of content.
+        self._buffer = ReceiveBuffer(INPUT_BYTES_MAX, line_end=CRLF)
         self._lines = Lines(self._buffer)
         self._out = bytearray()
         self._phase = Phase.GREETED

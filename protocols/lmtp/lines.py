@@ -30,7 +30,7 @@ class Lines:
         if self._skipped is not None:
             held = len(self._buffer)
             if not self._buffer.skip_line():
-                self._skipped += held
+                self._skipped += held - len(self._buffer)
                 return None
             self._skipped = None
         try:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from protocols.buffer import ReceiveBuffer
+from protocols.buffer import CRLF, ReceiveBuffer
 from protocols.errors import LimitExceeded
 
 
@@ -59,6 +59,21 @@ def test_a_long_line_can_be_stepped_over() -> None:
     held.feed(b"xxx\r\nNOOP\r\n")
     assert held.skip_line()
     assert held.line(10) == b"NOOP"
+
+
+def test_where_crlf_alone_ends_a_line_others_stand_in_it() -> None:
+    held = ReceiveBuffer(100, line_end=CRLF)
+    for octet in b"one\ntwo\rthree\r\n\r\nfour":
+        held.feed(bytes([octet]))
+    assert held.line(100) == b"one\ntwo\rthree"
+    assert held.line(100) == b""
+    assert held.line(100) is None
+    assert not held.skip_line()
+    held.feed(b"\r")
+    assert not held.skip_line()
+    held.feed(b"\nfive\r\n")
+    assert held.skip_line()
+    assert held.line(100) == b"five"
 
 
 def test_counted_octets_come_whole_or_not_at_all() -> None:

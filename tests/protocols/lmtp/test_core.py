@@ -57,6 +57,16 @@ def test_garbage_is_put_up_with_for_so_long() -> None:
     assert talker.closed
 
 
+def test_nothing_but_crlf_ends_a_command() -> None:
+    """RFC 5321 2.3.8: what others smuggle behind a bare LF or CR is no command here."""
+    talker = client()
+    assert codes(talker.say(b"LHLO mx\n")) == []
+    assert codes(talker.say(b"MAIL FROM:<>\r\n")) == [501]
+    assert codes(talker.say(b"NOOP x\rLHLO mx\r\nNOOP\r\n")) == [501, 250]
+    assert codes(talker.say(b"LHLO mx\r")) == []
+    assert codes(talker.say(b"\nNOOP\r\n")) == [250, 250]
+
+
 def test_unknown_recipients_are_no_errors() -> None:
     """A list with a thousand stale members is no attack; only the number that are kept counts."""
     talker = client()
