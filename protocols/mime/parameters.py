@@ -98,7 +98,7 @@ def render(name: str, value: str, *, utf8: bool = False) -> list[str]:
         shown = value if _TOKEN.fullmatch(value) else _quote(value)
         if len(name) + len(shown) + 3 <= LINE_CHARS_MAX and value.isprintable():
             return [f"{name}={shown}"]
-    encoded = "utf-8''" + quote(value, safe=_PERCENT_SAFE, errors="replace")
+    encoded = extended(value)
     if len(name) + len(encoded) + 4 <= LINE_CHARS_MAX:
         return [f"{name}*={encoded}"]
     room = LINE_CHARS_MAX - len(name) - len(" *000*=;")
@@ -108,6 +108,17 @@ def render(name: str, value: str, *, utf8: bool = False) -> list[str]:
         rendered.append(f"{name}*{len(rendered)}*={encoded[:cut]}")
         encoded = encoded[cut:]
     return rendered
+
+
+def extended(value: str, chars_max: int | None = None) -> str:
+    """RFC 2231 4 extended-value: the whole of it, or as many whole characters as there is room."""
+    encoded = "utf-8''" + quote(value, safe=_PERCENT_SAFE, errors="replace")
+    if chars_max is None or len(encoded) <= chars_max:
+        return encoded
+    cut = _cut(encoded, chars_max)
+    while encoded[cut] == "%" and 0x80 <= int(encoded[cut + 1 : cut + 3], 16) < 0xC0:
+        cut -= 3  # in the middle of a character
+    return encoded[:cut]
 
 
 def _cut(encoded: str, room: int) -> int:

@@ -107,16 +107,20 @@ def _tail(part: Part, budget: _Budget) -> bytes:
 
 
 def _params(params: Mapping[str, str], budget: _Budget) -> bytes:
-    """RFC 9051 9 body-fld-param. What is not ASCII is written as RFC 2231 would have sent it."""
+    """RFC 9051 9 body-fld-param.
+
+    RFC 9051 7.5.2: continuations are put together and charsets become UTF-8. What is not ASCII then
+    is the parameter `name*`, in the extended form that the star stands for (RFC 2231 4) and that
+    clients know from other servers; octets over 127 would mean nothing to those of RFC 3501.
+    """
     if not params:
         return NIL
-    pairs = []
-    for name, value in params.items():
-        if value.isascii():
-            pairs.append((name, value))
-        else:
-            rendered = (piece.partition("=") for piece in parameters.render(name, value))
-            pairs += [(piece[0], piece[2]) for piece in rendered]
+    pairs = [
+        (name, value)
+        if value.isascii()
+        else (f"{name}*", parameters.extended(value, VALUE_BYTES_MAX))
+        for name, value in params.items()
+    ]
     return budget.take(b"(%b)" % b" ".join([_word(n) + b" " + _value(v) for n, v in pairs]))
 
 

@@ -1,11 +1,14 @@
 """BODYSTRUCTURE (RFC 9051 7.5.2) and the BODY cut out of it."""
 
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.mime import parameters
 from protocols.mime.structure import parse
 from protocols.render.bodystructure import (
     OPTIONAL_BYTES_MAX,
@@ -67,6 +70,35 @@ def test_an_embedded_message_shows_its_envelope_its_body_and_its_lines() -> None
 def test_parameters_that_are_not_ascii_go_out_as_rfc_2231() -> None:
     found = structure(b"Content-Type: a/b; name*=utf-8''Gr%C3%BC%C3%9Fe\r\n\r\n")
     assert b'("NAME*" "utf-8\'\'Gr%C3%BC%C3%9Fe")' in found
+
+
+def test_continuations_and_charsets_of_parameters_are_put_together_in_one() -> None:
+    # RFC 9051 7.5.2, RFC 2231 3, 4
+    found = structure(
+        b'Content-Type: a/b; plain*0=one; plain*1=" two";\r\n'
+        b" name*0*=iso-8859-1'de'Gr%FC; name*1=%DF; name*2*=%DFe\r\n\r\n"
+    )
+    assert b"""("PLAIN" "one two" "NAME*" "utf-8''Gr%C3%BC%25DF%C3%9Fe")""" in found
+
+
+def test_a_long_file_name_is_one_parameter_and_read_back_as_it_was() -> None:
+    name = "\N{GREEK SMALL LETTER ALPHA}" * 200 + ".pdf"
+    pieces = parameters.render("filename", name)
+    assert len(pieces) > 10
+    header = "; ".join(["attachment", *pieces])
+    found = structure(f"Content-Disposition: {header}\r\n\r\n".encode())
+    [shown] = re.findall(rb'"FILENAME\*" "([^"]+)"', found)
+    assert parameters.parse(f"attachment; filename*={shown.decode()}")[1] == {"filename": name}
+
+
+@pytest.mark.parametrize("room", range(7, 60))
+def test_what_is_too_long_is_cut_between_characters(room: int) -> None:
+    value = "a\N{GREEK SMALL LETTER ALPHA}b\N{EURO SIGN}\N{GRINNING FACE}" * 2
+    shown = parameters.extended(value, room)
+    assert len(shown) <= room
+    assert value.startswith(unquote(shown.removeprefix("utf-8''"), errors="strict"))
+    longest = max(n for n in range(len(value) + 1) if len(parameters.extended(value[:n])) <= room)
+    assert shown == parameters.extended(value[:longest])
 
 
 def test_thousands_of_parts_and_endless_parameters_are_bounded() -> None:
