@@ -23,6 +23,7 @@ from protocols.http.requests import (
 from protocols.jmap.capabilities import CAPABILITIES, Limits, server_key, session
 from protocols.jmap.dispatch import Caller, answer
 from protocols.jmap.errors import RequestError, not_json, over_limit
+from protocols.jmap.fragments import FragmentCache
 from protocols.jmap.request import decode_ijson, read_request
 from protocols.ports import Ports, Principal, Unavailable
 from storage.ids import SYSTEM_ACCOUNT, AccountId
@@ -31,6 +32,8 @@ from storage.push_keys import plan_push_key
 
 # What queries keep of accounts' emails: some 60 octets for each of a million emails.
 COLUMNS_BYTES_MAX: Final = 64 * 1024 * 1024
+# Emails as lists show them: some 8,000, the newest pages of as many mailboxes as are looked at.
+FRAGMENTS_OCTETS_MAX: Final = 8 * 1024 * 1024
 
 TOO_MUCH: Final = "too much is being asked at once"
 
@@ -53,6 +56,7 @@ class JmapApi:
         self._running = Gate(limits.requests_max)
         self._room = Room(bodies_octets_max)
         self._columns = ColumnCache(COLUMNS_BYTES_MAX)
+        self._fragments = FragmentCache(FRAGMENTS_OCTETS_MAX)
 
     def admit(self, account: AccountId) -> Admission:
         """Be one of the account's concurrent requests; raises RequestError limit. WebSocket's
@@ -102,7 +106,12 @@ class JmapApi:
         """The encoded Response to a Request in a JSON value; raises RequestError."""
         parsed = read_request(document, calls_max=self._limits.calls_max, capabilities=CAPABILITIES)
         caller = Caller(
-            principal, self._ports, self._limits, trio.lowlevel.checkpoint, self._columns
+            principal,
+            self._ports,
+            self._limits,
+            trio.lowlevel.checkpoint,
+            self._columns,
+            self._fragments,
         )
         return await answer(parsed, caller)
 

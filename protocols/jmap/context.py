@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from protocols.jmap.capabilities import Limits
 from protocols.jmap.errors import MethodError
+from protocols.jmap.fragments import FragmentCache
 from protocols.jmap.values import Arguments
 from protocols.ports import Ports, Principal
 from storage.ids import AccountId
@@ -18,14 +19,15 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One request's asker and what the house lends. `pause` lets other tasks run; `columns` are
-    kept from one request to the next."""
+    """One request's asker and what the house lends. `pause` lets other tasks run; `columns` and
+    `fragments` are kept from one request to the next."""
 
     principal: Principal
     ports: Ports
     limits: Limits
     pause: Callable[[], Awaitable[None]]
     columns: ColumnCache
+    fragments: FragmentCache
 
 
 @dataclass(slots=True)

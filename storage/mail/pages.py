@@ -40,6 +40,13 @@ def read_metas(
     return _read(rows, account, emails, keys.email_meta_key, unpack_meta)
 
 
+def read_meta_rows(
+    rows: Rows, account: AccountId, emails: Sequence[EmailId]
+) -> dict[EmailId, bytes]:
+    """The same as they are packed: equal rows tell the same of the same email."""
+    return _read(rows, account, emails, keys.email_meta_key, bytes)
+
+
 def read_views(
     rows: Rows, account: AccountId, emails: Sequence[EmailId]
 ) -> dict[EmailId, EmailView]:

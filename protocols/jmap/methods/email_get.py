@@ -2,7 +2,8 @@
 
 A property comes from one of three places: the meta row (what changes), the view row (JSON made at
 ingest, spliced in as it is), or the message itself. A page of a mail list touches two rows an
-email and builds no objects; only a call that asks for bodies or raw headers opens messages.
+email and builds no objects, or one where the email was shown so before (fragments.py); only a call
+that asks for bodies or raw headers opens messages.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from protocols.jmap.email_bodies import (
     is_part_property,
 )
 from protocols.jmap.errors import invalid_arguments
+from protocols.jmap.fragments import FragmentCache
 from protocols.jmap.header_forms import parse_header_property
 from protocols.jmap.standard import PAGE_OBJECTS, Answer, Kind, get, read_changes, read_get
 from protocols.jmap.values import Arguments, render_utc_date
@@ -33,8 +35,15 @@ from storage.ids import AccountId, EmailId, MailboxId, parse_email, render_email
 from storage.keys import TypeCode
 from storage.mail import messages
 from storage.mail.messages import ALL_MAIL
-from storage.mail.pages import read_metas, read_views
-from storage.mail.records import DELETED, LIST_PROPERTIES, EmailMeta, EmailView, is_visible
+from storage.mail.pages import read_meta_rows, read_views
+from storage.mail.records import (
+    DELETED,
+    LIST_PROPERTIES,
+    EmailMeta,
+    EmailView,
+    is_visible,
+    unpack_meta,
+)
 
 # Other tasks run after so many emails whose messages are opened: that takes a while each.
 OPENED_EMAILS_PAGE: Final = 4
@@ -113,7 +122,12 @@ async def email_get(context: Context, raw: Mapping[str, Any]) -> Answer:
     options = read_body_options(arguments)
     arguments.done()
     renderer = EmailRenderer(
-        context.rows, call.account, context.ports.blobs, call.properties, options
+        context.rows,
+        call.account,
+        context.ports.blobs,
+        call.properties,
+        options,
+        context.caller.fragments,
     )
     return await get(
         context,
@@ -150,7 +164,9 @@ class EmailRenderer:
         blobs: Blobs,
         properties: Sequence[str],
         options: BodyOptions,
+        fragments: FragmentCache | None = None,
     ) -> None:
+        """With `fragments`, what was rendered before is not rendered again."""
         self._rows = rows
         self._account = account
         self._blobs = blobs
@@ -160,7 +176,9 @@ class EmailRenderer:
         self._meta_format = ",".join(f'"{name}":%b' for name in meta_names).encode()
         self._view_format = "".join(f',"{name}":%b' for name in view_names).encode()
         self._pick = _picker([_VIEW[name] for name in view_names])
-        self._metas: dict[EmailId, EmailMeta] = {}
+        self._properties = tuple(properties)
+        self._raw: dict[EmailId, bytes] = {}  # meta rows
+        self._known: dict[EmailId, bytes] = {}
         self._views: dict[EmailId, EmailView] = {}
         reader = BodyReader(options)
         self._body_readers = tuple(
@@ -168,6 +186,8 @@ class EmailRenderer:
             for name in properties
             if (read := reader.property_reader(name)) is not None
         )
+        # What bodies tell may be large.
+        self._fragments = None if self._body_readers else fragments
 
     @property
     def opens_messages(self) -> bool:
@@ -176,21 +196,34 @@ class EmailRenderer:
 
     def prefetch(self, emails: Sequence[EmailId]) -> None:
         """Read the rows of the emails that will be rendered next, and forget others."""
-        self._metas = read_metas(self._rows, self._account, emails)
+        self._raw = read_meta_rows(self._rows, self._account, emails)
+        self._known = {}
+        if self._fragments is not None:
+            account, properties, held = self._account, self._properties, self._fragments.get
+            for email, raw in self._raw.items():
+                if (encoded := held((account, properties, raw))) is not None:
+                    self._known[email] = encoded
         if self._view_format:
-            self._views = read_views(self._rows, self._account, emails)
+            missing = [email for email in self._raw if email not in self._known]
+            self._views = read_views(self._rows, self._account, missing)
 
     def render(self, email: EmailId) -> bytes | None:
         """A prefetched email as a JSON object; None when there is none that JMAP shows."""
-        meta = self._metas.get(email)
-        if meta is None or not is_visible(meta):
+        known = self._known.get(email)
+        if known is not None:
+            return known
+        raw = self._raw.get(email)
+        if raw is None or not is_visible(meta := unpack_meta(raw)):
             return None
         encoded = b"{" + self._meta_format % tuple([read(meta) for read in self._meta_readers])
         if self._view_format:
             encoded += self._view_format % self._pick(self._views[email].json)
         if self._body_readers:
             encoded += self._bodies(meta)
-        return encoded + b"}"
+        encoded += b"}"
+        if self._fragments is not None:
+            self._fragments.keep((self._account, self._properties, raw), encoded)
+        return encoded
 
     def _bodies(self, meta: EmailMeta) -> bytes:
         packed = messages.parts(self._rows, self._account, meta.id)

@@ -7,6 +7,7 @@ import msgspec
 from protocols.jmap.capabilities import CORE, MAIL, Limits
 from protocols.jmap.context import Caller
 from protocols.jmap.dispatch import answer
+from protocols.jmap.fragments import FragmentCache
 from protocols.jmap.request import Call, Request
 from protocols.ports import Principal
 from storage.ids import AccountId
@@ -27,6 +28,7 @@ class Two:
             Limits(set_objects_max=2),
             self.pause,
             ColumnCache(0),
+            FragmentCache(0),
         )
         inbox = by_role(self.desk.house.view(), AccountId(accounts[BOB]), "inbox")
         assert inbox is not None
