@@ -7,6 +7,7 @@ What a key is, is the caller's business; `network_of` makes the key of an IP add
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 # Keys remembered; at more, the longest unused is forgotten. An entry takes some 200 octets.
@@ -70,6 +71,7 @@ class Buckets:
             self._levels.popitem(last=False)
 
 
+@lru_cache(maxsize=4096)
 def network_of(ip: str) -> str:
     """The key of a peer: its IPv4 address, its IPv6 /64; text that is no address is itself."""
     try:

@@ -126,10 +126,11 @@ class Http1Connection:
             if not data:
                 self.phase = Phase.DONE
                 return None
+            framer.feed(bytes(data))
             if self.phase is Phase.IDLE:
                 self.phase = Phase.HEAD
-                self._deadline(HEAD_S)
-            framer.feed(bytes(data))
+                if not framer.requests:  # mostly a head comes whole
+                    self._deadline(HEAD_S)
         self.phase = Phase.APP
         self._scope.deadline = math.inf
         return framer.requests.popleft()
