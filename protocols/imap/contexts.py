@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from protocols.imap.fetch_commands import Fetch
-from protocols.imap.search_commands import Aged, And, Criterion, Not, Numbers, Or, SearchKey
+from protocols.imap.search_commands import (
+    Aged,
+    And,
+    Criterion,
+    Fuzzy,
+    Not,
+    Numbers,
+    Or,
+    SearchKey,
+)
 from protocols.imap.selected import Selected
 from protocols.imap.sets import NUMBER_MAX, STAR, NumberSet, Range, render_ranges, runs
 from protocols.imap.sorting import Sortable
@@ -225,6 +234,8 @@ def bound(key: SearchKey, selected: Selected) -> SearchKey:
             raise Unwatchable("Results that change with time are not watched")
         case Not():
             return Not(bound(key.key, selected))
+        case Fuzzy():
+            return Fuzzy(bound(key.key, selected))
         case Or():
             return Or(bound(key.left, selected), bound(key.right, selected))
         case And():

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from protocols.errors import LimitExceeded, RemoteProtocolError
-from protocols.imap.search_commands import And, Filter, Not, Or, SearchKey
+from protocols.imap.search_commands import And, Filter, Fuzzy, Not, Or, SearchKey
 from protocols.imap.search_keys import parse_search_keys
 
 # RFC 5466 3.1: three at least; a loop ends there too.
@@ -37,6 +37,8 @@ class _Expansion:
                 return self._named(key, passes)
             case Not():
                 return Not(self.expand(key.key, passes))
+            case Fuzzy():
+                return Fuzzy(self.expand(key.key, passes))
             case Or():
                 return Or(self.expand(key.left, passes), self.expand(key.right, passes))
             case And():
@@ -63,7 +65,7 @@ def has_filters(key: SearchKey) -> bool:
     match key:
         case Filter():
             return True
-        case Not():
+        case Not() | Fuzzy():
             return has_filters(key.key)
         case Or():
             return has_filters(key.left) or has_filters(key.right)

@@ -14,11 +14,19 @@ is compared as far as it can be read, and by its octets too (RFC 5255 4.6).
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from protocols.collation import fold
 from protocols.imap.dates import DAY_MS, DAY_S
+from protocols.imap.fuzzy import (
+    DAYS_OFF_MAX,
+    SIZE_OFF_MAX,
+    Text,
+    Wanted,
+    likeness,
+    nearness,
+)
 from protocols.imap.search_commands import (
     Aged,
     All,
@@ -26,6 +34,7 @@ from protocols.imap.search_commands import (
     ChangedSince,
     Dated,
     Filter,
+    Fuzzy,
     InBody,
     InHeader,
     Keyword,
@@ -65,6 +74,10 @@ class Facts:
     header: tuple[tuple[bytes, str, bytes], ...] | None = None
     text: str | None = None
     octets: tuple[bytes, ...] = ()
+    body: Text | None = None
+    """`text` as FUZZY looks at it; nobody has asked yet."""
+    likenesses: dict[int, float] | None = None
+    """How like what they ask for it is, of the FUZZY keys that it has met, by their place."""
 
 
 Test = Callable[[Facts], bool | None]
@@ -81,10 +94,14 @@ class Naming:
     now_ms: int
     owner: AccountId | None = None
     """Whose mailbox it is, when it is another's (selected.shown_id)."""
+    is_fuzzy: bool = False
+    """What is like it is meant, too (RFC 6203)."""
 
 
 def compile_key(key: SearchKey, naming: Naming) -> Test:
     """The test of a key. The parser bounds how deep keys nest."""
+    if naming.is_fuzzy and (alike := _alike(key)) is not None:
+        return alike
     match key:
         case All():
             return lambda facts: True
@@ -114,6 +131,8 @@ def compile_key(key: SearchKey, naming: Naming) -> Test:
             return _in_body(key)
         case Not():
             return _not(compile_key(key.key, naming))
+        case Fuzzy():
+            return compile_key(key.key, replace(naming, is_fuzzy=True))
         case Or():
             return _any([compile_key(key.left, naming), compile_key(key.right, naming)])
         case And():
@@ -221,6 +240,96 @@ def _in_body(key: InBody) -> Test:
         return text in facts.text or any(exact in octets for octets in facts.octets)
 
     return in_body
+
+
+# --- FUZZY (RFC 6203)
+
+
+def _alike(key: SearchKey) -> Test | None:
+    """The test of what is like a key; None: there is no such thing, or it is the key's own."""
+    match key:
+        case InHeader() if key.text:
+            return _graded(key, _like_header(key))
+        case InBody() if key.text:
+            return _graded(key, _like_body(key))
+        case Dated():
+            return _graded(key, _like_date(key))
+        case Sized():
+            return _graded(key, _like_size(key))
+        case _:
+            return None
+
+
+Grade = Callable[[Facts], float | None]
+
+
+def _graded(key: SearchKey, grade: Grade) -> Test:
+    place = id(grade)
+
+    def test(facts: Facts) -> bool | None:
+        found = grade(facts)
+        if found:
+            facts.likenesses = {**(facts.likenesses or {}), place: found}
+        return None if found is None else found > 0
+
+    return test
+
+
+def _like_header(key: InHeader) -> Grade:
+    name, wanted = key.field, Wanted(key.text)
+
+    def in_view(facts: Facts) -> float | None:
+        if facts.view is None:
+            return None
+        held = facts.view[name]
+        return 0.0 if held is None else likeness(wanted, [Text(held)])
+
+    def in_header(facts: Facts) -> float | None:
+        if facts.header is None:
+            return None
+        texts = [Text(value) for field, value, _ in facts.header if field == name]
+        return max((likeness(wanted, [text]) for text in texts), default=0.0)
+
+    return in_view if name in VIEW_FIELDS else in_header
+
+
+def _like_body(key: InBody) -> Grade:
+    wanted, header_too = Wanted(key.text), key.header_too
+
+    def in_body(facts: Facts) -> float | None:
+        if facts.text is None or (header_too and facts.header is None):
+            return None
+        if facts.body is None:
+            facts.body = Text(facts.text, fades=True)
+        texts = [facts.body]
+        if header_too and facts.header is not None:
+            texts.append(Text("\0".join(value for _, value, _ in facts.header)))
+        return likeness(wanted, texts)
+
+    return in_body
+
+
+def _like_date(key: Dated) -> Grade:
+    first, end, moment = key.first, key.end, key.moment
+
+    def sent(facts: Facts) -> float | None:
+        if facts.view is None:
+            return None
+        day = facts.sent_day
+        return 0.0 if day is None else nearness(day, first, end, DAYS_OFF_MAX)
+
+    def came(facts: Facts) -> float:
+        saved = moment is Moment.SAVED
+        day = _saved_day(facts.row) if saved else facts.row.received_ms // DAY_MS
+        return nearness(day, first, end, DAYS_OFF_MAX)
+
+    return sent if moment is Moment.SENT else came
+
+
+def _like_size(key: Sized) -> Grade:
+    low = None if key.over < 0 else key.over + 1
+    near = SIZE_OFF_MAX * max(key.over, key.under or 0)
+    return lambda facts: nearness(facts.row.size, low, key.under, near)
 
 
 def _not(test: Test) -> Test:

@@ -134,6 +134,13 @@ class And:
 
 
 @dataclass(frozen=True, slots=True)
+class Fuzzy:
+    """RFC 6203 3: messages that are like those that match."""
+
+    key: "SearchKey"
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """RFC 5466 3.1: a search kept by name as an annotation of the server."""
 
@@ -142,7 +149,7 @@ class Filter:
 
 SearchKey = (
     All | Numbers | Keyword | Dated | Sized | ChangedSince | Aged | OfEmail | OfThread
-    | InHeader | InBody | Not | Or | And | Filter
+    | InHeader | InBody | Not | Or | And | Fuzzy | Filter
 )  # fmt: skip
 
 
@@ -151,7 +158,7 @@ def counts_messages(key: SearchKey) -> bool:
     match key:
         case Numbers():
             return not (key.uid or key.numbers.saved)
-        case Not():
+        case Not() | Fuzzy():
             return counts_messages(key.key)
         case Or():
             return counts_messages(key.left) or counts_messages(key.right)
@@ -161,9 +168,24 @@ def counts_messages(key: SearchKey) -> bool:
             return False
 
 
+def is_fuzzy(key: SearchKey) -> bool:
+    """Whether FUZZY stands in a search, so that what is found has scores (RFC 6203 4)."""
+    match key:
+        case Fuzzy():
+            return True
+        case Not():
+            return is_fuzzy(key.key)
+        case Or():
+            return is_fuzzy(key.left) or is_fuzzy(key.right)
+        case And():
+            return any(map(is_fuzzy, key.keys))
+        case _:
+            return False
+
+
 class SearchReturn(Enum):
     """RFC 9051 6.4.4 search-return-opt; PARTIAL is RFC 9394's, its range stands beside; UPDATE and
-    CONTEXT are RFC 5267's."""
+    CONTEXT are RFC 5267's, RELEVANCY is RFC 6203's."""
 
     MIN = b"MIN"
     MAX = b"MAX"
@@ -173,6 +195,7 @@ class SearchReturn(Enum):
     PARTIAL = b"PARTIAL"
     UPDATE = b"UPDATE"
     CONTEXT = b"CONTEXT"
+    RELEVANCY = b"RELEVANCY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +222,7 @@ class CancelUpdate:
 
 
 class SortKey(Enum):
-    """RFC 5256 3 sort-key, and RFC 5957 5."""
+    """RFC 5256 3 sort-key, RFC 5957 5, RFC 6203 6."""
 
     ARRIVAL = b"ARRIVAL"
     CC = b"CC"
@@ -210,6 +233,7 @@ class SortKey(Enum):
     TO = b"TO"
     DISPLAYFROM = b"DISPLAYFROM"
     DISPLAYTO = b"DISPLAYTO"
+    RELEVANCY = b"RELEVANCY"
 
 
 @dataclass(frozen=True, slots=True)

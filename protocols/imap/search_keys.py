@@ -12,6 +12,7 @@ from protocols.collation import fold
 from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap.dates import parse_date
 from protocols.imap.flags import parse_flag
+from protocols.imap.fuzzy import check_words
 from protocols.imap.search_commands import (
     Aged,
     All,
@@ -21,6 +22,7 @@ from protocols.imap.search_commands import (
     Criterion,
     Dated,
     Filter,
+    Fuzzy,
     InBody,
     InHeader,
     Keyword,
@@ -170,7 +172,9 @@ def _program(tokens: Tokens) -> SearchKey:
         tokens.space()
     if len(stack) > 1:
         raise RemoteProtocolError("the search ends too early")
-    return _all_of(root.keys)
+    key = _all_of(root.keys)
+    check_words(key)
+    return key
 
 
 def _open(tokens: Tokens) -> _Frame | None:
@@ -178,6 +182,8 @@ def _open(tokens: Tokens) -> _Frame | None:
         return _Frame(_all_of, None)
     if tokens.accept_word(b"NOT "):
         return _Frame(lambda keys: Not(keys[0]), 1)
+    if tokens.accept_word(b"FUZZY "):
+        return _Frame(lambda keys: Fuzzy(keys[0]), 1)
     if tokens.accept_word(b"OR "):
         return _Frame(lambda keys: Or(keys[0], keys[1]), 2)
     return None

@@ -15,7 +15,7 @@ from protocols.mime.words import is_malformed
 
 # No text begins with it: it is no character.
 AFTER_ALL: Final = "\U0010ffff"
-_OF_THE_ROW: Final = frozenset({SortKey.ARRIVAL, SortKey.SIZE})
+_NO_VIEW: Final = frozenset({SortKey.ARRIVAL, SortKey.SIZE, SortKey.RELEVANCY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,15 @@ class Correspondent:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What the stored view tells of a message; `sent_ms` None: its date is absent or no date."""
+    """What the stored view tells of a message; `sent_ms` None: its date is absent or no date.
+    `relevancy` is the search's own (RFC 6203 4)."""
 
     sender: Correspondent | None = None
     to: Correspondent | None = None
     cc: Correspondent | None = None
     subject: str = ""
     sent_ms: int | None = None
+    relevancy: int = 0
 
 
 @dataclass(slots=True)
@@ -46,8 +48,8 @@ class Sortable:
 
 
 def needs_headline(criteria: Iterable[Criterion]) -> bool:
-    """Whether the row alone cannot answer."""
-    return any(criterion.key not in _OF_THE_ROW for criterion in criteria)
+    """Whether the row, and what was found out by the search, cannot answer."""
+    return any(criterion.key not in _NO_VIEW for criterion in criteria)
 
 
 def values_of(
@@ -95,6 +97,8 @@ _VALUES: Final[Mapping[SortKey, Callable[[int, int, Headline], Any]]] = {
     SortKey.CC: lambda received_ms, size, headline: _mailbox(headline.cc),
     SortKey.DISPLAYFROM: lambda received_ms, size, headline: _display(headline.sender),
     SortKey.DISPLAYTO: lambda received_ms, size, headline: _display(headline.to),
+    # RFC 6203 6: the highest score first
+    SortKey.RELEVANCY: lambda received_ms, size, headline: -headline.relevancy,
 }
 
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from protocols.imap.partial import PartialRange
-from protocols.imap.search_commands import SearchReturn
+from protocols.imap.responses import bad
+from protocols.imap.search_commands import SearchKey, SearchReturn, is_fuzzy
 from protocols.imap.sets import render_ranges, runs
 from protocols.render.strings import render_string
 
 # What these ask for is nothing in the answer itself (RFC 5267 4.2, 4.3).
+UNSCORED: Final = bad("Only what is found by FUZZY has a relevancy")
 UNTOLD: Final = frozenset({SearchReturn.UPDATE, SearchReturn.CONTEXT})
 
 
@@ -43,9 +45,12 @@ def render_esearch(
     numbers: Sequence[int],
     partial: PartialRange | None,
     mailbox: bytes = b"",
+    scores: Sequence[int] | None = None,
 ) -> bytes:
     """RFC 9051 7.3.4: what finds nothing has no MIN, MAX and ALL, and COUNT 0. `mailbox` are
-    correlators that say which it is (RFC 7377 2.1)."""
+    correlators that say which it is (RFC 7377 2.1). `scores` go with the numbers (RFC 6203 4): all
+    of them are told, or with PARTIAL those of the results that it tells.
+    """
     pieces = [b"* ESEARCH (TAG %b%b)" % (render_string(tag), mailbox)]
     if uid:
         pieces.append(b"UID")
@@ -61,7 +66,15 @@ def render_esearch(
         start, end = partial.within(len(numbers))
         some = render_ranges(runs(numbers[start:end])) or b"NIL"
         pieces.append(b"PARTIAL (%b %b)" % (partial.shown, some))
+    if scores is not None:
+        start, end = (0, len(scores)) if partial is None else partial.within(len(scores))
+        pieces.append(b"RELEVANCY (%b)" % b" ".join(b"%d" % one for one in scores[start:end]))
     return b" ".join(pieces)
+
+
+def is_unscored(key: SearchKey, returns: frozenset[SearchReturn]) -> bool:
+    """RFC 6203 4: RELEVANCY is asked for, and nothing FUZZY."""
+    return SearchReturn.RELEVANCY in returns and not is_fuzzy(key)
 
 
 def modseq_told(form: bytes, highest: int) -> bytes:

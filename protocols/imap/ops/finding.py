@@ -9,6 +9,7 @@ from functools import partial
 import trio
 
 from protocols.imap.filters import UndefinedFilter, expand_filters, has_filters
+from protocols.imap.fuzzy import check_words, score_of
 from protocols.imap.matching import Facts, Naming, Test, compile_key
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
@@ -17,6 +18,7 @@ from protocols.imap.ops.metadata import read_filter
 from protocols.imap.search_commands import (
     And,
     ChangedSince,
+    Fuzzy,
     Not,
     Numbers,
     Or,
@@ -32,6 +34,9 @@ from storage.keys import thread_key
 from storage.mail.errors import NoPermission
 from storage.mail.records import unpack_thread
 
+Scores = dict[int, int]
+"""Positions of messages to how like what FUZZY asks for they are (RFC 6203 4)."""
+
 
 async def filled(context: Context, key: SearchKey, *, saves: bool = False) -> SearchKey:
     """The search with its filters' searches in their place; raises UndefinedFilter."""
@@ -42,6 +47,7 @@ async def filled(context: Context, key: SearchKey, *, saves: bool = False) -> Se
         expanded = expand_filters(key, partial(read_filter, context))
         if context.uid_only and counts_messages(expanded):
             raise UidRequired
+        check_words(expanded)
         return expanded
     except (Unavailable, UndefinedFilter):
         if saves:
@@ -49,8 +55,11 @@ async def filled(context: Context, key: SearchKey, *, saves: bool = False) -> Se
         raise
 
 
-async def find(context: Context, key: SearchKey, *, saves: bool = False) -> list[int]:
-    """Positions of the messages that match now, ascending; raises Unavailable."""
+async def find(
+    context: Context, key: SearchKey, *, saves: bool = False, scores: Scores | None = None
+) -> list[int]:
+    """Positions of the messages that match now, ascending; raises Unavailable. `scores`: where to
+    put how like what FUZZY asks for each is."""
     selected = context.mailbox
     if asks_modseq(key):
         context.know_modseqs()
@@ -63,13 +72,14 @@ async def find(context: Context, key: SearchKey, *, saves: bool = False) -> list
     # New messages may be found, so the client must count them; expunges wait (7.5.1).
     context.catch_up(expunges=False)
 
-    return await find_here(context, key)
+    return await find_here(context, key, scores)
 
 
-async def find_here(context: Context, key: SearchKey) -> list[int]:
+async def find_here(context: Context, key: SearchKey, scores: Scores | None = None) -> list[int]:
     """As `find`, of the mailbox as it was last looked at; of which nothing is told."""
     naming = naming_of(context)
-    return await _find(context, compile_key(key, naming), _scope(context.mailbox, key, naming))
+    scope = _scope(context.mailbox, key, naming)
+    return await _find(context, compile_key(key, naming), scope, scores)
 
 
 def naming_of(context: Context) -> Naming:
@@ -92,7 +102,7 @@ def asks_modseq(key: SearchKey) -> bool:
     match key:
         case ChangedSince():
             return True
-        case Not():
+        case Not() | Fuzzy():
             return asks_modseq(key.key)
         case Or():
             return asks_modseq(key.left) or asks_modseq(key.right)
@@ -125,21 +135,25 @@ def _scope(selected: Selected, key: SearchKey, naming: Naming) -> list[Positions
     return [(0, count)] if count else []
 
 
-async def _find(context: Context, test: Test, scope: list[Positions]) -> list[int]:
+async def _find(
+    context: Context, test: Test, scope: list[Positions], scores: Scores | None
+) -> list[int]:
     """Positions of the messages that match, ascending."""
     found: list[int] = []
     goal = sum(end - first for first, end in scope)
     done = 0
     for window in windows(scope, SLICE_MESSAGES):
         rows = read_rows(context.local(), context.mailbox, window)
-        found += await matching(context, test, rows)
+        found += await matching(context, test, rows, scores)
         done += len(rows)
         await context.progress(done, goal)
         await trio.lowlevel.checkpoint()
     return found
 
 
-async def matching(context: Context, test: Test, rows: Sequence[Row]) -> list[int]:
+async def matching(
+    context: Context, test: Test, rows: Sequence[Row], scores: Scores | None = None
+) -> list[int]:
     """Positions of those of these messages that match, ascending."""
     found: list[int] = []
     undecided: list[Facts] = []
@@ -150,13 +164,17 @@ async def matching(context: Context, test: Test, rows: Sequence[Row]) -> list[in
             undecided.append(facts)
         elif matches:
             found.append(facts.position)
+            if scores is not None:
+                scores[facts.position] = score_of(facts.likenesses)
     if undecided:
-        found += await _decide(context, test, undecided)
+        found += await _decide(context, test, undecided, scores)
         found.sort()
     return found
 
 
-async def _decide(context: Context, test: Test, undecided: list[Facts]) -> list[int]:
+async def _decide(
+    context: Context, test: Test, undecided: list[Facts], scores: Scores | None
+) -> list[int]:
     """Those that match of messages whose rows did not tell."""
     found: list[int] = []
     read_views_of(context, undecided)
@@ -172,7 +190,9 @@ async def _decide(context: Context, test: Test, undecided: list[Facts]) -> list[
         assert matches is not None, "all facts are read"
         if matches:
             found.append(facts.position)
+            if scores is not None:
+                scores[facts.position] = score_of(facts.likenesses)
         # A slice holds one message's text at most.
-        facts.header = facts.text = facts.view = None
+        facts.header = facts.text = facts.view = facts.body = None
         facts.octets = ()
     return found

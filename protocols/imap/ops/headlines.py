@@ -1,6 +1,7 @@
 """What messages are sorted and threaded by, read from their rows and stored views in slices."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -20,13 +21,19 @@ _NOTHING: Final = Headline()
 
 
 async def sortables(
-    context: Context, found: Sequence[int], criteria: Sequence[Criterion]
+    context: Context,
+    found: Sequence[int],
+    criteria: Sequence[Criterion],
+    scores: Mapping[int, int] | None = None,
 ) -> list[Sortable]:
-    """What the criteria say of the messages at these ascending positions, but for those gone."""
+    """What the criteria say of the messages at these ascending positions, but for those gone;
+    `scores` are those of FUZZY, by position."""
     messages: list[Sortable] = []
     reads = needs_headline(criteria)
     async for sequence, _, row, view in with_views(context, found, reads=reads):
         headline = _NOTHING if view is None else headline_of(view)
+        if scores is not None:
+            headline = replace(headline, relevancy=scores[sequence - 1])
         values = values_of(criteria, row.received_ms, row.size, headline)
         messages.append(Sortable(sequence - 1, values))
     return messages

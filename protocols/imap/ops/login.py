@@ -57,6 +57,7 @@ _KNOWN: Final = (
     b"REPLACE",
     b"RIGHTS=kxte",
     b"SAVEDATE",
+    b"SEARCH=FUZZY",
     b"SEARCHRES",
     b"SORT",
     b"SORT=DISPLAY",

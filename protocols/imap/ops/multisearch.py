@@ -10,8 +10,15 @@ from dataclasses import replace
 from protocols.imap.contexts import Found, Watched
 from protocols.imap.multisearch import is_named
 from protocols.imap.ops.context import Context
-from protocols.imap.ops.esearch import UNTOLD, modseq_told, render_esearch, to_save
-from protocols.imap.ops.finding import asks_modseq, filled, find, find_here, highest_of
+from protocols.imap.ops.esearch import (
+    UNSCORED,
+    UNTOLD,
+    is_unscored,
+    modseq_told,
+    render_esearch,
+    to_save,
+)
+from protocols.imap.ops.finding import Scores, asks_modseq, filled, find, find_here, highest_of
 from protocols.imap.ops.listing import Named, named_mailboxes, others_mailboxes
 from protocols.imap.ops.places import find as find_place
 from protocols.imap.ops.places import prefix_of
@@ -36,6 +43,8 @@ async def multi_search(context: Context, command: MultiSearch) -> Ending:
     if refused is not None:
         return refused
     key = await filled(context, command.search.key, saves=SearchReturn.SAVE in returns)
+    if is_unscored(key, returns):
+        return UNSCORED
     if asks_modseq(key):
         context.know_modseqs()
     view = await context.barrier()
@@ -121,11 +130,12 @@ async def _search_selected(
 ) -> None:
     selected, search = context.mailbox, command.search
     returns, seen = search.returns or _ALL, selected.seen
+    scores: Scores | None = {} if SearchReturn.RELEVANCY in returns else None
     try:
-        found = await find(context, key, saves=SearchReturn.SAVE in returns)
+        found = await find(context, key, saves=SearchReturn.SAVE in returns, scores=scores)
     except NoPermission:
         return  # RFC 7377 2.2: as if it had not been named
-    correlators = await _tell(context, context, command, key, named, found)
+    correlators = await _tell(context, context, command, key, named, found, scores)
     if SearchReturn.UPDATE in returns:
         results = Found(selected.uids[at] for at in found)
         watched = Watched(context.tag, True, key, (), results, search.fetch, correlators)
@@ -154,9 +164,11 @@ async def _search_another(
         rights=named.rights,
     )
     other = replace(context, selected=there, contexts=None)
-    found = await find_here(other, key)
+    scored = SearchReturn.RELEVANCY in (command.search.returns or _ALL)
+    scores: Scores | None = {} if scored else None
+    found = await find_here(other, key, scores)
     context.heard_s = other.heard_s
-    await _tell(context, other, command, key, named, found)
+    await _tell(context, other, command, key, named, found, scores)
 
 
 async def _tell(
@@ -166,6 +178,7 @@ async def _tell(
     key: SearchKey,
     named: Named,
     found: Sequence[int],
+    scores: Scores | None,
 ) -> bytes:
     """RFC 7377 2.1: nothing is said of a mailbox in which nothing is found. Gives what names it."""
     search = command.search
@@ -174,7 +187,10 @@ async def _tell(
     correlators = b" MAILBOX %b UIDVALIDITY %d" % (shown, named.mailbox.uidvalidity)
     if found and returns - UNTOLD != {SearchReturn.SAVE}:
         uids = [there.mailbox.uids[at] for at in found]
-        told = render_esearch(context.tag, True, returns, uids, search.partial, correlators)
+        relevancy = None if scores is None else [scores[at] for at in found]
+        told = render_esearch(
+            context.tag, True, returns, uids, search.partial, correlators, relevancy
+        )
         highest = await highest_of(there, key, to_save(returns, found, search.partial))
         context.out.add(told + modseq_told(b" MODSEQ %d", highest) + b"\r\n")
     return correlators

@@ -12,12 +12,26 @@ import trio
 
 from protocols.imap.contexts import Ranked, Watched, place_of
 from protocols.imap.ops.context import Context
-from protocols.imap.ops.esearch import UNTOLD, modseq_told, render_esearch, to_save
-from protocols.imap.ops.finding import filled, find, highest_of
+from protocols.imap.ops.esearch import (
+    UNSCORED,
+    UNTOLD,
+    is_unscored,
+    modseq_told,
+    render_esearch,
+    to_save,
+)
+from protocols.imap.ops.finding import Scores, filled, find, highest_of
 from protocols.imap.ops.headlines import headline_of, sortables, with_views
 from protocols.imap.ops.updates import TAG_REUSED, is_tag_watched, watch
 from protocols.imap.responses import Ending, ok
-from protocols.imap.search_commands import SearchReturn, Sort, Thread, ThreadAlgorithm
+from protocols.imap.search_commands import (
+    SearchReturn,
+    Sort,
+    SortKey,
+    Thread,
+    ThreadAlgorithm,
+    is_fuzzy,
+)
 from protocols.imap.sets import runs
 from protocols.imap.sorting import (
     folded_subject,
@@ -59,12 +73,17 @@ async def sort(context: Context, command: Sort) -> Ending:
         return TAG_REUSED
     seen = selected.seen
     key = await filled(context, command.key, saves=SearchReturn.SAVE in returns)
-    found = await find(context, key, saves=SearchReturn.SAVE in returns)
-    messages = await sortables(context, found, command.criteria)
+    by_relevancy = any(one.key is SortKey.RELEVANCY for one in command.criteria)
+    if is_unscored(key, returns | ({SearchReturn.RELEVANCY} if by_relevancy else set())):
+        return UNSCORED
+    scores: Scores | None = {} if is_fuzzy(key) else None
+    found = await find(context, key, saves=SearchReturn.SAVE in returns, scores=scores)
+    messages = await sortables(context, found, command.criteria, scores)
     ordered = in_order(messages, command.criteria)
     kept = to_save(returns, ordered, command.partial)
     highest = await highest_of(context, key, kept)
-    _tell(context, command, ordered, highest)
+    told = scores if SearchReturn.RELEVANCY in returns else None
+    _tell(context, command, ordered, highest, told)
     if SearchReturn.UPDATE in returns:
         by = command.criteria
         results = Ranked(place_of(one, selected.uids[one.position], by) for one in messages)
@@ -76,14 +95,23 @@ async def sort(context: Context, command: Sort) -> Ending:
     return ok(verb, b"EXPUNGEISSUED" if selected.hides_expunges else None)
 
 
-def _tell(context: Context, command: Sort, ordered: Sequence[int], highest: int) -> None:
+def _tell(
+    context: Context,
+    command: Sort,
+    ordered: Sequence[int],
+    highest: int,
+    scores: Scores | None,
+) -> None:
     uids = context.mailbox.uids
     numbers = [uids[at] if command.uid else at + 1 for at in ordered]
     if command.returns is None:
         listed = b"".join(b" %d" % number for number in numbers)
         context.out.add(b"* SORT%b%b\r\n" % (listed, modseq_told(b" (MODSEQ %d)", highest)))
     elif command.returns - UNTOLD != {SearchReturn.SAVE}:
-        told = render_esearch(context.tag, command.uid, command.returns, numbers, command.partial)
+        relevancy = None if scores is None else [scores[at] for at in ordered]
+        told = render_esearch(
+            context.tag, command.uid, command.returns, numbers, command.partial, scores=relevancy
+        )
         context.out.add(told + modseq_told(b" MODSEQ %d", highest) + b"\r\n")
 
 

@@ -23,10 +23,10 @@ from protocols.imap.fetch_commands import FetchItem
 from protocols.imap.matching import compile_key
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.ops.fetch import read_rows, windows
-from protocols.imap.ops.finding import matching, naming_of
+from protocols.imap.ops.finding import Scores, matching, naming_of
 from protocols.imap.ops.headlines import sortables
 from protocols.imap.responses import Ending, bad, no, ok, render_ending
-from protocols.imap.search_commands import CancelUpdate, SearchReturn
+from protocols.imap.search_commands import CancelUpdate, SearchReturn, is_fuzzy
 from protocols.imap.selected import Selected
 from protocols.imap.sets import runs
 from protocols.render.strings import render_string
@@ -135,17 +135,18 @@ async def _changes(context: Context, watched: Watched, due: Sequence[int]) -> tu
     selected, results = context.mailbox, watched.results
     test = compile_key(watched.key, naming_of(context))
     positions = [at for uid in due if (at := selected.position_of(uid)) is not None]
+    scores: Scores | None = {} if is_fuzzy(watched.key) else None
     out: list[int] = []
     new: list[int] = []
     for window in windows([(low, high + 1) for low, high in runs(positions)], SLICE_MESSAGES):
         rows = read_rows(context.local(), selected, window)
-        matched = frozenset(await matching(context, test, rows))
+        matched = frozenset(await matching(context, test, rows, scores))
         for sequence, uid, _ in rows:
             if sequence - 1 not in matched:
                 out.append(uid)
             elif uid not in results:
                 new.append(sequence - 1)
         await trio.lowlevel.checkpoint()
-    added = await sortables(context, new, watched.criteria)
+    added = await sortables(context, new, watched.criteria, scores)
     places = [place_of(one, selected.uids[one.position], watched.criteria) for one in added]
     return results.remove(out), results.add(places)
