@@ -164,7 +164,8 @@ class _Bodies:
         if given.get("subParts"):
             raise invalid_properties("only a multipart has subParts", about)
         body, charset = self._body(given, about)
-        return PartSpec(**shared, body=body, params=params | charset)
+        exact = given.get("blobId") is not None
+        return PartSpec(**shared, body=body, params=params | charset, exact=exact)
 
     def _body(self, given: Mapping[str, Any], about: str) -> tuple[bytes, dict[str, str]]:
         part_id, blob_id = given.get("partId"), given.get("blobId")

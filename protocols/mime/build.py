@@ -34,7 +34,8 @@ _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 class PartSpec:
     """One part to be written: a leaf with a body, or a multipart with children.
 
-    `headers` are further fields of the part, written as given after folding and encoding.
+    `headers` are further fields of the part, written as given after folding and encoding. A text's
+    line ends become CRLF, but for an `exact` one, a file, whose octets are nobody's to change.
     """
 
     content_type: str
@@ -47,6 +48,7 @@ class PartSpec:
     language: tuple[str, ...] = ()
     location: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    exact: bool = False
 
 
 def text_part(text: str, subtype: str = "plain") -> PartSpec:
@@ -217,11 +219,12 @@ def _encode_body(spec: PartSpec) -> tuple[str, bytes]:
         # RFC 2046 5.2.1 allows no encoding here; offsets into the message stay true.
         return _identity(body), body
     is_text = spec.content_type.startswith("text/")
-    lines = _with_crlf(body) if is_text else body
-    if _identity(lines) == "7bit" and _has_whole_lines(lines):
+    lines = _with_crlf(body) if is_text and not spec.exact else body
+    has_whole_lines = _has_whole_lines(lines)
+    if _identity(lines) == "7bit" and has_whole_lines:
         return "7bit", lines
     foreign = len(lines) - len(lines.translate(None, _NOT_PRINTABLE))
-    if is_text and foreign * 4 < len(lines):
+    if is_text and has_whole_lines and foreign * 4 < len(lines):
         encoded = binascii.b2a_qp(lines.replace(b"\r\n", b"\n"))
         return "quoted-printable", encoded.replace(b"\n", b"\r\n")
     digits = binascii.b2a_base64(lines, newline=False)

@@ -239,6 +239,17 @@ async def test_what_is_attached_is_an_attachment_whatever_it_is() -> None:
     assert found["hasAttachment"] is True
 
 
+async def test_a_file_of_text_comes_back_to_the_octet() -> None:
+    desk = Desk()
+    table = "Käse,1\nBrot,2\n".encode()
+    upload = await desk.http("POST", f"/jmap/upload/{desk.account}/", table)
+    attached = [{"blobId": upload.json["blobId"], "type": "text/csv", "charset": "utf-8"}]
+    told = await made(desk, attachments=attached)
+    (part,) = (await shown(desk, told["id"], "attachments"))["attachments"]
+    data = await desk.http("GET", f"/jmap/download/{desk.account}/{part['blobId']}/table.csv")
+    assert (data.body, part["size"], part["charset"]) == (table, len(table), "utf-8")
+
+
 async def test_a_draft_by_its_structure() -> None:
     desk = Desk()
     told = await made(

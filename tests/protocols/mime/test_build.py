@@ -68,6 +68,24 @@ def test_a_body_is_encoded_as_it_needs(kind: str, body: bytes, encoding: str) ->
     assert bodies.body_bytes(data, part) == body
 
 
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (b"a,b\n1,2\n", "base64"),
+        (b"old Mac\rlines\r", "base64"),
+        ("Grüße\n".encode("utf-16-le"), "base64"),
+        ("Grüße und mehr Text drumherum\n".encode(), "base64"),
+        ("Grüße und mehr Text drumherum\r\n".encode(), "quoted-printable"),
+        (b"plain\r\n", "7bit"),
+    ],
+)
+def test_a_file_of_text_keeps_its_line_ends(body: bytes, encoding: str) -> None:
+    data = _build(PartSpec(content_type="text/plain", body=body, exact=True))
+    part = structure.parse(data)
+    assert part.encoding == encoding
+    assert bodies.body_bytes(data, part) == body
+
+
 def test_every_property_of_a_part_is_written() -> None:
     spec = PartSpec(
         content_type="image/png",
