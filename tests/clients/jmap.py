@@ -19,6 +19,9 @@ USUAL = {"Inbox", "Archive", "Drafts", "Junk", "Sent", "Trash"}
 # Events that may come before the one that is waited for: a change may be told in parts.
 EVENTS_MAX = 20
 RESTARTED_S = 60.0
+# A name with what URLs and headers must quote; the type of such a file is not known to anybody.
+FILE_NAME = "Käse & Brot, 100%.ungewöhnlich"
+FILE_LINES = 200
 
 
 class JmapVisit(Visit):
@@ -121,19 +124,43 @@ class JmapVisit(Visit):
         raise Failed(f"the last of {EVENTS_MAX} events told state {told}, not {wanted}")
 
 
+class WithFiles(JmapVisit):
+    """A library that carries files, too."""
+
+    def steps(self) -> Sequence[Step]:
+        return (*super().steps(), self.attach)
+
+    def attach(self) -> None:
+        """A file goes up and into a draft, and comes down again as it was."""
+        file = self.place.home / FILE_NAME
+        file.write_text(f"{self.text}\n" * FILE_LINES)
+        back = self.place.home / "back"
+        self.talker.ask(
+            "attach",
+            mailbox="Drafts",
+            subject="with-a-file",
+            file=str(file),
+            name=FILE_NAME,
+            back=str(back),
+        )
+        expect(back.read_bytes() == file.read_bytes(), True, "the file is the same")
+        wanted = ((FILE_NAME, file.read_text()),)
+        expect(self.place.imap("Drafts")["with-a-file"].files, wanted, "what is attached")
+
+
 class JmapClientTs(JmapVisit):
     """jmap-client-ts, of Linagora's webmail."""
 
     name = "jmap-client-ts"
 
 
-class JmapJam(JmapVisit):
+class JmapJam(WithFiles):
     """jmap-jam."""
 
     name = "jmap-jam"
 
 
-class Jmapc(JmapVisit):
+class Jmapc(WithFiles):
     """jmapc, the library for Python."""
 
     name = "jmapc"

@@ -34,6 +34,8 @@ class Letter:
 
     keywords: frozenset[str] = frozenset()
     text: str = ""
+    files: tuple[tuple[str, str], ...] = ()
+    """Attached texts and their names; IMAP only tells them."""
 
 
 Letters = dict[str, Letter]
@@ -84,7 +86,10 @@ def _imap_letter(head: bytes, octets: bytes) -> tuple[str, Letter]:
     message = email.message_from_bytes(octets, policy=email.policy.default)
     body = message.get_body(("plain",))
     text = "" if body is None else str(body.get_content())
-    return str(message["Subject"]), Letter(keywords, text.strip())
+    files = tuple(
+        (str(part.get_filename()), str(part.get_content())) for part in message.iter_attachments()
+    )
+    return str(message["Subject"]), Letter(keywords, text.strip(), files)
 
 
 class JmapWitness:

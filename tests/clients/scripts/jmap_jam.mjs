@@ -1,4 +1,5 @@
 // Uses jmap-jam as it is told.
+import { readFileSync, writeFileSync } from "node:fs";
 import { JamClient } from "jmap-jam";
 import { answer, authorization, Ear, sourceWith } from "./answering.mjs";
 
@@ -92,6 +93,22 @@ await answer({
       { using: ["urn:ietf:params:jmap:mail"] },
     );
     if (!done.created?.out) throw done;
+  },
+  async attach({ mailbox: where, subject, file, name, back }) {
+    const type = "text/plain";
+    const { blobId } = await jam.uploadBlob(accountId, readFileSync(file));
+    const draft = {
+      mailboxIds: { [await mailbox(where)]: true },
+      subject,
+      bodyValues: { text: { value: "See there." } },
+      textBody: [{ partId: "text", type }],
+      attachments: [{ blobId, type, name, disposition: "attachment" }],
+    };
+    const { id } = (await set({ create: { draft } })).created.draft;
+    const [{ list }] = await jam.api.Email.get({ accountId, ids: [id], properties: ["attachments"] });
+    const [{ blobId: stored, name: fileName }] = list[0].attachments;
+    const down = await jam.downloadBlob({ accountId, blobId: stored, mimeType: type, fileName });
+    writeFileSync(back, Buffer.from(await down.arrayBuffer()));
   },
   async search({ text }) {
     return (await get({ text })).map((email) => email.subject);

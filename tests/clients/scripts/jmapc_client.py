@@ -95,6 +95,22 @@ class Told:
         assert submit.created and "out" in submit.created, submit
         assert updated.updated is not None and id in updated.updated, updated
 
+    def attach(self, mailbox: str, subject: str, file: str, name: str, back: str) -> None:
+        blob = self.client.upload_blob(file)
+        part = jmapc.EmailBodyPart(
+            blob_id=blob.id, type="text/plain", name=name, disposition="attachment"
+        )
+        email = jmapc.Email(
+            mailbox_ids={self.mailbox(mailbox): True},
+            subject=subject,
+            body_values={"text": jmapc.EmailBodyValue(value="See there.")},
+            text_body=[jmapc.EmailBodyPart(part_id="text", type="text/plain")],
+            attachments=[part],
+        )
+        id = self.set(create={"draft": email}).created["draft"].id
+        (got,) = self.call(methods.EmailGet(ids=[id], properties=["attachments"]))
+        self.client.download_attachment(got.data[0].attachments[0], back)
+
     def search(self, text: str) -> list[str | None]:
         condition = jmapc.EmailQueryFilterCondition(text=text)
         get = methods.EmailGet(ids=jmapc.Ref("/ids"), properties=["subject"])
