@@ -95,11 +95,12 @@ def _first(found: Recovered, repair: Repair, salt: int) -> bytes:
     """What comes before the copies: the unsealed end of the log, which is not counted where it
     stands, then what was given up, and where the log begins."""
     places: list[tuple[Index, int]] = []
-    body = pack_steps(found.tail, _GROUP, salt, places)
+    body = pack_steps(found.tail, _GROUP, salt, places).joined()
     if repair.cut is not None:
         body += pack_cut(repair.cut, _GROUP, salt)
     if repair.base is not None:
-        body += pack_steps([Persist(0, None, None, (), repair.base)], _GROUP, salt, places)
+        base = Persist(0, None, None, (), repair.base)
+        body += pack_steps([base], _GROUP, salt, places).joined()
     return body
 
 

@@ -27,6 +27,7 @@ from zlib import crc32
 
 from msgspec import Struct
 
+from raft.body import LARGE_BYTES, Body, Piece
 from raft.configs import BadMembership, decode_membership, encode_membership
 from raft.model import (
     KIB,
@@ -214,9 +215,10 @@ def unpack_flush_header(data: bytes, offset: int, salt: int) -> FlushHeader | No
 
 def pack_steps(
     steps: Sequence[Persist], group: int, salt: int, entries_at: list[tuple[Index, int]]
-) -> bytes:
+) -> Body:
     """Records of these steps in order; notes (index, place in the body) of every entry."""
-    parts: list[bytes] = []
+    pieces: list[Piece] = []
+    parts: list[bytes] = []  # of the next piece
     size = 0
     seed = _seed(salt)
     pack, pack_crc, padding = _RECORD.pack, _CRC.pack, _PADDING
@@ -241,10 +243,20 @@ def pack_steps(
             length = len(payload)
             head = pack(length, _PLAIN_RECORD, kind, 0, group, term, index)
             pad = padding[length & 7]
-            parts += (pack_crc(crc32(payload, crc32(head, seed))), head, payload, pad)
+            begun = crc32(head, seed)
+            crc = crc32(payload, begun)
+            if length < LARGE_BYTES:
+                parts += (pack_crc(crc), head, payload, pad)
+            else:
+                pieces += (
+                    Piece(b"".join([*parts, pack_crc(crc), head])),
+                    Piece(payload, crc, begun),
+                )
+                parts = [pad]
             entries_at.append((index, size))
             size += RECORD_HEADER_BYTES + length + len(pad)
-    return b"".join(parts)
+    pieces.append(Piece(b"".join(parts)))
+    return Body(pieces)
 
 
 def pack_copies(entries: Sequence[Entry], group: int, salt: int) -> bytes:
@@ -359,7 +371,7 @@ def record_bytes(data: bytes, offset: int) -> int:
 
 
 def body_crc(body: bytes, previous_crc: int) -> int:
-    """The chained checksum of a flush."""
+    """The chained checksum of a flush; Body.crc of one that is being written."""
     return crc32(body, previous_crc)
 
 

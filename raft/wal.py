@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Final
 
+from raft.body import Body
 from raft.damage import DamagedLog, LogDamaged, check_mendable
 from raft.disk import Disk, DiskFailed, DiskFile
 from raft.mending import Repair, write_repair
@@ -41,7 +42,6 @@ from raft.segment import (
     RECORD_HEADER_BYTES,
     FlushHeader,
     Header,
-    body_crc,
     next_block,
     pack_flush_header,
     pack_header,
@@ -269,21 +269,22 @@ class Wal:
     def _seal(self) -> None:
         """Say that all before this place is synced; the next flush overwrites it."""
         if self._offset + FLUSH_HEADER_BYTES <= self._segment_bytes:
-            self._file.write_at(self._offset, [self._flush_header(b"", self._crc)])
+            self._file.write_at(self._offset, [self._flush_header(0, self._crc)])
 
-    def _put_flush(self, file: DiskFile, body: bytes) -> None:
+    def _put_flush(self, file: DiskFile, body: Body) -> None:
         size = FLUSH_HEADER_BYTES + len(body)
         if self._offset + size > self._segment_bytes:
             raise DiskFailed(f"a flush of {size} bytes does not fit in a segment")
-        self._crc_after = body_crc(body, self._crc)
-        file.write_at(self._offset, [self._flush_header(body, self._crc_after), body])
+        self._crc_after = body.crc(self._crc)
+        header = self._flush_header(len(body), self._crc_after)
+        file.write_at(self._offset, [header, *body.parts])
 
-    def _flush_header(self, body: bytes, crc: int) -> bytes:
-        header = FlushHeader(self._number, self._offset, len(body), self._crc, crc)
+    def _flush_header(self, length: int, crc: int) -> bytes:
+        header = FlushHeader(self._number, self._offset, length, self._crc, crc)
         return pack_flush_header(header, self._salt)
 
     def _note(
-        self, steps: Sequence[Persist], entries_at: list[tuple[Index, int]], body: bytes
+        self, steps: Sequence[Persist], entries_at: list[tuple[Index, int]], body: Body
     ) -> None:
         """The flush is durable: remember where its entries stand, and what it said."""
         start = self._offset + FLUSH_HEADER_BYTES
@@ -303,7 +304,7 @@ class Wal:
                 first += count
         self._end_flush(start, body)
 
-    def _end_flush(self, start: int, body: bytes) -> None:
+    def _end_flush(self, start: int, body: Body) -> None:
         self._crc = self._crc_after
         self._offset = next_block(start + len(body))
         self._number += 1
@@ -347,7 +348,7 @@ class Wal:
             self._note_copies(entries_at, body)
         return file
 
-    def _note_copies(self, entries_at: list[tuple[Index, int]], body: bytes) -> None:
+    def _note_copies(self, entries_at: list[tuple[Index, int]], body: Body) -> None:
         """The tail that recovery has counted already stands here now too.
 
         Its steps must not run a second time: they may write entries and take them back again.

@@ -10,7 +10,7 @@ MEMBERS = encode_membership(Membership(frozenset({1})))
 
 def body(*steps: Persist) -> tuple[bytes, list[tuple[int, int]]]:
     places: list[tuple[int, int]] = []
-    return pack_steps(steps, 0, SALT, places), places
+    return pack_steps(steps, 0, SALT, places).joined(), places
 
 
 def entry(index: int, payload: bytes, kind: EntryKind = EntryKind.NORMAL) -> Entry:
