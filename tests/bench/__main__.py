@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from tests.bench import cyrus, dovecot, imap, jmap, push
+from tests.bench import crowd, cyrus, dovecot, imap, jmap, push
 from tests.bench.clients import Jmap
 from tests.bench.meters import fdatasyncs_per_s, rss_mib
 from tests.bench.servers import PASSWORD, Ours, Server, accounts
@@ -29,7 +29,9 @@ Peers = list[dovecot.Dovecot | cyrus.Cyrus]
 # A blob of 100 MB goes through.
 BOOTSTRAP: Final = f"[limits]\nmessage-bytes = {128 << 20}\n{accounts()}"
 NAMES: Final = {1: ONE, 3: THREE}
-PARTS: Final = ("lmtp", "jmap", "imap", "big")
+PARTS: Final = ("lmtp", "jmap", "imap", "big", "crowd")
+# To whom nothing of the other parts goes but what all users get.
+CROWDED: Final = 2
 INSTALLED: Final = {DOVECOT: dovecot.is_here, CYRUS: cyrus.is_here}
 MISSING: Final = {
     DOVECOT: "no Dovecot beside: it needs dovecot-core, dovecot-imapd, dovecot-lmtpd, and root",
@@ -61,6 +63,13 @@ def jmap_of_ours(ours: Ours, messages: int) -> list[Row]:
         return jmap.Desk(clients, ours.pids())
 
     return jmap.every_row(partial(connect, 0), connect(1, 1), messages, requests=1000)
+
+
+def crowd_of_ours(ours: Ours, big: int) -> list[Row]:
+    """JMAP of a mailbox of so many."""
+    client = Jmap(ours.cluster.nodes[0].address("http"), ours.recipient(CROWDED), PASSWORD)
+    desk = jmap.Desk([client], ours.pids())
+    return crowd.every_row(desk, ours.imap(CROWDED), big)
 
 
 def jmap_of_cyrus(peer: cyrus.Cyrus, messages: int) -> list[Row]:
@@ -95,6 +104,8 @@ def bench(size: int, peers: Peers, parts: Sequence[str], messages: int, big: int
             rows += imap.reading(servers, messages)
         if "big" in parts and size == 1:
             rows += imap.crowding(servers, messages, big)
+        if "crowd" in parts and size == 1:
+            rows += crowd_of_ours(ours, big)
     return [{"who": ours.name} | row for row in rows]
 
 
@@ -112,7 +123,7 @@ def main() -> None:
     """Measure, print, and write it down."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--messages", type=int, default=10_000, help="in the inbox")
-    parser.add_argument("--big", type=int, default=100_000, help="in the large mailbox")
+    parser.add_argument("--big", type=int, default=100_000, help="in a large mailbox")
     parser.add_argument("--nodes", type=int, nargs="*", default=[1, 3], choices=[1, 3])
     parser.add_argument("--only", nargs="*", default=PARTS, choices=PARTS, metavar="PART")
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)

@@ -86,10 +86,17 @@ class Imap(Lines):
         self._room = bytearray(1 << 18)
         self.command(f"LOGIN {user} {password}")
 
-    def append(self, mails: list[bytes]) -> None:
-        """These into the inbox, in one command with literals that wait for nothing."""
-        parts = b"".join(b" {%d+}\r\n%s" % (len(mail), mail) for mail in mails)
-        self._ask(b"APPEND INBOX" + parts)
+    def append(
+        self, mails: list[bytes], *, mailbox: str = "INBOX", told: list[bytes] | None = None
+    ) -> None:
+        """These into a mailbox, in one command with literals that wait for nothing; `told` are
+        each one's flags and date, as they stand before its literal."""
+        before = told or [b""] * len(mails)
+        parts = [
+            b"%b {%d+}\r\n%b" % (words, len(mail), mail)
+            for words, mail in zip(before, mails, strict=True)
+        ]
+        self._ask(b"APPEND " + mailbox.encode() + b"".join(parts))
 
     def command(self, text: str) -> int:
         """Send a command, read to its tagged OK; how many bytes came."""

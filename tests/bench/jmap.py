@@ -83,25 +83,27 @@ def every_row(
     return rows + large_blobs(alone)
 
 
-def echo_and_list(desk: Desk, requests: int) -> list[Row]:
-    """Core/echo, and the list view: Email/query of the 50 newest with Email/get of their rows."""
+def list_calls(desk: Desk, mailbox: str) -> tuple[list[Any], list[Any]]:
+    """Email/query of a mailbox's 50 newest, each of another thread, with Email/get of their rows:
+    what a client shows first."""
     query = {
         "accountId": desk.account,
-        "filter": {"inMailbox": desk.inbox},
+        "filter": {"inMailbox": mailbox},
         "sort": [{"property": "receivedAt", "isAscending": False}],
         "collapseThreads": True,
         "limit": 50,
     }
     ids = {"resultOf": "q", "name": "Email/query", "path": "/ids"}
     get = {"accountId": desk.account, "#ids": ids, "properties": LIST_PROPERTIES}
+    return ["Email/query", query, "q"], ["Email/get", get, "g"]
+
+
+def echo_and_list(desk: Desk, requests: int) -> list[Row]:
+    """Core/echo, and the list view."""
+    calls = list_calls(desk, desk.inbox)
     return [
         desk.repeated("Core/echo", requests, ["Core/echo", {"a": 1}, "e"]),
-        desk.repeated(
-            "list view (query 50 + get)",
-            requests,
-            ["Email/query", query, "q"],
-            ["Email/get", get, "g"],
-        ),
+        desk.repeated("list view (query 50 + get)", requests, *calls),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import imap, push
+from tests.bench import crowd, imap, push
 
 Row = dict[str, Any]
 ONE, THREE, DOVECOT, CYRUS = "one node", "three nodes", "Dovecot", "Cyrus"
@@ -59,6 +59,10 @@ GOALS: Final[Mapping[str, Goal]] = {
     imap.IDLE: Goal(under=60.0),
     imap.NOTICE: Goal(under=50.0, who=THREE),
     push.PUSH: Goal(under=100.0, who=THREE),
+    crowd.LIST_TIMES: Goal(under=1.2),
+    crowd.FILTER: Goal(under=20.0, figure="cpu_ms"),
+    crowd.FILTER_NOT: Goal(under=20.0, figure="cpu_ms"),
+    crowd.CHANGED: Goal(under=1.0, figure="cpu_ms"),
 }
 
 
