@@ -16,7 +16,7 @@ from tests.clients.jmap import Jmapc, JmapClientTs, JmapJam
 from tests.clients.mbsync import Mbsync, MbsyncLarge
 from tests.clients.neomutt import Neomutt
 from tests.clients.packages import Packages
-from tests.clients.reading import Curl, Imapclient
+from tests.clients.reading import Curl, Imapclient, Imapflow
 from tests.clients.report import Report
 from tests.clients.stage import Stage, address, staged
 from tests.clients.swaks import Swaks
@@ -26,7 +26,7 @@ from tests.clients.visit import Place, Visit
 
 CLIENTS: tuple[type[Visit], ...] = (
     *(Jmapc, JmapClientTs, JmapJam),
-    *(Imapclient, Curl, Neomutt, Thunderbird),
+    *(Imapclient, Imapflow, Curl, Neomutt, Thunderbird),
     *(Fetchmail, Offlineimap, Mbsync, MbsyncLarge),
     Swaks,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 SCRIPTS = Path(__file__).parent / "scripts"
 # Exactly these versions are tried: a newer one is a change of its own.
 FROM_PYPI = ("jmapc==0.4.0", "imapclient==4.1.0")
-FROM_NPM = ("jmap-client-ts@1.0.0", "jmap-jam@0.13.1", "eventsource@4.1.1")
+FROM_NPM = ("jmap-client-ts@1.0.0", "jmap-jam@0.13.1", "eventsource@4.1.1", "imapflow@2.10.2")
 INSTALL_S = 300.0
 
 

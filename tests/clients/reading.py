@@ -1,7 +1,9 @@
-"""Clients that read where the mail is: curl, and imapclient from PyPI."""
+"""Clients that read where the mail is: curl, imapclient from PyPI and imapflow from npm."""
 
 import re
+from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 from tests.clients.packages import SCRIPTS, Packages
@@ -80,20 +82,17 @@ class Curl(Visit):
         expect(found.strip(), "* SEARCH 1 3", "found")
 
 
-class Imapclient(Visit):
-    """imapclient, the library for Python."""
-
-    name = "imapclient"
+class LibraryVisit(Visit):
+    """A day with a library of IMAP."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
-        words = [place.packages.python, SCRIPTS / "imapclient_client.py"]
-        self.talker = Talker(words, {}, place.home)
+        self.talker = self.start()
         self.subject, self.text, self.uid = unique("letter"), unique("word"), 0
 
-    @classmethod
-    def missing(cls, packages: Packages) -> str:
-        return packages.missing_python()
+    @abstractmethod
+    def start(self) -> Talker:
+        """The script that uses this library."""
 
     def steps(self) -> Sequence[Step]:
         return (
@@ -114,7 +113,7 @@ class Imapclient(Visit):
             user=self.place.user,
             password=PASSWORD,
         )
-        holds("IMAP4REV2" in told, f"IMAP4rev2 is not offered: {told}")
+        holds({"IMAP4REV2", "IMAP4rev2"} & set(told), f"IMAP4rev2 is not offered: {told}")
 
     def list(self) -> None:
         """The usual mailboxes."""
@@ -163,3 +162,31 @@ class Imapclient(Visit):
             if [there + 1, "EXISTS"] in self.talker.ask("hear"):
                 return
         raise Failed(f"{NEWS_MAX} times there was other news than {there + 1} EXISTS")
+
+
+class Imapclient(LibraryVisit):
+    """imapclient, the library for Python."""
+
+    name = "imapclient"
+
+    @classmethod
+    def missing(cls, packages: Packages) -> str:
+        return packages.missing_python()
+
+    def start(self) -> Talker:
+        words = [self.place.packages.python, SCRIPTS / "imapclient_client.py"]
+        return Talker(words, {}, self.place.home)
+
+
+class Imapflow(LibraryVisit):
+    """imapflow, the library for Node.js, which enables all extensions it knows."""
+
+    name = "imapflow"
+
+    @classmethod
+    def missing(cls, packages: Packages) -> str:
+        return packages.missing_npm()
+
+    def start(self) -> Talker:
+        words: list[str | Path] = ["node", self.place.packages.npm / "imapflow_client.mjs"]
+        return Talker(words, {}, self.place.home)
