@@ -82,6 +82,8 @@ def main() -> int:
     print(f"\n{report.table()}\n")
     for one in report.failures:
         print(f"failed: {one.client} at {one.node}: {one.step}: {one.failure.splitlines()[0]}")
+    if report.absent:
+        print(f"not tried, as this machine has them not: {', '.join(report.absent)}")
     tried = len(report.taken)
     print(f"{tried - len(report.failures)} of {tried} steps went well")
     return 1 if report.failures or not tried else 0

@@ -56,7 +56,7 @@ class Report:
             max(len(row[at]) for row in rows if at + 1 < len(row)) for at in range(len(nodes))
         ]
         return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=False))
+            "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0, 0], strict=False))
             for row in rows
         )
 

@@ -35,3 +35,9 @@ def test_a_client_that_works_at_one_node_leaves_the_others_empty() -> None:
     report.take("mbsync", "n2", "up", good)
     report.take("mbsync-large", "n1", "up", good)
     assert report.table().splitlines()[1].split() == ["mbsync", "1/1"]
+
+
+def test_a_machine_that_has_none_of_them_is_told_so() -> None:
+    report = Report()
+    report.lacks("mbsync", "not installed: apt install isync")
+    assert report.table().splitlines()[1] == "mbsync  not installed: apt install isync"
