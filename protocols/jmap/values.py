@@ -60,7 +60,7 @@ def parse_state(text: str) -> tuple[Version, int] | None:
 
 @lru_cache(maxsize=4096)
 def _render_day(day: int) -> str:
-    return f"{_EPOCH + timedelta(days=day):%Y-%m-%d}"
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
 
 
 def render_utc_date(milliseconds: int) -> str:
@@ -72,7 +72,7 @@ def render_utc_date(milliseconds: int) -> str:
 
 
 def parse_utc_date(text: object) -> int | None:
-    """Milliseconds since 1970 of a UTCDate, or None when it is none."""
+    """Milliseconds since 1970 of a UTCDate, negative before; None when it is none."""
     found = _UTC_DATE.match(text) if isinstance(text, str) else None
     if found is None:
         return None
@@ -85,8 +85,7 @@ def parse_utc_date(text: object) -> int | None:
     if second > 60:
         return None
     fraction = int((found[7] or "0").ljust(3, "0")[:3])
-    milliseconds = (moment - _EPOCH) // _MILLISECOND + fraction
-    return milliseconds if milliseconds >= 0 else None
+    return (moment - _EPOCH) // _MILLISECOND + fraction
 
 
 def unescape_pointer(token: str) -> str:

@@ -207,3 +207,17 @@ async def test_a_limit_of_the_servers_is_told(monkeypatch: pytest.MonkeyPatch) -
         told = await desk.call("Email/query", **arguments)
         assert (told["ids"], told["limit"]) == (emails[:3], 3)
     assert "limit" not in await desk.call("Email/query", limit=3)
+
+
+async def test_dates_before_1970_are_dates() -> None:
+    desk = Desk()
+    old, new = desk.deliver(received_ms=-86_400_000), desk.deliver(message(number=2))
+    for condition, found in (
+        ({"after": "1900-01-01T00:00:00Z"}, [new, old]),
+        ({"before": "1970-01-01T00:00:00Z"}, [old]),
+        ({"after": "1969-12-31T00:00:01Z"}, [new]),
+        ({"before": "0001-01-01T00:00:00Z"}, []),
+    ):
+        assert (await desk.call("Email/query", filter=condition))["ids"] == found
+    told = await desk.call("Email/get", ids=[old], properties=["receivedAt"])
+    assert told["list"][0]["receivedAt"] == "1969-12-31T00:00:00Z"

@@ -46,7 +46,9 @@ def test_unsigned(value: Any, fits: bool) -> None:
         ("2026-11-01T12:00:00Z", 1_793_534_400_000),
         ("2026-11-01T12:00:00.5Z", 1_793_534_400_500),
         ("2024-02-29T23:59:60Z", 1_709_251_199_000),
-        ("1969-12-31T23:59:59Z", None),
+        ("1969-12-31T23:59:59Z", -1000),
+        ("0001-01-01T00:00:00Z", -62_135_596_800_000),
+        ("0000-01-01T00:00:00Z", None),
         ("2023-02-29T00:00:00Z", None),
         ("2026-11-01T12:00:61Z", None),
         ("2026-11-01T12:00:00+00:00", None),
@@ -60,7 +62,7 @@ def test_utc_dates(text: Any, milliseconds: int | None) -> None:
     assert parse_utc_date(text) == milliseconds
 
 
-@given(st.integers(0, 253_402_300_799))
+@given(st.integers(-62_135_596_800, 253_402_300_799))
 def test_dates_come_back(seconds: int) -> None:
     assert parse_utc_date(render_utc_date(seconds * 1000)) == seconds * 1000
 
