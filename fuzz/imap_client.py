@@ -18,7 +18,9 @@ from fuzz.imap_view import View, Violation, code_of, render
 MAILBOX: Final = "INBOX"
 REDIAL_S: Final = 0.3
 # RFC 5530, RFC 2180, RFC 7162: what may be refused although the client has done nothing wrong.
-REFUSALS: Final = frozenset({b"UNAVAILABLE", b"EXPUNGEISSUED", b"MODIFIED", b"INUSE"})
+REFUSALS: Final = frozenset(
+    {b"UNAVAILABLE", b"EXPUNGEISSUED", b"MODIFIED", b"INUSE", b"CORRUPTION"}
+)
 KINDS: Final = ("rev1", "rev2", "condstore", "qresync")
 _TOKEN: Final = re.compile(rb"(?im)^X-Token: (\S+)")
 

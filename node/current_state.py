@@ -3,13 +3,13 @@
 A snapshot puts another state in the place of this node's (node/machine.py). Doors and views hold
 this object and not an engine, so what they read next is of the new one.
 
-A blob whose bytes are damaged here is Unavailable to doors, and somebody is told to fetch it from
+A blob whose bytes are damaged here is Damaged to doors, and somebody is told to fetch it from
 another node (node/mender.py); damaged rows end the process (node/damage.py).
 """
 
 from collections.abc import Callable
 
-from protocols.ports import Unavailable
+from protocols.ports import Damaged
 from storage.blobs import BlobDamaged, BlobStore
 from storage.engine import Engine, Row
 from storage.ids import BlobId
@@ -50,9 +50,9 @@ class CurrentState:
         return self._blobs.size(blob)
 
     def read(self, blob: BlobId, start: int, length: int) -> bytes:
-        """Octets [start, start+length); KeyError when the blob is not here. Raises Unavailable."""
+        """Octets [start, start+length); KeyError when the blob is not here. Raises Damaged."""
         try:
             return self._blobs.read(blob, start, length)
         except BlobDamaged as error:
             self.on_damaged_blob(blob)
-            raise Unavailable(f"damaged on this node: {error}") from error
+            raise Damaged(f"damaged on this node: {error}") from error

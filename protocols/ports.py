@@ -29,6 +29,13 @@ class Unavailable(Exception):
     """
 
 
+class Damaged(Unavailable):
+    """This node has a blob damaged: another node's copy is on its way, if there is one.
+
+    What a door has no words for is Unavailable. IMAP NO [CORRUPTION] (RFC 5530 3).
+    """
+
+
 class Reader(Protocol):
     """Linearizable reads, answered by this node."""
 
@@ -76,7 +83,7 @@ class Blobs(Protocol):
     def read(self, blob: BlobId, start: int, length: int) -> bytes:
         """Octets [start, start+length), fewer at the blob's end; KeyError when it is not here.
 
-        Raises Unavailable when this node has it damaged: another node's copy is on its way.
+        Raises Damaged.
         Read large blobs in pieces of at most READ_BYTES_MAX with a checkpoint between.
         """
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from protocols.errors import RemoteProtocolError
+from protocols.errors import LimitExceeded, RemoteProtocolError
 from protocols.imap import utf7
 from protocols.imap.sets import Range, render_ranges
 from protocols.imap.tokens import UidRequired
@@ -59,9 +59,16 @@ def bad(text: str, code: bytes | None = None) -> Ending:
 
 def refused(error: RemoteProtocolError) -> Ending:
     """How a command ends that breaks the protocol."""
-    return bad(str(error), b"UIDREQUIRED" if isinstance(error, UidRequired) else None)
+    match error:
+        case UidRequired():
+            return bad(str(error), b"UIDREQUIRED")
+        case LimitExceeded():  # RFC 5530 3; what may be said is over, and nothing of it was done
+            return bad(str(error), b"LIMIT")
+    return bad(str(error))
 
 
+# RFC 5530 3: the node has octets damaged, until it has them from another.
+CORRUPTION: Final = no("Part of this mail is damaged here and being mended", b"CORRUPTION")
 # RFC 5530 3: the node lacks a leader or a majority just now.
 UNAVAILABLE: Final = no("The service cannot answer now; try again", b"UNAVAILABLE")
 

@@ -23,12 +23,13 @@ from protocols.imap.core import NEEDS_MAILBOX, Core, LiteralRoom, Phase, Request
 from protocols.imap.fetch_commands import Fetch
 from protocols.imap.filters import UndefinedFilter
 from protocols.imap.ops import OPS
-from protocols.imap.ops.bodies import MessageGone
+from protocols.imap.ops.bodies import BrokenOff
 from protocols.imap.ops.context import SEND_BYTES_MAX, Context, Door, Outbox, refusal
 from protocols.imap.ops.login import capabilities
 from protocols.imap.ops.news import tell_news
 from protocols.imap.ops.own import NotedWriter
 from protocols.imap.responses import (
+    CORRUPTION,
     UNAVAILABLE,
     Ending,
     bad,
@@ -41,7 +42,7 @@ from protocols.imap.responses import (
     untagged_ok,
 )
 from protocols.imap.search_commands import Search, Sort, Thread, counts_messages
-from protocols.ports import Ports, Unavailable, Watch
+from protocols.ports import Damaged, Ports, Unavailable, Watch
 from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerGone, PeerSlow
 from storage.ids import AccountId, Version
@@ -245,6 +246,8 @@ class ImapSession:
                     if type(command) in NEEDS_MAILBOX:
                         context.check_readable()
                     return await OPS[type(command)](context, command)
+        except Damaged:
+            return CORRUPTION
         except Unavailable:
             return UNAVAILABLE
         except MailError as error:
@@ -253,7 +256,7 @@ class ImapSession:
             return no("No such filter", b"UNDEFINED-FILTER " + error.name)
         except RemoteProtocolError as error:
             return refused(error)
-        except MessageGone as error:
+        except BrokenOff as error:
             # A literal is begun and its octets are no more: nothing that follows could be read.
             raise PeerGone("hung up in the middle of a message that went away") from error
         finally:
@@ -290,7 +293,7 @@ class ImapSession:
     async def _tell(self, *, expunges: bool, asked: bool = False, waiting: bool = False) -> None:
         try:
             await tell_news(self._context, expunges=expunges, asked=asked, waiting=waiting)
-        except MessageGone as error:
+        except BrokenOff as error:
             raise PeerGone("hung up in the middle of a message that went away") from error
 
     def _count_failures(self, ending: Ending | None) -> bool:

@@ -40,6 +40,10 @@ class MessageGone(Exception):
     """The blob went away while it was read: expunged everywhere, and collected since."""
 
 
+class BrokenOff(Exception):
+    """A response is on its way whose octets are gone, or damaged here: it cannot be ended."""
+
+
 @dataclass(slots=True)
 class Message:
     """One message about to be told: its blob, its part tree if needed, decoded parts."""
@@ -57,8 +61,8 @@ async def open_message(
 ) -> Message | None:
     """The message of a row, with all that can fail done; None: it is gone.
 
-    Raises UnknownEncoding, and Unavailable when the door holds too much already. What it holds
-    is given back by `close_message`.
+    Raises UnknownEncoding, MessageGone, Damaged, and Unavailable when the door holds too much
+    already. What it holds is given back by `close_message`.
     """
     rows, items = context.local(), tuple(items)
     meta = messages.meta(rows, account, row.email)
@@ -182,7 +186,7 @@ def section_bytes_max(message: Message, section: Section) -> int | None:
 
 
 async def read_section(context: Context, message: Message, section: Section) -> bytes:
-    """The octets that FETCH would tell of a section that is there. Raises MessageGone."""
+    """The octets that FETCH would tell of a section that is there. Raises MessageGone, Damaged."""
     span = _span(message, section)
     assert span is not None, "its size was asked for first"
     if section.text in (SectionText.FIELDS, SectionText.FIELDS_NOT):
@@ -218,7 +222,7 @@ async def _add_span(context: Context, message: Message, section: Section, span: 
 
 
 async def read_span(context: Context, blob: BlobId, span: Span) -> bytes:
-    """The octets of a span, others running between two pieces. Raises MessageGone."""
+    """The octets of a span, others running between two pieces. Raises MessageGone, Damaged."""
     pieces: list[bytes] = []
     for piece in _cut(span):
         if pieces:
@@ -230,8 +234,7 @@ async def read_span(context: Context, blob: BlobId, span: Span) -> bytes:
 def _read(context: Context, blob: BlobId, piece: Span) -> bytes:
     try:
         return context.ports.blobs.read(blob, piece.start, piece.end - piece.start)
-    except (KeyError, Unavailable) as error:
-        # Gone, or damaged on this node until it is mended: its response may be begun already.
+    except KeyError as error:
         raise MessageGone from error
 
 

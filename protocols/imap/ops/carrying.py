@@ -65,8 +65,8 @@ async def carry_across(
 async def _bring(
     context: Context, uid: int, owner: AccountId, target: MailboxId, found: EmailMeta
 ) -> int | None:
-    """Copy one message; its UID there, None when it has gone. Raises Unavailable, also when it
-    cannot be read just now: that is no reason to leave it out."""
+    """Copy one message; its UID there, None when it has gone. Raises Unavailable, Damaged too: that
+    is no reason to leave it out."""
     room, selected = context.door.room, context.mailbox
     if not room.take(found.size):
         raise Unavailable("too many large messages at once")

@@ -65,7 +65,7 @@ class Assembly:
         self._context.door.room.give(self._held)
 
     async def put_together(self, messages: Sequence[NewMessage]) -> list[bytes]:
-        """Each message's octets. Raises Refused, Unavailable."""
+        """Each message's octets. Raises Refused, Unavailable, Damaged."""
         found = []
         for message in messages:
             octets = await self._one(message.parts)

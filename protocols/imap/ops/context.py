@@ -40,11 +40,12 @@ INDEXES_BYTES_MAX: Final = 64 * 1024 * 1024
 class Outbox:
     """Responses on their way."""
 
-    __slots__ = ("_send", "_size", "lines")
+    __slots__ = ("_send", "_sent", "_size", "lines")
 
     def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
         self._send = send
         self._size = 0
+        self._sent = 0
         self.lines: list[bytes] = []
         """Where functions that only render append; `count` takes them into account."""
 
@@ -53,6 +54,18 @@ class Outbox:
         self.lines += pieces
         for octets in pieces:
             self._size += len(octets)
+
+    def mark(self) -> tuple[int, int]:
+        """This moment, for `take_back`."""
+        return self._sent, len(self.lines)
+
+    def take_back(self, mark: tuple[int, int]) -> bool:
+        """Leave unsaid what was added since; False: some of it is sent."""
+        if mark[0] != self._sent:
+            return False
+        del self.lines[mark[1] :]
+        self.count()
+        return True
 
     @property
     def full(self) -> bool:
@@ -69,6 +82,7 @@ class Outbox:
             octets = b"".join(self.lines)
             self.lines.clear()
             self._size = 0
+            self._sent += 1
             await self._send(octets)
 
 

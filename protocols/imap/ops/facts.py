@@ -18,6 +18,7 @@ from protocols.mime import parts as mime_parts
 from protocols.mime.bodies import decode_text, decode_transfer
 from protocols.mime.grammar import unfold
 from protocols.mime.parts import Part
+from protocols.ports import Damaged
 from storage.ids import BlobId
 from storage.mail import messages
 from storage.mail.records import LIST_PROPERTIES, EmailView, unpack_view
@@ -87,10 +88,18 @@ async def read_header_of(context: Context, facts: Facts) -> None:
     try:
         octets = await read_span(context, blob, Span(0, end))
     except MessageGone:
+        _check_gone(context, facts)
         facts.header = ()
         return
     fields = headers.split(octets, min(root.header_start, end), end)
     facts.header = tuple(map(_folded, fields))
+
+
+def _check_gone(context: Context, facts: Facts) -> None:
+    """What is gone has nothing that could match. Raises Damaged: the message is there, and its
+    octets are not."""
+    if _open(context, facts) is not None:
+        raise Damaged("a message has no octets")
 
 
 def _folded(field: headers.Header) -> tuple[bytes, str, bytes]:
@@ -115,6 +124,7 @@ async def read_text_of(context: Context, facts: Facts) -> None:
         try:
             octets = await read_span(context, blob, Span(part.body_start, part.body_end))
         except MessageGone:
+            _check_gone(context, facts)
             break
         decoded = decode_transfer(octets, part.encoding)
         text, problem = decode_text(decoded, part.params.get("charset"))

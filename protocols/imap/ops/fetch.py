@@ -15,7 +15,9 @@ from protocols.imap.dates import render_date_time
 from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem, Section
 from protocols.imap.flags import SEEN
 from protocols.imap.ops.bodies import (
+    BrokenOff,
     Message,
+    MessageGone,
     UnknownEncoding,
     add_binary_size,
     add_section,
@@ -31,11 +33,11 @@ from protocols.imap.ops.resync import changed_positions, vanished_earlier
 from protocols.imap.ops.store import mark_seen
 from protocols.imap.ops.views import ImapView, decode_view, read_views
 from protocols.imap.partial import PartialRange
-from protocols.imap.responses import Ending, bad, no, object_id, ok
+from protocols.imap.responses import CORRUPTION, Ending, bad, no, object_id, ok
 from protocols.imap.selected import Positions, Selected, shown_id
 from protocols.mime.parts import Part
 from protocols.mime.parts import unpack as unpack_parts
-from protocols.ports import READ_BYTES_MAX
+from protocols.ports import READ_BYTES_MAX, Damaged
 from protocols.render.bodystructure import render_body
 from protocols.render.strings import render_text
 from storage.engine import Rows
@@ -88,9 +90,11 @@ async def fetch(context: Context, command: Fetch) -> Ending:
     if reads and not selected.read_only and "s" in selected.rights:  # RFC 4314 4
         command = await _see(context, command, positions)
     try:
-        told = await tell_messages(context, command, positions)
+        told, damaged = await tell_messages(context, command, positions)
     except UnknownEncoding:
         return no("The encoding of the part is not known", b"UNKNOWN-CTE")
+    if damaged:
+        return CORRUPTION
     if told < wanted and not command.uid:
         return no("Some of the messages are gone", b"EXPUNGEISSUED")
     return ok("FETCH completed")
@@ -116,14 +120,15 @@ async def tell_messages(
     command: Fetch,
     positions: Iterable[Positions],
     without: Collection[int] = (),
-) -> int:
+) -> tuple[int, int]:
     """FETCH responses for these messages, but for those whose MODSEQ is one of `without`; how
-    many there were. Raises UnknownEncoding, Unavailable, and MessageGone in a response.
+    many there were, and how many of them are damaged here: of these no section is told. Raises
+    UnknownEncoding, Unavailable, and BrokenOff in a response.
     """
     selected = context.mailbox
     renderer = _Renderer(selected, command, context.out.lines)
     size = VIEW_SLICE_MESSAGES if renderer.views else SLICE_MESSAGES
-    told, sent = 0, True
+    told, damaged, sent = 0, 0, True
     for window in windows(positions, size):
         if not sent:  # who sends lets others run
             await trio.lowlevel.checkpoint()
@@ -131,13 +136,14 @@ async def tell_messages(
         if without:
             rows = [row for row in rows if row[2].modseq not in without]
         if command.sections:
-            told += await _tell_sections(context, command, renderer, rows)
+            more, torn = await _tell_sections(context, command, renderer, rows)
+            told, damaged = told + more, damaged + torn
         else:
             told += _tell(context, renderer, rows)
         sent = context.out.full
         if sent:
             await context.out.flush()
-    return told
+    return told, damaged
 
 
 def windows(positions: Iterable[Positions], size: int) -> Iterator[list[Positions]]:
@@ -316,9 +322,10 @@ def portions(rows: Iterable[Row], sections: int) -> Iterator[list[Row]]:
 
 async def _tell_sections(
     context: Context, command: Fetch, renderer: _Renderer, rows: list[Row]
-) -> int:
-    """Message by message, its sections from the blob; returns how many were still there."""
-    told = 0
+) -> tuple[int, int]:
+    """Message by message, its sections from the blob; returns how many were still there, and how
+    many of them are damaged."""
+    told = damaged = 0
     whole = label_of_whole(command.sections)
     by_uid = context.mailbox.by_uid
     form = b"* %d UIDFETCH (%b" if by_uid else b"* %d FETCH (%b"
@@ -330,23 +337,37 @@ async def _tell_sections(
             meta, root = stored.metas.get(row.email), stored.parts.get(row.email)
             if meta is None or (renderer.parts and root is None):
                 continue
-            told += 1
             data = b" ".join(renderer.data(uid, row, stored))
             start = form % (uid if by_uid else sequence, data + b" " if data else b"")
             message = Message(meta.blob, meta.size, root)
-            if whole is not None and meta.size <= READ_BYTES_MAX:
-                add_whole(context, message, start + whole)
-            else:
-                await _tell_message(context, command, start, message)
+            try:
+                if whole is not None and meta.size <= READ_BYTES_MAX:
+                    add_whole(context, message, start + whole)
+                else:
+                    await _tell_message(context, command, start, message)
+            except (MessageGone, Damaged) as error:
+                if isinstance(error, MessageGone) and not _is_there(context, uid):
+                    continue
+                damaged += 1
+                if data:
+                    context.out.add(start.rstrip(b" "), b")\r\n")
+            told += 1
         if context.out.full:
             await context.out.flush()
-    return told
+    return told, damaged
+
+
+def _is_there(context: Context, uid: int) -> bool:
+    selected = context.mailbox
+    return uid_row(context.local(), selected.account, selected.mailbox, uid) is not None
 
 
 async def _tell_message(context: Context, command: Fetch, start: bytes, message: Message) -> None:
-    """`start`: the line up to the sections."""
+    """`start`: the line up to the sections. Raises MessageGone and Damaged with nothing said, else
+    BrokenOff."""
     out = context.out
     await decode_parts(context, message, command.sections)
+    mark = out.mark()
     try:
         out.add(start)
         for at, item in enumerate(command.sections):
@@ -357,5 +378,9 @@ async def _tell_message(context: Context, command: Fetch, start: bytes, message:
             else:
                 await add_section(context, message, item)
         out.add(b")\r\n")
+    except (MessageGone, Damaged) as error:
+        if not out.take_back(mark):
+            raise BrokenOff from error
+        raise
     finally:
         close_message(context, message)

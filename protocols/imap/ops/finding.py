@@ -58,21 +58,21 @@ async def filled(context: Context, key: SearchKey, *, saves: bool = False) -> Se
 async def find(
     context: Context, key: SearchKey, *, saves: bool = False, scores: Scores | None = None
 ) -> list[int]:
-    """Positions of the messages that match now, ascending; raises Unavailable. `scores`: where to
-    put how like what FUZZY asks for each is."""
+    """Positions of the messages that match now, ascending. Raises Unavailable; and Damaged when one
+    cannot be read here, for to leave it out would be to say that it does not match. `scores`: where
+    to put how like what FUZZY asks for each is."""
     selected = context.mailbox
     if asks_modseq(key):
         context.know_modseqs()
     try:
         await context.reading()
+        # New messages may be found, so the client must count them; expunges wait (7.5.1).
+        context.catch_up(expunges=False)
+        return await find_here(context, key, scores)
     except (Unavailable, NoPermission):
         if saves:
             selected.save([])  # RFC 9051 6.4.4.1: a search that fails saves nothing found
         raise
-    # New messages may be found, so the client must count them; expunges wait (7.5.1).
-    context.catch_up(expunges=False)
-
-    return await find_here(context, key, scores)
 
 
 async def find_here(context: Context, key: SearchKey, scores: Scores | None = None) -> list[int]:

@@ -29,6 +29,7 @@ from protocols.imap.responses import Ending, bad, no, ok, render_ending
 from protocols.imap.search_commands import CancelUpdate, SearchReturn, is_fuzzy
 from protocols.imap.selected import Selected
 from protocols.imap.sets import runs
+from protocols.ports import Damaged
 from protocols.render.strings import render_string
 from storage.ids import Version
 from storage.mail import uids as mail_uids
@@ -103,7 +104,12 @@ async def find_updates(context: Context) -> list[Update]:
         return []
     found: list[Update] = []
     for watched in list(contexts):
-        removed, added = await _changes(context, watched, due)
+        try:
+            removed, added = await _changes(context, watched, due)
+        except Damaged:
+            contexts.cancel(watched.tag)
+            refuse_update(context, watched.tag, "A message is damaged here")
+            continue
         if removed or added:
             found.append(Update(watched, removed, added))
     contexts.pending.difference_update(due)

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 from protocols.imap.core import LiteralRoom
 from protocols.imap.ops import fetch
 from protocols.imap.selected import Positions
-from protocols.ports import Command, Reader, Unavailable
+from protocols.ports import Command, Damaged, Reader, Unavailable
 from storage.engine import Rows
 from storage.ids import AccountId, BlobId
 from storage.mail import mailboxes, sharing
@@ -270,10 +270,10 @@ async def test_a_message_that_cannot_be_read_just_now_is_not_left_out_of_a_copy_
         client = await bob(stage)
 
         def damaged(blob: BlobId, offset: int, length: int) -> bytes:
-            raise Unavailable("damaged here")
+            raise Damaged("damaged here")
 
         monkeypatch.setattr(stage.house.blobs, "read", damaged)
-        assert (await client.ask(b"COPY 1:* INBOX"))[-1].startswith(b"t NO [UNAVAILABLE]")
+        assert (await client.ask(b"COPY 1:* INBOX"))[-1].startswith(b"t NO [CORRUPTION]")
         assert stage.door.shared.room.free == LiteralRoom().free
 
 

@@ -1,15 +1,12 @@
 """FETCH: windows over rows, views read in ranges, decoded parts, what is gone."""
 
-from dataclasses import replace
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.imap.ops.fetch import PORTION_BYTES, VIEW_SLICE_MESSAGES, portions, windows
 from protocols.imap.ops.views import decode_view, read_views
 from protocols.imap.selected import Positions
-from storage.ids import BlobId, EmailId, Version
+from storage.ids import EmailId, Version
 from storage.mail.messages import email_view
 from storage.mail.records import UidRow
 from tests.protocols.imap.stage import mail, open_stage
@@ -148,24 +145,3 @@ async def test_reading_marks_as_seen_once_and_says_so_once() -> None:
         )
         assert (await client.ask(b"FETCH 1 BODY[1]<0.1>"))[0] == b"* 1 FETCH (BODY[1]<0> {1}"
         assert await client.ask(b"NOOP") == [b"t OK NOOP completed"]
-
-
-class NoBlobs:
-    """All blobs have been collected."""
-
-    def size(self, blob: BlobId) -> int | None:
-        return None
-
-    def read(self, blob: BlobId, start: int, length: int) -> bytes:
-        raise KeyError(blob)
-
-
-async def test_a_message_that_goes_away_while_it_is_sent_ends_the_connection() -> None:
-    async with open_stage() as stage:
-        stage.deliver(mail("one"))
-        stage.door.ports = replace(stage.house.ports, blobs=NoBlobs())
-        client = await stage.reader()
-        assert (await client.ask(b"SEARCH TEXT hello"))[0] == b"* SEARCH"
-        await client.say(b"a FETCH 1 BODY.PEEK[]")
-        with pytest.raises(EOFError):
-            await client.line()
