@@ -35,8 +35,9 @@ def read_places(values: Mapping[str, Any], now_ms: int) -> Places:
     received_ms: int | None = now_ms
     if values.get("receivedAt") is not None:
         received_ms = parse_utc_date(values["receivedAt"])
-    if received_ms is None:
-        raise invalid_properties("receivedAt is not a UTCDate", "receivedAt")
+    if received_ms is None or received_ms < 0:
+        # Rows in order of the date begin in 1970.
+        raise invalid_properties("receivedAt is not a UTCDate from 1970 on", "receivedAt")
     mailboxes = boolean_set(values.get("mailboxIds"), "mailboxIds")
     if not mailboxes:
         raise invalid_properties("an email must be in a mailbox", "mailboxIds")

@@ -331,6 +331,7 @@ async def test_a_part_may_give_its_fields_by_themselves() -> None:
         ({"messageId": ["<a@x>"]}, "messageId"),
         ({"sentAt": "yesterday"}, "sentAt"),
         ({"receivedAt": "yesterday"}, "receivedAt"),
+        ({"receivedAt": "1969-12-31T23:59:59Z"}, "receivedAt"),
         ({"keywords": {"a b": True}}, "keywords"),
         ({"keywords": {"a": False}}, "keywords"),
         ({"subject": "a", "header:Subject:asText": "b"}, "header:Subject:asText"),
