@@ -6,7 +6,9 @@ remembered  a credential verified lately from the same network costs one HMAC. I
             under a key that never leaves this process.
 limited     failures are counted by network and by account; an attempt beyond them is refused
             before any hashing. The account's limit does not count against a network that has
-            remembered credentials of it, so a stranger cannot lock the owner out from home.
+            remembered credentials of it, so a stranger cannot lock the owner out from home; and
+            who is remembered gets in from a network that is over its limit, so a neighbour's
+            device locks nobody out. What is guessed of him there has a limit of its own.
 once        the same attempt made many times at once (a client opening its connections) is one hash.
 alike       an unknown address costs the same work as a wrong password; to SCRAM it has a salt.
 """
@@ -95,6 +97,9 @@ class PasswordAuth:
         self._networks = Buckets(
             burst=NETWORK_BURST, per_s=NETWORK_PER_S, monotonic_s=clock.monotonic_s
         )
+        self._neighbours = Buckets(
+            burst=NETWORK_BURST, per_s=NETWORK_PER_S, monotonic_s=clock.monotonic_s
+        )
         self._accounts = Buckets(
             burst=ACCOUNT_BURST, per_s=ACCOUNT_PER_S, monotonic_s=clock.monotonic_s
         )
@@ -104,12 +109,19 @@ class PasswordAuth:
         if len(username) > USERNAME_CHARS_MAX:
             raise AuthFailed("wrong name or password")
         network = network_of(remote)
-        if not self._networks.ready(network):
-            raise AuthBusy("too many failures from your network, try again later")
-        known = self._recall(username, network, password)
-        if known is not None:
-            return known
-        return await self._prove(username, password, network)
+        # A guess at one who is remembered costs an HMAC alone, so it is counted where the network
+        # can be charged no more.
+        place = f"{network} {username}"
+        is_open = self._networks.ready(network)
+        if is_open or self._neighbours.ready(place):
+            known = self._recall(username, network, password)
+            if known is not None:
+                return known
+        if is_open:
+            return await self._prove(username, password, network)
+        if (username, network) in self._remembered:
+            self._neighbours.take(place)
+        raise AuthBusy("too many failures from your network, try again later")
 
     async def _prove(self, username: str, password: str, network: str) -> Principal:
         """The long way: newest state, and a hash; the same attempt at the same time only once."""

@@ -182,6 +182,27 @@ async def test_a_guessing_network_is_turned_away_before_any_hashing(door: Door) 
     await door.log_in(ALICE, "secret")
 
 
+async def test_who_is_remembered_is_not_locked_out_by_a_neighbours_device(door: Door) -> None:
+    await door.log_in(ALICE, "secret")
+    await door.fail(int(NETWORK_BURST), "nobody@example.org")
+    for _ in range(3):
+        await door.log_in(ALICE, "secret")
+    # What is guessed of her there is not free either: so many, and the right one is refused too.
+    hashes = door.hashes
+    for _ in range(int(NETWORK_BURST)):
+        with pytest.raises(AuthBusy):
+            await door.log_in(ALICE, "guess")
+    with pytest.raises(AuthBusy):
+        await door.log_in(ALICE, "secret")
+    assert door.hashes == hashes
+    assert len(door.auth._neighbours) == 1
+    with pytest.raises(AuthBusy):
+        await door.log_in("nobody@example.org", "guess")
+    assert len(door.auth._neighbours) == 1
+    door.house.clock.pass_s(1 / NETWORK_PER_S)
+    await door.log_in(ALICE, "secret")
+
+
 def networks() -> Iterator[str]:
     return (f"203.0.113.{number}" for number in range(250))
 
