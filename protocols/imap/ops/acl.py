@@ -2,6 +2,12 @@
 
 An identifier is an address that logs in, of an account or as an alias of one, or "anyone". The
 owner has every right and keeps them; everyone else can be given any. There are no negative rights.
+
+SETACL and LISTRIGHTS say when an identifier is nobody's, and GETACL shows an alias by its account's
+own address. Both are told on purpose, to whoever has logged in: who mistypes an address must hear
+that he has shared with nobody, and rights kept for a name that is nobody's yet would be found by
+whoever is given it one day. RFC 4314 6 keeps mailboxes secret, not users; whose address there is
+hear all who send mail (LMTP's 550, JMAP's invalidRecipients).
 """
 
 from collections.abc import Callable

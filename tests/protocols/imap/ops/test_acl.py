@@ -80,6 +80,19 @@ async def test_reading_marks_seen_only_with_the_right_to() -> None:
         assert any(b"\\Seen" in line for line in lines)
 
 
+async def test_a_right_is_given_before_the_next_command_is_looked_at() -> None:
+    # RFC 4314 5.1.1, RFC 9051 5.5: pipelined, each sees what the one before has done
+    async with open_stage(people=(ALICE, BOB)) as stage:
+        client = stage.connect()
+        await client.login()
+        await client.send(
+            b"a SETACL INBOX bob@example.org l\r\nb GETACL INBOX\r\n"
+            b"c SETACL INBOX bob@example.org +r\r\nd GETACL INBOX\r\n"
+        )
+        told = [await client.line() for _ in range(6)]
+        assert [line.rpartition(b" ")[2] for line in told if line.startswith(b"*")] == [b"l", b"lr"]
+
+
 async def test_anyone_is_everyone_who_logs_in() -> None:
     async with open_stage(people=(ALICE, BOB)) as stage:
         share(stage, "lr", reader="anyone")
