@@ -106,5 +106,9 @@ class TooManyFollowed(MailError):
     """Subscriptions to more mailboxes of others than an account may have."""
 
 
+class TooManyUrlKeys(MailError):
+    """Keys for URLs into more mailboxes than a user may have."""
+
+
 class NoMailbox(MailError):
     """An email must be in at least one mailbox (RFC 8621 2)."""
