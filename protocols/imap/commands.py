@@ -22,6 +22,7 @@ from protocols.imap.search_commands import (
     Thread,
 )
 from protocols.imap.sets import NumberSet
+from protocols.imap.url_commands import GenUrlAuth, ResetKey, UrlFetch
 
 # --- any state, RFC 9051 6.1
 
@@ -305,4 +306,5 @@ Command = (
     | Search | Sort | Thread | NotSearched | CancelUpdate | MultiSearch
     | Compress | Unauthenticate | GetJmapAccess | GetMetadata | SetMetadata
     | GetQuota | GetQuotaRoot | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights
+    | ResetKey | GenUrlAuth | UrlFetch
 )  # fmt: skip

@@ -41,6 +41,7 @@ from protocols.imap.search_commands import (
 )
 from protocols.imap.search_keys import BadCharset
 from protocols.imap.tokens import Tokens
+from protocols.imap.url_commands import GenUrlAuth, ResetKey, UrlFetch
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -86,6 +87,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
         GetMetadata, SetMetadata, GetQuota, GetQuotaRoot, GetJmapAccess,
         MultiSearch,
         SetAcl, DeleteAcl, GetAcl, ListRights, MyRights,
+        ResetKey, GenUrlAuth, UrlFetch,
     }
 )  # fmt: skip
 _MESSAGES: Final[frozenset[type]] = frozenset(

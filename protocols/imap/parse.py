@@ -30,6 +30,7 @@ from protocols.imap.notify import parse_notify
 from protocols.imap.quota_commands import parse_get_quota, parse_get_quota_root
 from protocols.imap.search_keys import parse_cancel_update, parse_search, parse_sort, parse_thread
 from protocols.imap.tokens import Tokens
+from protocols.imap.url_commands import parse_gen_url_auth, parse_reset_key, parse_url_fetch
 
 # RFC 2971 3.3: at most 30 fields, of 30 and 1024 octets.
 ID_FIELDS_MAX: Final = 30
@@ -308,6 +309,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"UNAUTHENTICATE": lambda tokens: Unauthenticate(),
     b"GETJMAPACCESS": lambda tokens: GetJmapAccess(),
     b"DELETEACL": parse_delete_acl,
+    b"GENURLAUTH": parse_gen_url_auth,
     b"GETACL": parse_get_acl,
     b"GETMETADATA": parse_get_metadata,
     b"NOTIFY": parse_notify,
@@ -315,8 +317,10 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"GETQUOTAROOT": parse_get_quota_root,
     b"LISTRIGHTS": parse_list_rights,
     b"MYRIGHTS": parse_my_rights,
+    b"RESETKEY": parse_reset_key,
     b"SETACL": parse_set_acl,
     b"SETMETADATA": parse_set_metadata,
+    b"URLFETCH": parse_url_fetch,
     # 6.4, and CHECK of RFC 3501 6.4.1
     b"CHECK": lambda tokens: c.Check(),
     b"CLOSE": lambda tokens: c.Close(expunge=True),

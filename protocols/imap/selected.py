@@ -86,6 +86,7 @@ class Selected:
         "deleted",
         "fresh_after",
         "heeds",
+        "keys_seen",
         "mailbox",
         "name",
         "read_only",
@@ -135,6 +136,8 @@ class Selected:
         self.by_uid = False
         """UIDONLY is enabled: VANISHED stands for EXPUNGE, UIDFETCH for FETCH (RFC 9586 3)."""
         self.heeds = Heed.ALL
+        self.keys_seen = Version(0)
+        """Its reader's keys of URLs that were reset up to here, the client knows of (RFC 4467)."""
         self.fresh_after: int | None = None
         """Messages with higher UIDs came since `take_fresh`, and the client has been told so."""
         self.saved: list[Range] = []

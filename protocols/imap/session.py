@@ -6,7 +6,7 @@ connection is one task, and one more while it waits and news may be told: in IDL
 """
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -81,13 +81,14 @@ class ImapDoor:
         tls: ssl.SSLContext | None = None,
         room: LiteralRoom | None = None,
         jmap_url: str | None = None,
+        url_applications: Mapping[str, Collection[str]] | None = None,
         autologout_s: float = AUTOLOGOUT_S,
     ) -> None:
         self.ports = ports
         self.tls = tls
         self.autologout_s = autologout_s
         self.hours = OpeningHours()
-        self.shared = Door(room=room, jmap_url=jmap_url)
+        self.shared = Door(room=room, jmap_url=jmap_url, url_applications=url_applications)
 
     async def converse(self, transport: trio.abc.Stream, peer_ip: str, secure: bool) -> None:
         """Serve one accepted connection to its end; `secure` when TLS is on already."""

@@ -1,4 +1,5 @@
-"""BODYSTRUCTURE of a message, rendered once at ingest, and BODY cut out of it (RFC 9051 7.5.2).
+"""BODYSTRUCTURE of a message, rendered once at ingest, and BODY and the structures of single parts
+cut out of it (RFC 9051 7.5.2).
 
 The tree is as deep as the MIME parser's DEPTH_MAX at most, so rendering may follow it by calls.
 Optional fields share a budget of octets; when it is used up they are NIL, so that a message of a
@@ -6,7 +7,8 @@ thousand parts with long parameters still has a bounded record.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Final
 
 from protocols.mime import parameters
@@ -214,3 +216,69 @@ def render_body(bodystructure: bytes) -> bytes:
         if octets == b"(":
             stack.append(_List(body=not stack or stack[-1].at_body))
     return b"".join(out)
+
+
+# --- BODYPARTSTRUCTURE: one part of it
+
+
+def render_part(
+    bodystructure: bytes, path: Sequence[int], *, message: bool = False
+) -> bytes | None:
+    """The structure of one part, cut out of a BODYSTRUCTURE of ours (RFC 5259 8.2), with `message`
+    that of the message in it; None: there is none. Without a path it is the whole."""
+    body = bodystructure
+    for at, number in enumerate(path):
+        fields = _split(body)
+        if at and not fields[0].startswith(b"("):
+            held = _message_in(fields)  # what has parts and is no multipart is a message
+            if held is None:
+                return None
+            body, fields = held, _split(held)
+        children = [*takewhile(lambda field: field.startswith(b"("), fields)]
+        if number > max(1, len(children)):
+            return None
+        body = children[number - 1] if children else body
+    return _message_in(_split(body)) if message and path else body
+
+
+def render_decoded(structure: bytes, octets: int, lines: int) -> bytes:
+    """The structure of a part that is no multipart, its encoding undone (RFC 5524 3.2)."""
+    fields = _split(structure)
+    fields[5:7] = b'"BINARY"', b"%d" % octets
+    if fields[0] == b'"TEXT"':
+        fields[7] = b"%d" % lines
+    elif _message_in(fields) is not None:
+        fields[9] = b"%d" % lines
+    return b"(%b)" % b" ".join(fields)
+
+
+def render_header_structure(octets: int, lines: int, *, ascii_only: bool) -> bytes:
+    """The structure of header fields by themselves, as RFC 6522 4 would carry them."""
+    encoding = b"7BIT" if ascii_only else b"8BIT"
+    return b'("TEXT" "RFC822-HEADERS" NIL NIL NIL "%b" %d %d NIL NIL NIL NIL)' % (
+        encoding,
+        octets,
+        lines,
+    )
+
+
+def _message_in(fields: Sequence[bytes]) -> bytes | None:
+    """The body of the message that a part holds."""
+    is_message = fields[0] == b'"MESSAGE"' and fields[1] in (b'"RFC822"', b'"GLOBAL"')
+    return fields[8] if is_message and len(fields) > _MESSAGE_FIELDS else None
+
+
+def _split(listed: bytes) -> list[bytes]:
+    """The fields of a parenthesised list."""
+    fields: list[bytes] = []
+    depth, begins, position = 0, 0, 0
+    while token := _TOKEN.search(listed, position):
+        start, position = token.span()
+        if token[1] is not None:
+            position += int(token[1])  # a literal's octets
+        if depth == 1 and token[0] != b")":
+            begins = start
+        depth += (token[0] == b"(") - (token[0] == b")")
+        if depth == 1 and position > 1:
+            fields.append(listed[begins:position])
+    return fields

@@ -26,6 +26,8 @@ from protocols.imap.ops import (
     sort,
     store,
     updates,
+    urlauth,
+    urlfetch,
 )
 from protocols.imap.ops.context import Context
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
@@ -38,6 +40,7 @@ from protocols.imap.search_commands import (
     Sort,
     Thread,
 )
+from protocols.imap.url_commands import GenUrlAuth, ResetKey, UrlFetch
 
 # Each function takes the command of its own type.
 Op = Callable[[Context, Any], Awaitable[Ending]]
@@ -83,5 +86,8 @@ OPS: Final[Mapping[type, Op]] = {
     GetAcl: acl.get_acl,
     ListRights: acl.list_rights,
     MyRights: acl.my_rights,
+    ResetKey: urlauth.reset_key,
+    GenUrlAuth: urlauth.gen_url_auth,
+    UrlFetch: urlfetch.url_fetch,
 }
 """All but those that change the stream itself: STARTTLS, COMPRESS and their kin (session.py)."""

@@ -19,8 +19,9 @@ from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.ops.bodies import MessageGone, open_message, read_section, section_bytes_max
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.places import find
+from protocols.imap.ops.urlauth import Redeemed, redeem
 from protocols.imap.responses import Ending, no
-from protocols.imap.urls import MessageUrl, parse_url, show_url
+from protocols.imap.urls import MessageUrl, is_absolute, parse_url, show_url
 from protocols.ports import Unavailable
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
@@ -101,16 +102,13 @@ class Assembly:
         """RFC 4469 3: what FETCH BODY.PEEK would tell of it."""
         await trio.lowlevel.checkpoint()
         context = self._context
-        try:
-            wanted = parse_url(url.text)
-        except RemoteProtocolError as error:
-            raise _bad(url) from error
-        holder = self._mailbox(wanted)
-        if holder is None:
+        wanted = self._resolve(url.text)
+        if wanted is None:
             raise _bad(url)
-        row = uid_row(self._rows, *holder, wanted.uid)
-        account, sections = holder[0], [wanted.section]
-        message = None if row is None else await open_message(context, account, row, sections)
+        row = uid_row(self._rows, wanted.account, wanted.mailbox, wanted.uid)
+        message = None
+        if row is not None:
+            message = await open_message(context, wanted.account, row, [wanted.section])
         size = None if message is None else section_bytes_max(message, wanted.section)
         if message is None or size is None:
             raise _bad(url)
@@ -121,6 +119,20 @@ class Assembly:
             return await read_section(context, message, wanted.section)
         except MessageGone as error:
             raise Unavailable("a part cannot be read just now") from error
+
+    def _resolve(self, text: bytes) -> Redeemed | None:
+        """What a URL is about; None: nothing that one may read.
+
+        RFC 4469 3 leaves absolute URLs to extensions: those that are authorized are redeemed.
+        """
+        if is_absolute(text):
+            return redeem(self._context, self._rows, text)
+        try:
+            wanted = parse_url(text)
+        except RemoteProtocolError:
+            return None
+        holder = self._mailbox(wanted)
+        return None if holder is None else Redeemed(*holder, wanted.uid, wanted.section)
 
     def _mailbox(self, wanted: MessageUrl) -> tuple[AccountId, MailboxId] | None:
         """Whose mailbox a URL is about, and which; None: there is none that one may read, or none

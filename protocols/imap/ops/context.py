@@ -6,7 +6,7 @@ response is never a send of its own) and whenever it grows over OUT_BYTES, so th
 does not read holds up its own command and not our memory.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakValueDictionary
@@ -95,10 +95,14 @@ class Door:
         indexes_bytes_max: int = INDEXES_BYTES_MAX,
         room: LiteralRoom | None = None,
         jmap_url: str | None = None,
+        url_applications: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self.indexes = MailboxIndexes(indexes_bytes_max)
         self.room = room or LiteralRoom()
         self.jmap_url = jmap_url
+        self.url_applications: Mapping[str, Collection[str]] = url_applications or {}
+        """Addresses of the accounts that fetch URLs for an application (RFC 5593 3.3), `submit`
+        among them, by its name in lower case."""
         self.panoramas: WeakValueDictionary[AccountId, Panorama] = WeakValueDictionary()
         """The newest of each account, while somebody holds it."""
         self.lent: WeakValueDictionary[tuple[AccountId, AccountId], Lent] = WeakValueDictionary()
@@ -308,6 +312,7 @@ _REFUSALS: Final[dict[type[errors.MailError], bytes | None]] = {
     errors.NoPermission: b"NOPERM",
     errors.TooManyReaders: b"LIMIT",
     errors.TooManyFollowed: b"LIMIT",
+    errors.TooManyUrlKeys: b"LIMIT",
 }
 
 

@@ -26,6 +26,7 @@ from protocols.imap.ops.panorama import (
     moved_counts,
 )
 from protocols.imap.ops.updates import find_updates, tell_updates
+from protocols.imap.ops.urlauth import tell_reset
 from protocols.imap.responses import render_list, render_mailbox, untagged_ok
 from protocols.imap.selected import Positions
 from protocols.ports import Unavailable
@@ -42,6 +43,7 @@ async def tell_news(
     context.catch_up(expunges=expunges, asked=asked, waiting=waiting)
     if context.selected is not None:
         await _tell_messages(context)
+    tell_reset(context)
     tell_metadata(context)
     await _tell_around(context)
     context.own.clear()

@@ -9,11 +9,13 @@ from protocols.imap.ops.copying import expunge_uids, marked_deleted
 from protocols.imap.ops.listing import attributes_of, named_at, normalized, old_name
 from protocols.imap.ops.places import find, need
 from protocols.imap.ops.resync import resync
+from protocols.imap.ops.urlauth import url_mechanisms
 from protocols.imap.responses import Ending, bad, object_id, ok, render_list, untagged_ok
 from protocols.imap.selected import Selected, shown_id
 from storage.ids import render_mailbox
 from storage.mail import mailboxes
 from storage.mail.errors import NoPermission
+from storage.mail.url_keys import last_reset
 
 
 async def select(context: Context, command: Select) -> Ending:
@@ -45,6 +47,7 @@ async def select(context: Context, command: Select) -> Ending:
     )
     selected.shows_modseq, selected.vanishes = context.condstore, context.qresync
     selected.by_uid, selected.heeds = context.uid_only, context.heeds
+    selected.keys_seen = last_reset(view, context.account)
     context.selected = selected
     out = context.out
     out.add(selected.flags_response())
@@ -58,6 +61,8 @@ async def select(context: Context, command: Select) -> Ending:
     # RFC 8474 4.2
     named_id = shown_id(selected.owner, render_mailbox(mailbox.id))
     out.add(untagged_ok("Its id", b"MAILBOXID " + object_id(named_id)))
+    if (mechanisms := url_mechanisms(context)) is not None:
+        out.add(untagged_ok("How URLs are authorized", mechanisms))
     if context.rev2:
         name = normalized(command.mailbox)
         told = attributes_of(named_at(view, context.account, place, name))
