@@ -104,6 +104,17 @@ class JmapSection(_Section, frozen=True, kw_only=True):
     """One /set is one entry of the log: others wait while it is planned."""
 
 
+class ImapSection(_Section, frozen=True, kw_only=True):
+    """[imap]: whom URLs may be meant for, besides users."""
+
+    url_applications: dict[
+        Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+$", max_length=64)],
+        tuple[Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$")], ...],
+    ] = {}
+    """Accounts that fetch URLs for an application (RFC 5593 3.3), by its name: `submit` are those
+    of message submission servers (RFC 4467 3), `stream` those of media servers."""
+
+
 class LmtpSection(_Section, frozen=True, kw_only=True):
     """[lmtp]: who may hand mail in, and what is told of addresses."""
 
@@ -210,6 +221,7 @@ class Config(_Section, frozen=True, kw_only=True):
     tls: TlsSection = TlsSection()
     http: HttpSection = HttpSection()
     jmap: JmapSection = JmapSection()
+    imap: ImapSection = ImapSection()
     lmtp: LmtpSection = LmtpSection()
     push: PushSection = PushSection()
     limits: LimitsSection = LimitsSection()

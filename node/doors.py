@@ -144,7 +144,12 @@ def build_doors(
             name = "http" if context is None else "https"
             doors.doors.append(Door(name, port, partial(_serve_http, http)))
     base = config.http.public_url or (named_url(config.cluster.hostname, own) if tls else None)
-    imap = ImapDoor(ports, tls=tls, jmap_url=f"{base}/.well-known/jmap" if base else None)
+    imap = ImapDoor(
+        ports,
+        tls=tls,
+        jmap_url=f"{base}/.well-known/jmap" if base else None,
+        url_applications=config.imap.url_applications,
+    )
     for name, port, context in (("imap", own.imap, None), ("imaps", own.imaps, tls)):
         if port is not None:
             doors.doors.append(Door(name, port, imap.converse, context))

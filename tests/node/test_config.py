@@ -188,3 +188,13 @@ def test_who_may_hand_mail_in_is_checked() -> None:
         assert "write networks as" in refusal(TEXT + f'\n[lmtp]\ntrusted-networks = ["{wrong}"]\n')
     assert "lmtp.accounts" in refusal(TEXT + '\n[lmtp]\naccounts = ["mta"]\n')
     assert "lmtp.max-recipients" in refusal(TEXT + "\n[lmtp]\nmax-recipients = 99\n")
+
+
+def test_accounts_that_fetch_urls_for_an_application() -> None:
+    assert config.parse(TEXT, DEMO).imap.url_applications == {}
+    table = "\n[imap.url-applications]\n"
+    good = config.parse(TEXT + table + 'submit = ["mta@example.org"]\nstream = []\n', DEMO)
+    assert good.imap.url_applications == {"submit": ("mta@example.org",), "stream": ()}
+    assert "imap.url-applications" in refusal(TEXT + table + 'submit = ["mta"]\n')
+    assert "imap.url-applications" in refusal(TEXT + table + 'Sub_mit = ["mta@example.org"]\n')
+    assert "did you mean 'url-applications'" in refusal(TEXT + "\n[imap.url-application]\na = []\n")

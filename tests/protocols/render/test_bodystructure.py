@@ -9,12 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.mime import parameters
+from protocols.mime.parts import Part, find_part
 from protocols.mime.structure import parse
 from protocols.render.bodystructure import (
     OPTIONAL_BYTES_MAX,
     VALUE_BYTES_MAX,
     render_body,
     render_bodystructure,
+    render_decoded,
+    render_header_structure,
+    render_part,
 )
 from tests.protocols.render.test_envelope import CORPORA, assert_balanced
 
@@ -126,3 +130,82 @@ def test_the_corpora(path: Path) -> None:
     found = structure(path.read_bytes())
     assert_balanced(found)
     assert_balanced(render_body(found))
+
+
+# --- one part of it
+
+INNER = (
+    b"Subject: in\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n"
+    b"--i\r\nContent-Type: text/html\r\n\r\n<p>\r\n--i\r\nContent-Type: image/png\r\n\r\nx\r\n--i--"
+)
+OUTER = (
+    b"Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n"
+    b'Content-Type: text/plain; name="a) (b {3}"\r\n'
+    b"Content-Transfer-Encoding: base64\r\n\r\nAAAA\r\n"
+    b"--o\r\nContent-Type: message/rfc822\r\n\r\n" + INNER + b"\r\n--o--\r\n"
+)
+HTML = b'("TEXT" "HTML" NIL NIL NIL "7BIT" 3 0 NIL NIL NIL NIL)'
+PNG = b'("IMAGE" "PNG" NIL NIL NIL "7BIT" 1 NIL NIL NIL NIL)'
+NAMED = b'("TEXT" "PLAIN" ("NAME" "a) (b {3}") NIL NIL "BASE64" 4 0 NIL NIL NIL NIL)'
+
+
+def test_parts_are_found_by_their_numbers() -> None:
+    found = structure(OUTER)
+    assert render_part(found, ()) == found
+    assert render_part(found, (1,)) == NAMED
+    assert render_part(found, (2, 1)) == HTML
+    assert render_part(found, (2, 2)) == PNG
+    message = render_part(found, (2,))
+    assert message is not None
+    assert message.startswith(b'("MESSAGE" "RFC822" ')
+    assert render_part(found, (2,), message=True) == (
+        b'(%b%b "MIXED" ("BOUNDARY" "i") NIL NIL NIL)' % (HTML, PNG)
+    )
+    for path in ((3,), (1, 1), (2, 3), (2, 1, 1)):
+        assert render_part(found, path) is None
+    assert render_part(found, (1,), message=True) is None
+
+
+def test_a_message_that_is_one_part_has_a_part_1() -> None:
+    found = structure(b"Subject: x\r\n\r\none\r\n")
+    assert render_part(found, (1,)) == found
+    assert render_part(found, (2,)) is render_part(found, (1, 1)) is None
+    forwarded = structure(b"Content-Type: message/rfc822\r\n\r\n" + INNER)
+    assert render_part(forwarded, (1, 2)) == PNG
+
+
+def test_what_is_decoded_says_so() -> None:
+    assert render_decoded(NAMED, 3, 1) == NAMED.replace(b'"BASE64" 4 0', b'"BINARY" 3 1')
+    assert render_decoded(PNG, 9, 1) == PNG.replace(b'"7BIT" 1', b'"BINARY" 9')
+    message = render_part(structure(OUTER), (2,))
+    assert message is not None
+    decoded = render_decoded(message, 7, 2)
+    assert b'"BINARY" 7 (NIL "in"' in decoded
+    assert decoded.endswith(b" 2 NIL NIL NIL NIL)")
+
+
+def test_fields_are_a_text() -> None:
+    assert render_header_structure(9, 2, ascii_only=False) == (
+        b'("TEXT" "RFC822-HEADERS" NIL NIL NIL "8BIT" 9 2 NIL NIL NIL NIL)'
+    )
+
+
+def parts_of(part: Part) -> list[Part]:
+    below = [*part.children, *([part.message] if part.message is not None else [])]
+    return [part, *(found for one in below for found in parts_of(one))]
+
+
+@pytest.mark.parametrize("path", CORPORA, ids=lambda path: path.name)
+def test_every_part_of_the_corpora_is_found_by_its_number(path: Path) -> None:
+    data = path.read_bytes()
+    root, found = parse(data), structure(data)
+    for part_id in {part.part_id for part in parts_of(root)} - {""}:
+        part = find_part(root, part_id)
+        shown = render_part(found, [int(number) for number in part_id.split(".")])
+        assert part is not None
+        assert shown is not None, part_id
+        assert_balanced(shown)
+        if part.is_multipart and part.children:
+            assert shown.startswith(b"((")
+        else:
+            assert b" %d" % part.size in shown
