@@ -70,6 +70,9 @@ _KNOWN: Final = (
     b"UIDPLUS",
     b"UNAUTHENTICATE",
     b"UNSELECT",
+    b"URL-PARTIAL",
+    b"URLAUTH",
+    b"URLAUTH=BINARY",
     b"UTF8=ACCEPT",
     b"WITHIN",
 )

@@ -147,7 +147,9 @@ async def test_nobody_makes_urls_of_others(stage: Stage) -> None:
     ],
 )
 async def test_what_no_token_is_made_of(stage: Stage, rump: str) -> None:
-    await refused(await log_in(stage), rump)
+    client = await log_in(stage)
+    assert (await refused(client, rump)) != b"t BAD unknown command"
+    assert await client.ask(b"NOOP") == [b"t OK NOOP completed"]
 
 
 async def test_there_is_one_mechanism(stage: Stage) -> None:
@@ -225,6 +227,13 @@ async def test_without_a_key_there_is_no_token_that_is_good(stage: Stage, token:
     assert await gives(bob, f"{PART};urlauth=anonymous:internal:{token}") is None
     nobody = PART.replace("alice", "nobody")
     assert await gives(bob, f"{nobody};urlauth=anonymous:internal:{token}") is None
+
+
+async def test_a_token_says_how_it_was_made(stage: Stage) -> None:
+    client = await log_in(stage)
+    rump, _, token = (await make(client, f"{PART};urlauth=anonymous")).rpartition(":")
+    assert (token[:2], len(bytes.fromhex(token[2:]))) == ("01", 32)
+    assert await gives(client, f"{rump}:02{token[2:]}") is None
 
 
 async def test_a_token_reads_the_same_in_capitals(stage: Stage) -> None:
