@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from protocols.jmap.draft_headers import CONVENIENCE, field_of, fields_of
 from protocols.jmap.errors import SetError, invalid_properties
-from protocols.jmap.values import is_id
+from protocols.jmap.values import is_id, is_reference
 from protocols.mime import parameters
 from protocols.mime.build import PartSpec
 from protocols.mime.structure import DEPTH_MAX
@@ -195,7 +195,7 @@ class _Bodies:
         return text.encode()
 
     def _blob(self, blob_id: Any, about: str) -> bytes:
-        if not is_id(blob_id):
+        if not is_id(blob_id) and not is_reference(blob_id):
             raise invalid_properties("a blobId is not an Id", about)
         body = self._load(blob_id)
         if body is None:

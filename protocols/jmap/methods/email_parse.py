@@ -45,7 +45,7 @@ async def email_parse(context: Context, raw: Mapping[str, Any]) -> Answer:
     parsed: dict[str, msgspec.Raw] = {}
     unparsable: list[str] = []
     missing: list[str] = []
-    for text in dict.fromkeys(ids):
+    for text in dict.fromkeys(map(context.resolve, ids)):
         ref = find_blob(context, account, text)
         message = None if ref is None else read_ref(context.ports.blobs, ref)
         if ref is None or message is None:
@@ -53,7 +53,7 @@ async def email_parse(context: Context, raw: Mapping[str, Any]) -> Answer:
         elif not is_message(message):
             unparsable.append(text)
         else:
-            told = _render(message, ref, context.resolve(text), properties, reader)
+            told = _render(message, ref, text, properties, reader)
             parsed[text] = msgspec.Raw(told)
         await context.caller.pause()
     return {

@@ -255,7 +255,7 @@ async def mdn_parse(context: Context, raw: Mapping[str, Any]) -> Answer:
     parsed: dict[str, dict[str, Any]] = {}
     broken: list[str] = []
     missing: list[str] = []
-    for text in dict.fromkeys(ids):
+    for text in dict.fromkeys(map(context.resolve, ids)):
         message = read_blob(context, account, text)
         if message is None:
             missing.append(text)

@@ -135,3 +135,27 @@ async def test_over_quota() -> None:
     desk.house.run(lambda plan: plan_limit(plan, desk.number, 3))
     assert (await make(desk, {"data:asText": "abc"}))["size"] == 3
     assert (await make(desk, {"data:asText": "abcd"}))["type"] == "overQuota"
+
+
+async def test_a_blob_made_here_is_attached_parsed_and_imported_by_reference() -> None:
+    """RFC 9404 4.1: subsequent method calls may use the blobId by its creation id."""
+    desk = Desk()
+    here = {"accountId": desk.account}
+    places = {"mailboxIds": {desk.mailbox("drafts"): True}}
+    mail = {"data": [{"data:asText": "Subject: made here\r\n\r\ntext"}]}
+    attached = {**places, "attachments": [{"blobId": "#made", "type": "message/rfc822"}]}
+    answers = await desk.request(
+        ["Blob/upload", {**here, "create": {"made": mail}}, "0"],
+        ["Email/set", {**here, "create": {"draft": attached}}, "1"],
+        ["Email/import", {**here, "emails": {"in": {**places, "blobId": "#made"}}}, "2"],
+        ["Email/parse", {**here, "blobIds": ["#made"], "properties": ["subject"]}, "3"],
+        ["MDN/parse", {**here, "blobIds": ["#made", "#other"]}, "4"],
+    )
+    made, draft, imported, parsed, receipts = (told for _, told, _ in answers)
+    blob = made["created"]["made"]["id"]
+    assert draft["created"] and imported["created"]
+    assert parsed["parsed"] == {blob: {"subject": "made here"}}
+    assert receipts["notParsable"] == [blob] and receipts["notFound"] == ["#other"]
+    unknown = {**places, "attachments": [{"blobId": "#other", "type": "text/x"}]}
+    told = await desk.call("Email/set", create={"k": unknown})
+    assert told["notCreated"]["k"]["type"] == "blobNotFound"
