@@ -105,7 +105,8 @@ class JmapSection(_Section, frozen=True, kw_only=True):
 
 
 class ImapSection(_Section, frozen=True, kw_only=True):
-    """[imap]: whom URLs may be meant for, besides users."""
+    """[imap]: whom URLs may be meant for, besides users, and on how many messages one command works
+    (RFC 9738), which clients are told: by itself on as many as there are."""
 
     url_applications: dict[
         Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+$", max_length=64)],
@@ -113,6 +114,12 @@ class ImapSection(_Section, frozen=True, kw_only=True):
     ] = {}
     """Accounts that fetch URLs for an application (RFC 5593 3.3), by its name: `submit` are those
     of message submission servers (RFC 4467 3), `stream` those of media servers."""
+
+    message_limit: Annotated[int, msgspec.Meta(ge=1_000, le=1 << 32)] | None = None
+    """FETCH, STORE, SEARCH, MOVE and UID EXPUNGE stop at the newest so many; COPY, APPEND, SORT and
+    THREAD refuse. A client that does not know of it takes part of a mailbox for all of it."""
+    save_limit: Annotated[int, msgspec.Meta(ge=1_000, le=1 << 32)] | None = None
+    """Of COPY and APPEND alone, where there is no message-limit."""
 
 
 class LmtpSection(_Section, frozen=True, kw_only=True):

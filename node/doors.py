@@ -149,6 +149,8 @@ def build_doors(
         tls=tls,
         jmap_url=f"{base}/.well-known/jmap" if base else None,
         url_applications=config.imap.url_applications,
+        message_limit=config.imap.message_limit or 0,
+        save_limit=config.imap.save_limit or 0,
     )
     for name, port, context in (("imap", own.imap, None), ("imaps", own.imaps, tls)):
         if port is not None:

@@ -42,6 +42,7 @@ from protocols.imap.search_commands import (
     ThreadAlgorithm,
 )
 from protocols.imap.search_returns import accept_returns
+from protocols.imap.sets import NUMBER_MAX, NumberSet
 from protocols.imap.tokens import Tokens
 from storage import ids
 
@@ -303,6 +304,18 @@ def _modseq(tokens: Tokens) -> SearchKey:
     return ChangedSince(tokens.number())
 
 
+def _uid_after(tokens: Tokens) -> SearchKey:
+    """RFC 9738 3.2."""
+    uid = tokens.nz_number()
+    return Numbers(NumberSet(((uid + 1, NUMBER_MAX),) if uid < NUMBER_MAX else ()), uid=True)
+
+
+def _uid_before(tokens: Tokens) -> SearchKey:
+    """RFC 9738 3.2."""
+    uid = tokens.nz_number()
+    return Numbers(NumberSet(((1, uid - 1),) if uid > 1 else ()), uid=True)
+
+
 def _owned(text: str) -> tuple[ids.AccountId | None, str]:
     """Whose an id says that it is, and the rest of it (selected.shown_id)."""
     owner, dash, rest = text.partition("-")
@@ -346,6 +359,8 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], SearchKey]]] = {
     b"THREADID": _of_thread,
     b"TO": _field(b"to"),
     b"UID": lambda tokens: Numbers(tokens.number_set(), uid=True),
+    b"UIDAFTER": _uid_after,
+    b"UIDBEFORE": _uid_before,
     b"UNKEYWORD": lambda tokens: Keyword(parse_flag(tokens.atom()), present=False),
     b"YOUNGER": lambda tokens: Aged(tokens.nz_number(), younger=True),
 }

@@ -51,6 +51,19 @@ def shown_modseq(version: int) -> int:
     return max(1, version)
 
 
+def newest(positions: list[Positions], most: int) -> tuple[list[Positions], int | None]:
+    """The last `most` of these messages, and the first of them; all of them and None where that is
+    not less. 0 is no limit."""
+    left = most
+    for at in range(len(positions) - 1 if most else -1, -1, -1):
+        first, end = positions[at]
+        if end - first > left or (end - first == left and at):
+            lowest = end - left
+            return [(lowest, end), *positions[at + 1 :]], lowest
+        left -= end - first
+    return positions, None
+
+
 SYSTEM_KEYWORDS_IN_ORDER: Final = ("$answered", "$flagged", "$deleted", "$seen", "$draft")
 SYSTEM_KEYWORDS: Final = frozenset(SYSTEM_KEYWORDS_IN_ORDER)
 

@@ -24,7 +24,7 @@ from protocols.imap.fetch_commands import Fetch
 from protocols.imap.filters import UndefinedFilter
 from protocols.imap.ops import OPS
 from protocols.imap.ops.bodies import BrokenOff
-from protocols.imap.ops.context import SEND_BYTES_MAX, Context, Door, Outbox, refusal
+from protocols.imap.ops.context import SEND_BYTES_MAX, Context, Door, Outbox, OverLimit, refusal
 from protocols.imap.ops.login import capabilities
 from protocols.imap.ops.news import tell_news
 from protocols.imap.ops.own import NotedWriter
@@ -83,12 +83,20 @@ class ImapDoor:
         jmap_url: str | None = None,
         url_applications: Mapping[str, Collection[str]] | None = None,
         autologout_s: float = AUTOLOGOUT_S,
+        message_limit: int = 0,
+        save_limit: int = 0,
     ) -> None:
         self.ports = ports
         self.tls = tls
         self.autologout_s = autologout_s
         self.hours = OpeningHours()
-        self.shared = Door(room=room, jmap_url=jmap_url, url_applications=url_applications)
+        self.shared = Door(
+            room=room,
+            jmap_url=jmap_url,
+            url_applications=url_applications,
+            message_limit=message_limit,
+            save_limit=save_limit,
+        )
 
     async def converse(self, transport: trio.abc.Stream, peer_ip: str, secure: bool) -> None:
         """Serve one accepted connection to its end; `secure` when TLS is on already."""
@@ -246,13 +254,15 @@ class ImapSession:
                 case command:
                     if type(command) in NEEDS_MAILBOX:
                         context.check_readable()
-                    return await OPS[type(command)](context, command)
+                    return context.with_limit(await OPS[type(command)](context, command))
         except Damaged:
             return CORRUPTION
         except Unavailable:
             return UNAVAILABLE
         except MailError as error:
             return refusal(error)
+        except OverLimit as error:
+            return no("Too many messages at once; ask for fewer", error.code)
         except UndefinedFilter as error:
             return no("No such filter", b"UNDEFINED-FILTER " + error.name)
         except RemoteProtocolError as error:

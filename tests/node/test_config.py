@@ -81,6 +81,14 @@ def test_what_jmap_allows_is_told_under_the_names_of_the_session() -> None:
     assert "key 'jmap.max-objects-in-get'" in said
 
 
+def test_messages_of_one_imap_command_are_limited_only_as_clients_can_bear() -> None:
+    assert config.parse(ONE_NODE, Path("cluster.toml")).imap.message_limit is None
+    given = config.parse(ONE_NODE + "[imap]\nmessage-limit = 1000", Path("cluster.toml"))
+    assert given.imap.message_limit == 1000
+    said = refusal(ONE_NODE + "[imap]\nmessage-limit = 999")
+    assert "key 'imap.message-limit': expected `int` >= 1000" in said
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

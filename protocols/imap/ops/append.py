@@ -12,7 +12,7 @@ from protocols.imap.append_commands import Append, NewMessage, Replace
 from protocols.imap.flags import allowed
 from protocols.imap.ops.carrying import MOVE_RIGHTS
 from protocols.imap.ops.catenate import Assembly, Refused
-from protocols.imap.ops.context import Context
+from protocols.imap.ops.context import Context, OverLimit
 from protocols.imap.ops.copying import highest_if_resync
 from protocols.imap.ops.listing import tell_normalized
 from protocols.imap.ops.places import missing, need, needed, still
@@ -28,6 +28,8 @@ from storage.plan import Plan
 
 async def append(context: Context, command: Append) -> Ending:
     """Add one message, or several in one batch; OK means that all are durable on a majority."""
+    if len(command.messages) > (most := context.door.save_limit) > 0:
+        raise OverLimit(b"MESSAGELIMIT %d" % most)
     me, view = context.account, await context.barrier()
 
     def plan_append(plan: Plan) -> tuple[int, list[int]]:

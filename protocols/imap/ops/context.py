@@ -7,7 +7,7 @@ does not read holds up its own command and not our memory.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -16,8 +16,8 @@ import trio
 from protocols.imap.contexts import Contexts
 from protocols.imap.core import LiteralRoom
 from protocols.imap.notified import Lent, Notified, Panorama
-from protocols.imap.responses import Ending, no, untagged_ok
-from protocols.imap.selected import Heed, Selected
+from protocols.imap.responses import Ending, Status, no, render_ending, untagged_ok
+from protocols.imap.selected import Heed, Positions, Selected, newest
 from protocols.ports import Ports, Principal
 from protocols.render.strings import render_string
 from storage.ids import AccountId, MailboxId
@@ -86,6 +86,14 @@ class Outbox:
             await self._send(octets)
 
 
+class OverLimit(Exception):
+    """A command that is done whole or not at all names more messages than one may (RFC 9738)."""
+
+    def __init__(self, code: bytes) -> None:
+        super().__init__("too many messages")
+        self.code = code
+
+
 class Door:
     """What all connections of the IMAP door share."""
 
@@ -96,7 +104,13 @@ class Door:
         room: LiteralRoom | None = None,
         jmap_url: str | None = None,
         url_applications: Mapping[str, Collection[str]] | None = None,
+        message_limit: int = 0,
+        save_limit: int = 0,
     ) -> None:
+        self.message_limit = message_limit
+        """How many messages one command works on (RFC 9738); 0: as many as there are."""
+        self.save_limit = message_limit or save_limit
+        """How many messages one COPY or APPEND adds."""
         self.indexes = MailboxIndexes(indexes_bytes_max)
         self.room = room or LiteralRoom()
         self.jmap_url = jmap_url
@@ -147,6 +161,8 @@ class Context:
     """LOGOUT was said: the connection ends after its ending."""
     tag: bytes = b""
     """The command's tag, which ESEARCH repeats."""
+    limited: bytes | None = None
+    """MESSAGELIMIT, when the command has not looked at all that it named (RFC 9738)."""
     heard_s: float = 0.0
     """When the command began, or its progress was told last; by the monotonic clock."""
 
@@ -240,7 +256,49 @@ class Context:
     def began(self, tag: bytes) -> None:
         """A command begins."""
         self.tag = tag
+        self.limited = None
         self.heard_s = self.ports.clock.monotonic_s()
+
+    def newest(self, positions: list[Positions]) -> list[Positions]:
+        """As many of these messages as one command may work on: those with the highest UIDs. The
+        ending will tell which is the last of them (RFC 9738 3)."""
+        kept, lowest = newest(positions, self.door.message_limit)
+        if lowest is not None:
+            self.limited = self._limit_code(self.mailbox.uids[lowest])
+        return kept
+
+    def check_whole(self, positions: list[Positions]) -> None:
+        """Raises OverLimit when one command may not work on all of these messages."""
+        if sum(end - first for first, end in positions) > (most := self.door.message_limit) > 0:
+            raise OverLimit(b"MESSAGELIMIT %d" % most)
+
+    def check_saved(self, positions: list[Positions]) -> None:
+        """Raises OverLimit when one command may not copy all of these messages."""
+        _, lowest = newest(positions, self.door.save_limit)
+        if lowest is not None:
+            code = b"MESSAGELIMIT %d %d"
+            raise OverLimit(code % (self.door.save_limit, self.mailbox.uids[lowest]))
+
+    def _limit_code(self, uid: int) -> bytes:
+        return b"MESSAGELIMIT %d %d" % (self.door.message_limit, uid)
+
+    def newest_uids(self, uids: list[int]) -> list[int]:
+        """The same of ascending UIDs."""
+        most = self.door.message_limit
+        if not most or len(uids) <= most:
+            return uids
+        self.limited = self._limit_code(uids[-most])
+        return uids[-most:]
+
+    def with_limit(self, ending: Ending) -> Ending:
+        """The ending with MESSAGELIMIT, which stands by itself where the ending has a code of its
+        own or is no OK."""
+        if self.limited is None:
+            return ending
+        if ending.code is None and ending.status is Status.OK:
+            return replace(ending, code=self.limited)
+        self.out.add(render_ending(b"*", no("Not all messages at once", self.limited)))
+        return ending
 
     async def progress(self, done: int, goal: int) -> None:
         """RFC 9585 3: `done` of `goal` messages are; said when the client has waited a while."""

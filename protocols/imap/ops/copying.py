@@ -45,6 +45,10 @@ async def copy(context: Context, command: Copy) -> Ending:
     if command.move and selected.read_only:
         return no("The mailbox is selected read-only", b"CANNOT")
     positions = selected.positions(command.numbers, uid=command.uid)
+    if command.move:
+        positions = context.newest(positions)
+    else:
+        context.check_saved(positions)
     view = await context.reading()
     if command.move:
         selected.check(view, MOVE_RIGHTS)
@@ -144,6 +148,8 @@ async def expunge(context: Context, command: Expunge) -> Ending:
     if command.uids is not None:
         positions = selected.positions(command.uids, uid=True)
     uids = await marked_deleted(context, positions)
+    if command.uids is not None:  # RFC 9738 3: neither EXPUNGE nor CLOSE is limited
+        uids = context.newest_uids(uids)
     await expunge_uids(context, uids)
     return ok("EXPUNGE completed", highest_if_resync(context) if uids else None)
 

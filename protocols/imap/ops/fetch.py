@@ -85,6 +85,9 @@ async def fetch(context: Context, command: Fetch) -> Ending:
         if command.vanished:
             context.out.add(vanished_earlier(context, view, command.numbers, since))
         positions = changed_positions(selected, view, positions, since)
+    if command.partial is not None:
+        context.check_whole(positions)
+    positions = context.newest(positions)
     wanted = sum(end - first for first, end in positions)
     reads = any(isinstance(item, Section) and not item.peek for item in command.sections)
     if reads and not selected.read_only and "s" in selected.rights:  # RFC 4314 4

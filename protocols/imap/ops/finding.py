@@ -3,7 +3,7 @@
 Walks the mailbox in slices and asks each message no more than it must (matching.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import trio
@@ -11,7 +11,7 @@ import trio
 from protocols.imap.filters import UndefinedFilter, expand_filters, has_filters
 from protocols.imap.fuzzy import check_words, score_of
 from protocols.imap.matching import Facts, Naming, Test, compile_key
-from protocols.imap.ops.context import SLICE_MESSAGES, Context
+from protocols.imap.ops.context import SLICE_MESSAGES, Context, OverLimit
 from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
 from protocols.imap.ops.fetch import Row, read_rows, windows
 from protocols.imap.ops.metadata import read_filter
@@ -56,11 +56,17 @@ async def filled(context: Context, key: SearchKey, *, saves: bool = False) -> Se
 
 
 async def find(
-    context: Context, key: SearchKey, *, saves: bool = False, scores: Scores | None = None
+    context: Context,
+    key: SearchKey,
+    *,
+    saves: bool = False,
+    scores: Scores | None = None,
+    whole: bool = False,
 ) -> list[int]:
     """Positions of the messages that match now, ascending. Raises Unavailable; and Damaged when one
     cannot be read here, for to leave it out would be to say that it does not match. `scores`: where
-    to put how like what FUZZY asks for each is."""
+    to put how like what FUZZY asks for each is. `whole`: rather OverLimit than some of
+    them."""
     selected = context.mailbox
     if asks_modseq(key):
         context.know_modseqs()
@@ -68,8 +74,10 @@ async def find(
         await context.reading()
         # New messages may be found, so the client must count them; expunges wait (7.5.1).
         context.catch_up(expunges=False)
+        if whole:
+            context.check_whole(_scope(selected, key, naming_of(context)))
         return await find_here(context, key, scores)
-    except (Unavailable, NoPermission):
+    except (Unavailable, NoPermission, OverLimit):
         if saves:
             selected.save([])  # RFC 9051 6.4.4.1: a search that fails saves nothing found
         raise
@@ -78,7 +86,7 @@ async def find(
 async def find_here(context: Context, key: SearchKey, scores: Scores | None = None) -> list[int]:
     """As `find`, of the mailbox as it was last looked at; of which nothing is told."""
     naming = naming_of(context)
-    scope = _scope(context.mailbox, key, naming)
+    scope = context.newest(_scope(context.mailbox, key, naming))
     return await _find(context, compile_key(key, naming), scope, scores)
 
 
@@ -127,12 +135,34 @@ async def highest_of(context: Context, key: SearchKey, told: Sequence[int]) -> i
 
 
 def _scope(selected: Selected, key: SearchKey, naming: Naming) -> list[Positions]:
-    """Which messages need be looked at: those of a set that all must be in, or all."""
-    for inner in key.keys if isinstance(key, And) else (key,):
-        if isinstance(inner, Numbers):
-            return naming.positions(inner)
+    """Which messages need be looked at: those of the sets that all must be in, or all."""
     count = len(selected.uids)
-    return [(0, count)] if count else []
+    scope = [(0, count)] if count else []
+    for numbers in _demanded(key):
+        scope = _in_both(scope, naming.positions(numbers))
+    return scope
+
+
+def _demanded(key: SearchKey) -> Iterator[Numbers]:
+    """The sets of numbers that whatever matches is in."""
+    if isinstance(key, Numbers):
+        yield key
+    elif isinstance(key, And):
+        for inner in key.keys:
+            yield from _demanded(inner)
+
+
+def _in_both(some: list[Positions], others: list[Positions]) -> list[Positions]:
+    found: list[Positions] = []
+    at = 0
+    for first, end in some:
+        while at < len(others) and others[at][1] <= first:
+            at += 1
+        for low, high in others[at:]:
+            if low >= end:
+                break
+            found.append((max(first, low), min(end, high)))
+    return found
 
 
 async def _find(

@@ -92,6 +92,10 @@ def capabilities(context: Context) -> bytes:
         names += _MECHANISMS if context.may_send_secrets else (b"LOGINDISABLED",)
     elif context.door.jmap_url is not None:
         names.append(b"JMAPACCESS")
+    if context.door.message_limit:
+        names.append(b"MESSAGELIMIT=%d" % context.door.message_limit)
+    elif context.door.save_limit:
+        names.append(b"SAVELIMIT=%d" % context.door.save_limit)
     if not context.compressed:
         names.append(b"COMPRESS=DEFLATE")
     return b"CAPABILITY " + b" ".join([*names, *_KNOWN, _APPENDLIMIT])

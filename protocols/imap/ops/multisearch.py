@@ -28,8 +28,10 @@ from protocols.imap.responses import Ending, bad, ok, render_mailbox
 from protocols.imap.search_commands import MultiSearch, SearchKey, SearchReturn, Source
 from protocols.imap.selected import Selected
 from protocols.imap.sets import runs
+from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
 from storage.mail import sharing
+from storage.mail.counts import read_counts
 from storage.mail.errors import MailboxNotFound, NoPermission
 from storage.mail.mailboxes import INBOX_ROLE, get_mailbox, path
 
@@ -51,6 +53,8 @@ async def multi_search(context: Context, command: MultiSearch) -> Ending:
     others = [one for one in others_mailboxes(view, context.account) if "r" in one.rights]
     chosen = _chosen(context, command, named_mailboxes(view, context.account) + others)
     chosen += _unlisted(context, command, {(one.owner, one.mailbox.id) for one in chosen})
+    counts = [_count(view, context.account, one) for one in chosen]
+    context.check_whole([(0, count) for count in counts if count])
     for named in chosen:
         if _is_selected(context, named):
             await _search_selected(context, command, key, named)
@@ -62,6 +66,12 @@ async def multi_search(context: Context, command: MultiSearch) -> Ending:
         refuse_update(context, context.tag, "The selected mailbox is not searched")
     hides = context.selected is not None and context.selected.hides_expunges
     return ok("ESEARCH completed", b"EXPUNGEISSUED" if hides else None)
+
+
+def _count(rows: Rows, account: AccountId, named: Named) -> int:
+    """How many messages there are to search."""
+    counts = read_counts(rows, named.owner or account, named.mailbox.id)
+    return 0 if counts is None else counts.emails
 
 
 def _refused(
@@ -167,7 +177,7 @@ async def _search_another(
     scored = SearchReturn.RELEVANCY in (command.search.returns or _ALL)
     scores: Scores | None = {} if scored else None
     found = await find_here(other, key, scores)
-    context.heard_s = other.heard_s
+    context.heard_s, context.limited = other.heard_s, other.limited
     await _tell(context, other, command, key, named, found, scores)
 
 

@@ -13,7 +13,7 @@ from protocols.imap.ops.esearch import (
     to_save,
 )
 from protocols.imap.ops.finding import Scores, filled, find, highest_of
-from protocols.imap.ops.updates import TAG_REUSED, is_tag_watched, watch
+from protocols.imap.ops.updates import TAG_REUSED, is_tag_watched, refuse_update, watch
 from protocols.imap.responses import CHARSETS_CODE, Ending, no, ok
 from protocols.imap.search_commands import NotSearched, Search, SearchReturn
 from protocols.imap.sets import runs
@@ -33,7 +33,9 @@ async def search(context: Context, command: Search) -> Ending:
     found = await find(context, key, saves=SearchReturn.SAVE in returns, scores=scores)
     kept = to_save(returns, found, command.partial)
     _tell(context, command, found, await highest_of(context, key, kept), scores)
-    if SearchReturn.UPDATE in returns:
+    if SearchReturn.UPDATE in returns and context.limited is not None:
+        refuse_update(context, context.tag, "Not all messages are searched at once")
+    elif SearchReturn.UPDATE in returns:
         results = Found(selected.uids[at] for at in found)
         watch(context, Watched(context.tag, command.uid, key, (), results, command.fetch), seen)
     if SearchReturn.SAVE in returns:

@@ -77,7 +77,8 @@ async def sort(context: Context, command: Sort) -> Ending:
     if is_unscored(key, returns | ({SearchReturn.RELEVANCY} if by_relevancy else set())):
         return UNSCORED
     scores: Scores | None = {} if is_fuzzy(key) else None
-    found = await find(context, key, saves=SearchReturn.SAVE in returns, scores=scores)
+    saves = SearchReturn.SAVE in returns
+    found = await find(context, key, saves=saves, scores=scores, whole=True)
     messages = await sortables(context, found, command.criteria, scores)
     ordered = in_order(messages, command.criteria)
     kept = to_save(returns, ordered, command.partial)
@@ -117,7 +118,7 @@ def _tell(
 
 async def thread(context: Context, command: Thread) -> Ending:
     """RFC 5256 3 BASE.6.4.THREAD."""
-    found = await find(context, await filled(context, command.key))
+    found = await find(context, await filled(context, command.key), whole=True)
     messages: list[Threadable] = []
     async for sequence, uid, row, view in with_views(context, found, reads=True):
         number = uid if command.uid else sequence

@@ -31,7 +31,8 @@ async def store(context: Context, command: Store) -> Ending:
     selected = context.mailbox
     if selected.read_only:
         return no("The mailbox is selected read-only", b"CANNOT")
-    uids = selected.uids_at(selected.positions(command.numbers, uid=command.uid))
+    positions = context.newest(selected.positions(command.numbers, uid=command.uid))
+    uids = selected.uids_at(positions)
     if command.unchanged_since is not None:
         context.know_modseqs()
     stored = 0

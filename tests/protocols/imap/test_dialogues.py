@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from protocols.imap import ImapDoor
 from storage.mail.quota import plan_limit, plan_messages_limit
 from tests.protocols.imap.stage import SECRET, Client, Stage, mail, open_stage
 
@@ -103,6 +104,10 @@ class Player:
                 house.run(lambda plan: plan_limit(plan, self.stage.alice, int(octets)))
             case ["messages", count]:
                 house.run(lambda plan: plan_messages_limit(plan, self.stage.alice, int(count)))
+            case ["limit", count]:
+                self.stage.door = ImapDoor(house.ports, message_limit=int(count))
+            case ["save-limit", count]:
+                self.stage.door = ImapDoor(house.ports, save_limit=int(count))
             case ["unavailable"]:
                 house.unavailable = True
             case ["available"]:

@@ -7,7 +7,7 @@ import pytest
 from protocols.delivery import prepare
 from protocols.errors import RemoteProtocolError
 from protocols.imap.flags import KEYWORDS_KNOWN
-from protocols.imap.selected import FLAG_LISTS_MAX, KEYWORDS_LISTED_MAX, Selected
+from protocols.imap.selected import FLAG_LISTS_MAX, KEYWORDS_LISTED_MAX, Selected, newest
 from protocols.imap.sets import parse_set
 from storage.changes import plan_trim
 from storage.ids import AccountId, MailboxId, Version
@@ -181,3 +181,14 @@ def test_flag_lists_and_keywords_are_remembered_within_bounds() -> None:
         selected.flags((f"k{number}",), out)
     assert len(out) == KEYWORDS_LISTED_MAX - len(KEYWORDS_KNOWN)
     assert len(selected._flag_lists) <= FLAG_LISTS_MAX
+
+
+def test_the_newest_of_a_set_are_its_last_messages() -> None:
+    positions = [(0, 3), (5, 6), (8, 10)]
+    assert newest(positions, 0) == newest(positions, 6) == newest(positions, 9) == (positions, None)
+    assert newest(positions, 5) == ([(1, 3), (5, 6), (8, 10)], 1)
+    assert newest(positions, 3) == ([(5, 6), (8, 10)], 5)
+    assert newest(positions, 2) == ([(8, 10)], 8)
+    assert newest(positions, 1) == ([(9, 10)], 9)
+    assert newest([], 1) == ([], None)
+    assert newest([(2, 4)], 2) == ([(2, 4)], None)
