@@ -9,6 +9,7 @@ from enum import Enum
 
 from protocols.imap.acl_commands import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from protocols.imap.append_commands import Append, Replace
+from protocols.imap.batches import UidBatches
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem, Section
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
@@ -303,7 +304,7 @@ Command = (
     | Enable | Select | Create | Delete | Rename | Subscribe | List | Lsub | Namespace | Status
     | Append | Idle | Notify
     | Check | Close | Expunge | Fetch | Store | Copy | Replace
-    | Search | Sort | Thread | NotSearched | CancelUpdate | MultiSearch
+    | Search | Sort | Thread | NotSearched | CancelUpdate | MultiSearch | UidBatches
     | Compress | Unauthenticate | GetJmapAccess | GetMetadata | SetMetadata
     | GetQuota | GetQuotaRoot | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights
     | ResetKey | GenUrlAuth | UrlFetch

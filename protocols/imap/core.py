@@ -24,6 +24,7 @@ from protocols.imap import commands as c
 from protocols.imap import responses
 from protocols.imap.acl_commands import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from protocols.imap.append_commands import Append, Replace
+from protocols.imap.batches import UidBatches
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.fetch_commands import Fetch
 from protocols.imap.limits import APPEND_BYTES_MAX
@@ -93,7 +94,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
 _MESSAGES: Final[frozenset[type]] = frozenset(
     {
         c.Check, c.Close, c.Expunge, Fetch, c.Store, c.Copy, Replace,
-        Search, Sort, Thread, NotSearched, CancelUpdate,
+        Search, Sort, Thread, NotSearched, CancelUpdate, UidBatches,
     }
 )  # fmt: skip
 # What reads or changes the selected mailbox: all but leaving it.

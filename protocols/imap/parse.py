@@ -18,6 +18,7 @@ from protocols.imap.acl_commands import (
     parse_set_acl,
 )
 from protocols.imap.append_commands import parse_append, parse_replace
+from protocols.imap.batches import parse_uid_batches
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.fetch_commands import FetchItem
 from protocols.imap.fetch_items import parse_fetch
@@ -337,4 +338,5 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"COPY": lambda tokens: _copy(tokens, move=False, uid=False),
     b"MOVE": lambda tokens: _copy(tokens, move=True, uid=False),
     b"UID": _uid,
+    b"UIDBATCHES": parse_uid_batches,
 }

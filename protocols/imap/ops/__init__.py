@@ -6,12 +6,14 @@ from typing import Any, Final
 from protocols.imap import commands as c
 from protocols.imap.acl_commands import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from protocols.imap.append_commands import Append, Replace
+from protocols.imap.batches import UidBatches
 from protocols.imap.connection_commands import GetJmapAccess
 from protocols.imap.fetch_commands import Fetch
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.ops import (
     acl,
     append,
+    batches,
     copying,
     fetch,
     listing,
@@ -76,6 +78,7 @@ OPS: Final[Mapping[type, Op]] = {
     Thread: sort.thread,
     CancelUpdate: updates.cancel_update,
     MultiSearch: multisearch.multi_search,
+    UidBatches: batches.uid_batches,
     GetJmapAccess: login.get_jmap_access,
     GetMetadata: metadata.get_metadata,
     GetQuota: quota.get_quota,

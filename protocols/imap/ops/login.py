@@ -66,6 +66,7 @@ _KNOWN: Final = (
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
     b"THREAD=REFS",
+    b"UIDBATCHES",
     b"UIDONLY",
     b"UIDPLUS",
     b"UNAUTHENTICATE",

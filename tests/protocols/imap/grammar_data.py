@@ -167,6 +167,17 @@ def _esearch(words: Words) -> None:
     assert len(once) == len(set(once)), words.fault("a result twice")
 
 
+def _uid_batches(words: Words) -> None:
+    """RFC 10022: (TAG "tag") and ranges of UIDs, each from the higher to the lower."""
+    words.expect(b" (TAG ")
+    words.astring()
+    words.expect(b")")
+    while words.skip(b" ") or words.skip(b","):
+        high = words.number(least=1)
+        words.expect(b":")
+        assert high >= words.number(least=1), words.fault("a range upwards")
+
+
 def _partial(words: Words) -> None:
     """RFC 9394 3.1: (range results/NIL)."""
     words.expect(b"(")
@@ -196,7 +207,6 @@ _RESULTS: Final[dict[bytes, Callable[[Words], object]]] = {
     b"ADDTO": _positions,
     b"REMOVEFROM": _positions,
     b"RELEVANCY": _relevancy,
-    b"UIDBATCHES": lambda words: words.uid_set(),
 }
 
 
@@ -323,6 +333,7 @@ DATA: Final[dict[bytes, Callable[[Words], object]]] = {
     b"SORT": _numbers,
     b"THREAD": _thread,
     b"ESEARCH": _esearch,
+    b"UIDBATCHES": _uid_batches,
     b"VANISHED": _vanished,
     b"QUOTA": _quota,
     b"QUOTAROOT": _quota_root,
