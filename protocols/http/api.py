@@ -58,6 +58,10 @@ class JmapApi:
         self._columns = ColumnCache(COLUMNS_BYTES_MAX)
         self._fragments = FragmentCache(FRAGMENTS_OCTETS_MAX)
 
+    async def place(self, account: AccountId) -> None:
+        """Wait for one's turn among the account's concurrent requests, for a while."""
+        await self._running.place(account)
+
     def admit(self, account: AccountId) -> Admission:
         """Be one of the account's concurrent requests; raises RequestError limit. WebSocket's
         count too (RFC 8887 4.3.2). The body is held for as long as its calls run."""
@@ -91,7 +95,7 @@ class JmapApi:
     async def call(self, request: Request) -> Response:
         """RFC 8620 3.1: one API request."""
         principal = await authenticate(request, self._ports.auth)
-        await self._running.place(principal.account)
+        await self.place(principal.account)
         try:
             with self.admit(principal.account) as tenant:
                 document = decode_ijson(await self._read(request, tenant))

@@ -163,6 +163,8 @@ class _Session:
                 self._disable()
 
     async def _begin(self, asked: Asked, octets: int) -> None:
+        # Meanwhile nothing more is heard of this client: what it sends waits in the socket.
+        await self._api.place(self._principal.account)
         try:
             held = self._api.admit(self._principal.account)
         except RequestError as error:

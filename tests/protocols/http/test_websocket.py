@@ -180,7 +180,9 @@ async def test_sockets_and_event_streams_are_bounded_together() -> None:
             assert socket.told[0]["type"] == "websocket.accept"
 
 
-async def test_answers_come_in_any_order_and_no_more_than_the_limit_run() -> None:
+async def test_answers_come_in_any_order_and_no_more_than_the_limit_run(
+    autojump_clock: MockClock,
+) -> None:
     desk = Desk(limits=Limits(requests_max=2))
     write = ["Mailbox/set", {"accountId": desk.account, "create": {"a": {"name": "A"}}}, "c"]
     async with connect(desk) as socket:
@@ -195,9 +197,11 @@ async def test_answers_come_in_any_order_and_no_more_than_the_limit_run() -> Non
         told = await socket.hear(2)
         assert told["requestId"] == "third" and told["limit"] == "maxConcurrentRequests"
         assert (await desk.post(ECHO)).json["limit"] == "maxConcurrentRequests"
+        socket.say({"@type": "Request", "id": "fourth", **ECHO})  # waits, and has its turn
+        await trio.testing.wait_all_tasks_blocked()
         desk.house.release()
-        await socket.hear(4)
-        assert {told["requestId"] for told in socket.heard[2:]} == {"slow", "other"}
+        await socket.hear(5)
+        assert {told["requestId"] for told in socket.heard[2:]} == {"slow", "other", "fourth"}
 
 
 async def test_requests_of_all_share_what_memory_there_is() -> None:
