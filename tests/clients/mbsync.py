@@ -42,7 +42,7 @@ SyncState *
 SMALL = 60
 # Each kind of change happens to one message of so many.
 CHANGED_OF = 20
-LARGE_S = 1800.0
+LARGE_S = 3600.0
 TEXT_OCTETS = 1_000
 # As many as one call changes.
 PART = 100

@@ -144,6 +144,9 @@ def ran(
     ) as process:
         try:
             octets, _ = process.communicate(input.encode() or None, timeout_s)
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             octets, _ = process.communicate()

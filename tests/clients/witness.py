@@ -140,7 +140,12 @@ class JmapWitness:
         where = self.mailboxes().get("Inbox" if mailbox == "INBOX" else mailbox)
         if where is None:
             raise LookupError(f"no mailbox {mailbox}")
-        ids = self.call("Email/query", filter={"inMailbox": where})["ids"]
+        ids: list[str] = []
+        # A server answers with so many at once as it likes (RFC 8620 5.5).
+        while more_ids := self.call("Email/query", filter={"inMailbox": where}, position=len(ids))[
+            "ids"
+        ]:
+            ids += more_ids
         emails: list[dict[str, Any]] = []
         for at in range(0, len(ids), PAGE):
             page = ids[at : at + PAGE]
