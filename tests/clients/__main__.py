@@ -4,7 +4,8 @@
 
 Programs are Debian's, libraries come from PyPI and npm into a temporary directory (or, with
 --packages, into one that stays). Each client takes its steps on each node; what it did is looked
-up by another protocol at another node. Ends with a table, and with 1 when a step has failed.
+up by another protocol at another node. Ends with a table, and with 1 when a step has failed or a
+node has logged an error of its own.
 """
 
 import argparse
@@ -77,16 +78,19 @@ def main() -> int:
         packages = Packages(words.packages or directory / "packages")
         with staged(directory, [client.name for client in clients]) as stage:
             visit_all(clients, stage, packages, words.messages, report)
-            if report.failures:
+            errors = stage.errors()
+            if report.failures or errors:
                 print(stage.cluster.logs())
     print(f"\n{report.table()}\n")
     for one in report.failures:
         print(f"failed: {one.client} at {one.node}: {one.step}: {one.failure.splitlines()[0]}")
+    for line in errors:
+        print(f"logged by a node: {line}")
     if report.absent:
         print(f"not tried, as this machine has them not: {', '.join(report.absent)}")
     tried = len(report.taken)
     print(f"{tried - len(report.failures)} of {tried} steps went well")
-    return 1 if report.failures or not tried else 0
+    return 1 if report.failures or errors or not tried else 0
 
 
 if __name__ == "__main__":

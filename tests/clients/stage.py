@@ -38,6 +38,12 @@ class Stage:
             return self.secure[node, door]
         return self.cluster.node(node).ports[door]
 
+    def errors(self) -> list[str]:
+        """What the nodes logged as their own errors: no client should bring any about."""
+        logs = [self.cluster.directory / f"{node}.log" for node in NODES]
+        lines = (line for log in logs for line in log.read_text(errors="replace").splitlines())
+        return [line for line in lines if "level=error" in line or "Traceback" in line]
+
     def trust(self) -> ssl.SSLContext:
         """For clients that take a context."""
         return ssl.create_default_context(cafile=str(self.authority))
