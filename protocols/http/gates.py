@@ -16,7 +16,7 @@ from storage.ids import AccountId
 # has sent at once are done by then, and who lets his uploads hang still hears what the limit is.
 # So many wait at once.
 PLACE_WAIT_S: Final = 2.0
-WAITING_MAX: Final = 64
+WAITING_MAX: Final = 256
 
 
 class GateFull(Exception):
