@@ -27,7 +27,7 @@ LOAD_PARTS_MAX: Final = 3
 # Loads sent ahead and not yet applied, for all callers together: while one half is flushed, the
 # other is applied and comes in anew. Each is held some three times over on its way: in the log's
 # window, in its flush, in a frame to each peer.
-STAGED_LOADS_MAX: Final = 6
+STAGED_LOADS_MAX: Final = 4
 # A load without an outcome is sent again after this. It waits behind all others of a slow disk,
 # which would become slower if each of them were written twice; a new leader has it sent at once.
 LOAD_RESEND_S: Final = 2.0

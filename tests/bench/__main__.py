@@ -67,9 +67,12 @@ def jmap_of_ours(ours: Ours, messages: int) -> list[Row]:
 
 def crowd_of_ours(ours: Ours, big: int) -> list[Row]:
     """JMAP of a mailbox of so many."""
-    client = Jmap(ours.cluster.nodes[0].address("http"), ours.recipient(CROWDED), PASSWORD)
-    desk = jmap.Desk([client], ours.pids())
-    return crowd.every_row(desk, ours.imap(CROWDED), big)
+    address = ours.cluster.nodes[0].address("http")
+
+    def connect() -> jmap.Desk:
+        return jmap.Desk([Jmap(address, ours.recipient(CROWDED), PASSWORD)], ours.pids())
+
+    return crowd.every_row(connect, ours.imap(CROWDED), big)
 
 
 def jmap_of_cyrus(peer: cyrus.Cyrus, messages: int) -> list[Row]:
