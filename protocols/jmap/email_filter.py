@@ -117,7 +117,7 @@ def _ranges(wanted: Mapping[str, Any]) -> list[Node]:
         found.append(OfColumns(lambda columns: columns.where_received(since, until)))
     if "minSize" in wanted or "maxSize" in wanted:
         least, less = _size(wanted, "minSize", 0), _size(wanted, "maxSize", 2**64)
-        found.append(OfColumns(lambda columns: columns.where_between(columns.sizes, least, less)))
+        found.append(OfColumns(lambda columns: columns.where_sized(least, less)))
     return found
 
 

@@ -5,8 +5,9 @@ rows and messages of what is left read, a few at a time with pauses between. All
 version of the account is taken before the first of these pauses.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from protocols.collation import COLLATIONS
@@ -27,7 +28,7 @@ from protocols.jmap.standard_query import Comparator
 from protocols.mime.envelope import base_subject
 from storage.engine import Rows
 from storage.ids import AccountId, EmailId, Version
-from storage.mail.columns import Columns, Flags
+from storage.mail.columns import Columns, Flags, count
 from storage.mail.pages import read_metas, read_views
 
 KEYWORD_SORTS: Final = {
@@ -69,6 +70,16 @@ class EmailQuery:
         )
 
     @property
+    def is_by_date(self) -> bool:
+        """The order is that by date itself, ties and all, from either end."""
+        return not self.order or (len(self.order) == 1 and self.order[0].property == "receivedAt")
+
+    @property
+    def newest_first(self) -> bool:
+        """From which end, if it is by date."""
+        return not (self.order and self.order[0].ascending)
+
+    @property
     def looks_into_texts(self) -> bool:
         """Some condition is not of the columns."""
         return any(isinstance(leaf, OfText) for leaf in leaves(self.filter))
@@ -92,8 +103,10 @@ class FoundEmails:
 
     version: Version
     slots: list[int]
-    column: Sequence[int]
-    """The email of each slot."""
+    column: Sequence[int] | Mapping[int, int]
+    """The email of each slot, or of those found."""
+    total: int | None = None
+    """How many results there are in all, if so many were asked for and it is known."""
 
     @property
     def emails(self) -> list[EmailId]:
@@ -118,15 +131,24 @@ async def current_columns(context: Context, account: AccountId, *, views: bool) 
 
 
 async def find_emails(
-    context: Context, account: AccountId, query: EmailQuery, *, enough: int | None = None
+    context: Context,
+    account: AccountId,
+    query: EmailQuery,
+    *,
+    enough: int | None = None,
+    want_total: bool = False,
 ) -> FoundEmails:
-    """All results, or at least the first `enough`."""
+    """All results, or at least the first `enough`; then `want_total` counts the others too."""
     columns = await current_columns(context, account, views=query.needs_views)
     known = {
         leaf: leaf.flags(columns) for leaf in leaves(query.filter) if isinstance(leaf, OfColumns)
     }
     surely, maybe = bounds(query.filter, known, columns.all())
-    slots = columns.newest_first(maybe)
+    if query.is_by_date and surely == maybe:
+        return _first_by_date(columns, query, surely, enough, want_total=want_total)
+    if want_total:
+        enough = None  # each has to be looked at
+    slots = list(columns.in_order(maybe, newest_first=not query.is_by_date or query.newest_first))
     taken = _Taken(context, account, query, columns, known, surely)
     if not query.sorts_by_texts:
         taken.sort(slots, {})
@@ -137,6 +159,33 @@ async def find_emails(
         slots = await taken.filter(slots, False, None)
     taken.sort(slots, await taken.read_keys(slots))
     return taken.found(slots if not query.collapse_threads else taken.collapse(slots))
+
+
+def _first_by_date(
+    columns: Columns, query: EmailQuery, flags: Flags, enough: int | None, *, want_total: bool
+) -> FoundEmails:
+    """What the columns know in order: no further than has to be, though all are counted."""
+    slots = columns.in_order(flags, newest_first=query.newest_first)
+    if query.collapse_threads:
+        slots = _first_of_threads(slots, columns.threads)
+    found = list(islice(slots, enough))
+    total = None
+    if enough is None:
+        total = len(found)
+    elif want_total:
+        total = columns.count_threads(flags) if query.collapse_threads else count(flags)
+    emails = {slot: columns.emails[slot] for slot in found}
+    return FoundEmails(columns.version, found, emails, total)
+
+
+def _first_of_threads(slots: Iterable[int], threads: Sequence[int]) -> Iterator[int]:
+    """RFC 8621 4.4.3: of each thread the email that comes first."""
+    seen: set[int] = set()
+    for slot in slots:
+        thread = threads[slot]
+        if thread not in seen:
+            seen.add(thread)
+            yield slot
 
 
 class _Taken:
@@ -162,30 +211,25 @@ class _Taken:
             {leaf: columns.octets(flags) for leaf, flags in known.items()} if lasting else {}
         )
         self._surely = columns.octets(surely)
-        self._keys = [_key(columns, comparator) for comparator in query.order]
+        self._keys = (
+            [] if query.is_by_date else [_key(columns, comparator) for comparator in query.order]
+        )
 
     def found(self, slots: list[int]) -> FoundEmails:
-        return FoundEmails(self._version, slots, self._emails)
+        return FoundEmails(self._version, slots, self._emails, len(slots))
 
     def sort(self, slots: list[int], texts: Mapping[int, Mapping[int, Any]]) -> None:
         """By the comparators, the last first: sorting keeps the order of what is equal."""
         order = self._query.order
-        if len(order) == 1 and order[0].property == "receivedAt":
-            # The order by date itself, ties and all, from either end.
-            if order[0].ascending:
-                slots.reverse()
-            return
+        if self._query.is_by_date:
+            return  # in which they come
         for at in reversed(range(len(order))):
             key = texts.get(at, self._keys[at])
             slots.sort(key=key.__getitem__, reverse=not order[at].ascending)
 
     def collapse(self, slots: Iterable[int]) -> list[int]:
         """RFC 8621 4.4.3: of each thread the email that comes first."""
-        first: dict[int, int] = {}
-        threads = self._threads
-        for slot in slots:
-            first.setdefault(threads[slot], slot)
-        return list(first.values())
+        return list(_first_of_threads(slots, self._threads))
 
     async def filter(self, slots: Sequence[int], collapse: bool, enough: int | None) -> list[int]:
         """Those that match, in order, until there are enough."""

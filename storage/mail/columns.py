@@ -13,7 +13,7 @@ and NOT are one operation each.
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import compress
 from sys import byteorder
@@ -39,8 +39,10 @@ PAGE_ROWS: Final = 1_024
 # Dead slots and groups of no one may be as many as what lives, and so many more, before all is
 # read anew.
 WASTE_MAX: Final = 1_000
+# So few slots are put in order by sorting them; more are met on the way along the order of all.
+SORTED_MAX: Final = 2_000
 # What a slot and a group cost, about: to keep the cache within its bound.
-SLOT_BYTES: Final = 56
+SLOT_BYTES: Final = 57
 GROUP_BYTES: Final = 600
 
 Flags = int
@@ -69,6 +71,7 @@ class Columns:
         self.threads: array[int] = array("Q")
         self.received: array[int] = array("q")
         self.sizes: array[int] = array("Q")
+        self._size_classes = bytearray()
         self._group_of: array[int] = array("I")
         self._alive = bytearray()
         self._dead = 0
@@ -135,6 +138,7 @@ class Columns:
         self.threads.append(meta.thread)
         self.received.append(meta.received_ms)
         self.sizes.append(meta.size)
+        self._size_classes.append(_size_class(meta.size))
         self._group_of.append(self._group(meta))
         lives = is_visible(meta)
         self._alive.append(lives)
@@ -223,17 +227,35 @@ class Columns:
             return self._flags(lowest.translate(table))
         return self._flags(bytes([met[group] for group in self._group_of]))
 
-    def where_between(self, column: "array[int]", low: int, high: int) -> Flags:
-        """Emails of which low <= value < high."""
-        return self._flags(bytes([low <= value < high for value in column]))
+    def where_sized(self, low: int, high: int) -> Flags:
+        """Emails of which low <= size < high: mostly their class tells."""
+        if low >= high:
+            return 0
+        first, last = _size_class(low), _size_class(high - 1)
+        inside = bytes([first < number < last for number in range(256)])
+        found = bytearray(self._size_classes.translate(inside))
+        unsure = bytes([number in (first, last) for number in range(256)])
+        sizes = self.sizes
+        for slot in compress(range(len(sizes)), self._size_classes.translate(unsure)):
+            found[slot] = low <= sizes[slot] < high
+        return self._flags(found)
 
     def where_received(self, low: int, high: int) -> Flags:
         """Emails of which low <= receivedAt < high."""
-        if not self._ascending:
-            return self.where_between(self.received, low, high)
-        first = bisect_left(self.received, low)
-        last = max(first, bisect_left(self.received, high))
-        return self._flags(b"\x00" * first + b"\x01" * (last - first))
+        order: Sequence[int] = self._by_date
+        if self._ascending:
+            order = range(len(self.emails))
+        first = bisect_left(order, low, key=self.received.__getitem__)
+        last = max(first, bisect_left(order, high, key=self.received.__getitem__))
+        if self._ascending:
+            return self._flags(b"\x00" * first + b"\x01" * (last - first))
+        # Marked one by one, those inside or those outside, whichever are fewer.
+        is_few = last - first < len(order) - (last - first)
+        found = bytearray(len(self.emails)) if is_few else bytearray(b"\x01" * len(self.emails))
+        for part in [order[first:last]] if is_few else [order[:first], order[last:]]:
+            for slot in part:
+                found[slot] = is_few
+        return self._flags(found)
 
     def where_attached(self) -> Flags:
         """Emails with an attachment; `advance_views` must have ended."""
@@ -260,12 +282,31 @@ class Columns:
     def _flags(self, octets: bytes | bytearray) -> Flags:
         return int.from_bytes(octets, "little") & self.all()
 
-    def newest_first(self, flags: Flags) -> list[int]:
-        """The slots of these emails, by receivedAt from the newest, then by id from the last."""
+    def in_order(self, flags: Flags, *, newest_first: bool) -> Iterator[int]:
+        """The slots of these emails, by receivedAt, then by id, from either end. Until the next
+        pause."""
         octets = self.octets(flags)
         if self._ascending:
-            return list(compress(range(len(octets) - 1, -1, -1), octets[::-1]))
-        return [slot for slot in reversed(self._by_date) if octets[slot]]
+            if newest_first:
+                return compress(range(len(octets) - 1, -1, -1), octets[::-1])
+            return compress(range(len(octets)), octets)
+        if count(flags) <= SORTED_MAX:
+            slots = sorted(compress(range(len(octets)), octets), key=self.received.__getitem__)
+            return reversed(slots) if newest_first else iter(slots)
+        order = reversed(self._by_date) if newest_first else iter(self._by_date)
+        return (slot for slot in order if octets[slot])
+
+    def count_threads(self, flags: Flags) -> int:
+        """In how many threads these emails are."""
+        return len(set(compress(self.threads, self.octets(flags))))
+
+
+def _size_class(size: int) -> int:
+    """An octet that never falls as sizes grow, of which there are eight for each doubling."""
+    if size < 8:
+        return size
+    bits = size.bit_length()
+    return min((bits - 3) * 8 + (size >> (bits - 4) & 7), 255)
 
 
 def _moment(json: bytes) -> int:

@@ -57,9 +57,13 @@ async def email_query(context: Context, raw: Mapping[str, Any]) -> Answer:
         return query_answer(
             account, state, window, ids, walked.position, walked.total, changes=True
         )
-    whole = window.anchor is not None or window.position < 0 or window.calculate_total
+    whole = window.anchor is not None or window.position < 0
     found = await find_emails(
-        context, account, wanted, enough=None if whole else window.position + window.limit
+        context,
+        account,
+        wanted,
+        enough=None if whole else window.position + window.limit,
+        want_total=window.calculate_total,
     )
     if window.anchor is not None:
         page, position = cut_window(found.emails, window, parse_email)
@@ -72,7 +76,7 @@ async def email_query(context: Context, raw: Mapping[str, Any]) -> Answer:
         window,
         [f"e{email}" for email in page],
         position,
-        len(found.slots) if window.calculate_total else None,
+        found.total if window.calculate_total else None,
         changes=True,
     )
 

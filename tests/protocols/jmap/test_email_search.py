@@ -255,6 +255,13 @@ async def test_every_query_finds_what_its_filter_says_in_order(seed: int) -> Non
         )
         assert collapsed["ids"] == list(seen.values())
         assert collapsed["total"] == len(seen)
+        for all_of, collapse in ((told["ids"], False), (collapsed["ids"], True)):
+            window = {"position": 1, "limit": 2, "collapseThreads": collapse}
+            page = await story.desk.call(
+                "Email/query", filter=wanted, sort=sort, calculateTotal=True, **window
+            )
+            assert page["ids"] == all_of[1:3], "however few are looked at, all are counted"
+            assert (page["total"], page["position"]) == (len(all_of), min(1, len(all_of)))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,12 +1,17 @@
 """Columns: read once, brought forward, read anew when the log does not reach back; bounded."""
 
+import random
+from collections.abc import Sequence
+from itertools import product
+
 import pytest
 
+from storage import keys
 from storage.changes import plan_trim
-from storage.ids import AccountId, Version
+from storage.ids import AccountId, BlobId, EmailId, MailboxId, ThreadId, Version
 from storage.mail import columns
-from storage.mail.columns import ColumnCache, Columns, count
-from storage.mail.records import DELETED
+from storage.mail.columns import ColumnCache, Columns, Flags, count
+from storage.mail.records import DELETED, EmailMeta, pack
 from tests.protocols.jmap.desk import Desk, message
 
 
@@ -20,7 +25,7 @@ def current(desk: Desk, held: Columns) -> Columns:
 
 def shown(held: Columns) -> list[str]:
     """The emails, newest first."""
-    return [f"e{held.emails[slot]}" for slot in held.newest_first(held.all())]
+    return [f"e{held.emails[slot]}" for slot in held.in_order(held.all(), newest_first=True)]
 
 
 def deliver(desk: Desk, count_: int) -> list[str]:
@@ -74,3 +79,63 @@ def test_a_cache_keeps_what_was_used_last() -> None:
     cache.get(AccountId(99))
     cache.trim()
     assert cache.get(desk.number) is not before
+
+
+def scattered(chance: random.Random, emails: int) -> Columns:
+    """Columns of emails of any date and size, some of which are gone."""
+    desk = Desk()
+    rows, blob = desk.house.engine, BlobId(bytes(32))
+    metas = [
+        EmailMeta(
+            EmailId(number),
+            ThreadId(chance.randrange(1, emails)),
+            blob,
+            chance.choice((0, 7, 8, 300, 4095, 4096, chance.randrange(10**6), 2**40)),
+            chance.randrange(50) * 1000,
+            chance.choice(((), (DELETED,), ("$flagged",))),
+            ((MailboxId(1), number),),
+            Version(1),
+            Version(1),
+        )
+        for number in range(1, emails + 1)
+    ]
+    rows.write([(keys.email_meta_key(desk.number, meta.id), pack(meta)) for meta in metas])
+    return current(desk, Columns(desk.number))
+
+
+@pytest.mark.parametrize("sorted_max", [0, 40, 10_000])
+def test_the_order_by_date_is_the_same_for_few_and_for_many(
+    monkeypatch: pytest.MonkeyPatch, sorted_max: int
+) -> None:
+    monkeypatch.setattr(columns, "SORTED_MAX", sorted_max)
+    held = scattered(random.Random(5), 200)
+    flags = held.where_group(lambda group: "$flagged" in group[0])
+    for some in (0, flags, held.all()):
+        expected = [slot for slot, met in enumerate(held.octets(some)) if met]
+        expected.sort(key=lambda slot: (held.received[slot], slot))
+        assert list(held.in_order(some, newest_first=False)) == expected
+        assert list(held.in_order(some, newest_first=True)) == expected[::-1]
+        assert held.count_threads(some) == len({held.threads[slot] for slot in expected})
+
+
+def test_ranges_are_exact_whatever_they_cut() -> None:
+    held = scattered(random.Random(6), 300)
+    alive = held.octets(held.all())
+
+    def check(found: Flags, column: Sequence[int], low: int, high: int) -> None:
+        wanted = [lives and low <= value < high for value, lives in zip(column, alive, strict=True)]
+        assert [bool(met) for met in held.octets(found)] == [bool(each) for each in wanted]
+
+    sizes = (0, 1, 7, 8, 9, 300, 301, 4095, 4096, 4097, 500_000, 2**40, 2**40 + 1, 2**64)
+    for low, high in product(sizes, sizes):
+        check(held.where_sized(low, high), held.sizes, low, high)
+    times = (-(2**62), 0, 1, 1000, 24_000, 48_999, 49_000, 49_001, 2**62)
+    for low, high in product(times, times):
+        check(held.where_received(low, high), held.received, low, high)
+
+
+def test_size_classes_never_fall() -> None:
+    sizes = [*range(5000), *(2**bits + more for bits in range(13, 60) for more in (-1, 0, 1))]
+    classes = [columns._size_class(size) for size in sorted(sizes)]
+    assert classes == sorted(classes)
+    assert classes[-1] == 255 and len(set(classes)) > 100
