@@ -11,8 +11,6 @@ finishes, and one that finishes idle commands for ever without logging in into U
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final, Protocol
 
 import trio
@@ -57,6 +55,7 @@ class Patience:
 
     def __init__(self, hours: OpeningHours) -> None:
         self._hours = hours
+        self._rest = _Rest(self, hours)
         self.dismissed = False
         """The door closed while nothing was begun here."""
         self.scope = trio.CancelScope()
@@ -71,16 +70,11 @@ class Patience:
         """What comes next is our own work, bounded elsewhere: the peer is not to blame."""
         self.scope.deadline = self._latest
 
-    @contextmanager
-    def rest(self) -> Iterator[None]:
+    def rest(self) -> "_Rest":
         """A wait for the peer while nothing is begun. Raises Closing once the door has closed."""
         if self._hours.over:
             raise Closing
-        self._hours.resting[self] = None
-        try:
-            yield
-        finally:
-            self._hours.resting.pop(self, None)
+        return self._rest
 
     def dismiss(self) -> None:
         """The door closes: the conversation is over where it rests."""
@@ -95,6 +89,22 @@ class Patience:
         """The peer is a stranger again: it has UNAUTHENTICATED_S to prove who it is."""
         self._latest = trio.current_time() + UNAUTHENTICATED_S
         self.scope.deadline = self._latest
+
+
+class _Rest:
+    """Patience.rest; made once for a connection, since it is entered with every command."""
+
+    __slots__ = ("_hours", "_patience")
+
+    def __init__(self, patience: Patience, hours: OpeningHours) -> None:
+        self._patience = patience
+        self._hours = hours
+
+    def __enter__(self) -> None:
+        self._hours.resting[self._patience] = None
+
+    def __exit__(self, *_: object) -> None:
+        self._hours.resting.pop(self._patience, None)
 
 
 class Session(Protocol):

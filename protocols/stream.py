@@ -7,6 +7,7 @@ PeerGone. Which octets mean what does not belong here.
 """
 
 import ipaddress
+import os
 import ssl
 from types import TracebackType
 from typing import Final
@@ -27,6 +28,9 @@ LINGER_BYTES_MAX: Final = 256 * 1024
 # What is received at once of a compressed stream: it waits until it has been inflated.
 DEFLATED_READ_BYTES: Final = 4 * 1024
 
+# Answers up to this go out in the same step as they are made, when the kernel has room for them.
+PROMPT_BYTES_MAX: Final = 4 * 1024
+
 # Linux alone has it.
 _QUICK_ACK: Final[int | None] = getattr(trio.socket, "TCP_QUICKACK", None)
 
@@ -46,6 +50,9 @@ class DoorStream:
         self, transport: trio.abc.Stream, *, peer_ip: str = "127.0.0.1", secure: bool = False
     ) -> None:
         self._transport = transport
+        # A bare socket, in clear text, needs no layer between the kernel and us.
+        self._socket = transport.socket if isinstance(transport, trio.SocketStream) else None
+        self._prompt = False  # others have had their turn since our last prompt answer
         self._secure = secure
         self._cut = False  # a send stopped in the middle: nothing sensible can follow
         self._deflater: Deflater | None = None
@@ -89,9 +96,27 @@ class DoorStream:
             data, self._kept = self._kept[:bytes_max], self._kept[bytes_max:]
             return data
         try:
+            if self._socket is not None:
+                return await self._read(self._socket, bytes_max)
             return bytes(await self._transport.receive_some(bytes_max))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise PeerGone("the connection broke while receiving") from error
+
+    async def _read(self, socket: trio.socket.SocketType, bytes_max: int) -> bytes:
+        """Wait first and then read: to try first would mostly be in vain, and a wait all the same.
+
+        Others have their turn here also when something has come already.
+        """
+        while socket.fileno() >= 0:
+            await trio.lowlevel.wait_readable(socket)
+            self._prompt = True
+            try:
+                return os.read(socket.fileno(), bytes_max)
+            except BlockingIOError:
+                continue  # the kernel thought better of it
+            except OSError as error:
+                raise trio.BrokenResourceError from error
+        raise trio.ClosedResourceError
 
     async def _receive_deflated(self, bytes_max: int) -> bytes:
         assert self._inflater is not None
@@ -126,12 +151,19 @@ class DoorStream:
         """Send it all. Raises PeerGone, and PeerSlow when the peer does not take it in time.
 
         Large data goes in pieces of at most some 256 KiB, so that the time limit is a least rate.
+        One small answer to what was received waits for nobody, not even for others' turns.
         """
         if self._cut:
             raise PeerGone("an earlier send was cut short")
         self._cut = True
         if self._deflater is not None:
             data = self._deflater.deflate(data)
+        if self._prompt and self._socket is not None and len(data) <= PROMPT_BYTES_MAX:
+            self._prompt = False
+            data = self._write(self._socket, data)
+            if not data:
+                self._cut = False
+                return
         # Not `move_on_after`: of what a small answer costs, its generator is a part.
         with trio.CancelScope(deadline=trio.current_time() + timeout_s):
             try:
@@ -141,6 +173,19 @@ class DoorStream:
             self._cut = False
             return
         raise PeerSlow(f"{len(data)} octets not taken in {timeout_s:g} s")
+
+    @staticmethod
+    def _write(
+        socket: trio.socket.SocketType, data: bytes | bytearray | memoryview
+    ) -> bytes | memoryview:
+        """As much as the kernel takes now; gives back the rest."""
+        try:
+            sent = os.write(socket.fileno(), data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise PeerGone("the connection broke while sending") from error
+        return b"" if sent == len(data) else memoryview(data)[sent:]
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands as the server; what follows is under TLS.
@@ -163,7 +208,7 @@ class DoorStream:
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 self._cut = True  # the peer would read our words as part of the handshake
                 raise PeerGone("no TLS handshake") from error
-            self._transport = wrapped
+            self._transport, self._socket = wrapped, None
             self._secure = True
             return
         self._cut = True

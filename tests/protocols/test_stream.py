@@ -1,13 +1,15 @@
 """The door's stream: peers that vanish, stall or will not read, TLS on demand."""
 
+import os
 import ssl
+import struct
 
 import pytest
 import trio
 import trio.testing
 import trustme
 
-from protocols.stream import SEND_S, DoorStream, PeerGone, PeerSlow
+from protocols.stream import PROMPT_BYTES_MAX, SEND_S, DoorStream, PeerGone, PeerSlow
 
 
 def pair(peer_ip: str = "127.0.0.1") -> tuple[DoorStream, trio.abc.HalfCloseableStream]:
@@ -101,6 +103,80 @@ def test_secrets_cross_in_clear_on_loopback_only(peer_ip: str, loopback: bool) -
     stream, _peer = pair(peer_ip)
     assert stream.loopback is loopback
     assert stream.may_send_secrets is loopback
+
+
+async def sockets() -> tuple[trio.SocketStream, trio.SocketStream]:
+    """Both ends of a connection through the kernel, as in a node."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    theirs = await trio.testing.open_stream_to_socket_listener(listener)
+    assert isinstance(theirs, trio.SocketStream)
+    ours = await listener.accept()
+    await listener.aclose()
+    return ours, theirs
+
+
+async def test_one_small_answer_to_what_came_waits_for_nobody() -> None:
+    ours, peer = await sockets()
+    stream = DoorStream(ours)
+    await peer.send_all(b"NOOP\r\n")
+    assert await stream.receive_some(100) == b"NOOP\r\n"
+    with trio.testing.assert_no_checkpoints():
+        await stream.send_all(b"250 ok\r\n")
+    with trio.testing.assert_checkpoints():  # but only one
+        await stream.send_all(b"250 ok\r\n")
+    await peer.send_all(b"FETCH\r\n")
+    assert await stream.receive_some(100) == b"FETCH\r\n"
+    with trio.testing.assert_checkpoints():
+        await stream.send_all(bytes(PROMPT_BYTES_MAX + 1))
+    with trio.fail_after(10):
+        received = b""
+        while len(received) < 16 + PROMPT_BYTES_MAX + 1:
+            received += await peer.receive_some()
+    assert received == b"250 ok\r\n" * 2 + bytes(PROMPT_BYTES_MAX + 1)
+
+
+async def test_others_have_their_turn_before_what_has_come_already_is_received() -> None:
+    ours, peer = await sockets()
+    await peer.send_all(b"NOOP\r\n")
+    await trio.lowlevel.wait_readable(ours.socket)
+    with trio.testing.assert_checkpoints():
+        assert await DoorStream(ours).receive_some(100) == b"NOOP\r\n"
+
+
+async def test_an_answer_that_the_kernel_has_no_room_for_goes_on_when_it_has() -> None:
+    ours, peer = await sockets()
+    stream = DoorStream(ours)
+    await peer.send_all(b"NOOP\r\n")
+    assert await stream.receive_some(100) == b"NOOP\r\n"
+    stuffed = 0
+    with pytest.raises(BlockingIOError):
+        while True:
+            stuffed += os.write(ours.socket.fileno(), bytes(64 * 1024))
+    received = bytearray()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.send_all, b"250 ok\r\n")
+        with trio.fail_after(10):
+            while len(received) < stuffed + 8:
+                received += await peer.receive_some()
+    assert received == bytes(stuffed) + b"250 ok\r\n"
+    assert stream.writable
+
+
+async def test_a_socket_whose_peer_is_gone_is_the_same_error() -> None:
+    ours, peer = await sockets()
+    stream = DoorStream(ours)
+    peer.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await peer.send_all(b"NOOP\r\n")
+    assert await stream.receive_some(100) == b"NOOP\r\n"
+    await trio.aclose_forcefully(peer)  # resets it
+    with pytest.raises(PeerGone):
+        await stream.receive_some(100)
+    with pytest.raises(PeerGone):
+        await stream.send_all(b"anyone?")
+    assert not stream.writable
+    await stream.aclose()
+    with pytest.raises(PeerGone):
+        await stream.receive_some(100)
 
 
 def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
