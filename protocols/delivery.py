@@ -49,7 +49,7 @@ def prepare(message: bytes, *, received_ms: int) -> NewEmail:
         view=EmailView(
             renderer=RENDERER,
             json=render_list(summary),
-            envelope=render_envelope(summary.root, message),
+            envelope=render_envelope(summary.root, message, summary.headers),
             bodystructure=render_bodystructure(summary.root, message),
         ),
         parts=summary.structure_bytes,

@@ -79,7 +79,11 @@ def _named(what: str, path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DiskFailed(f"{what} {path}: {error.strerror or error}") from error
+        raise _failed(what, path, error) from error
+
+
+def _failed(what: str, path: str, error: OSError) -> DiskFailed:
+    return DiskFailed(f"{what} {path}: {error.strerror or error}")
 
 
 class OsFile:
@@ -92,12 +96,14 @@ class OsFile:
 
     def write_at(self, offset: int, parts: Sequence[bytes]) -> None:
         """Write all parts; a short write is continued, which costs a copy but is rare."""
-        with _named("write", self._path):
+        try:  # not `_named`, here and below: every flush would make three generators
             total = sum(map(len, parts))
             written = os.pwritev(self._descriptor, parts, offset)
             while written < total:
                 rest = memoryview(b"".join(parts))[written:]
                 written += os.pwrite(self._descriptor, rest, offset + written)
+        except OSError as error:
+            raise _failed("write", self._path, error) from error
 
     def read_at(self, offset: int, length: int) -> bytes:
         """One pread; files of the log are never short in the middle."""
@@ -106,8 +112,10 @@ class OsFile:
 
     def sync_data(self) -> None:
         """fdatasync: the size does not change, so metadata need not be written."""
-        with _named("fdatasync", self._path):
+        try:
             os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise _failed("fdatasync", self._path, error) from error
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -29,7 +29,7 @@ class DirectoryFiles:
 
     def append(self, segment: int, position: int, data: bytes) -> None:
         """Write `data` at `position`, the segment's end; position 0 creates the segment."""
-        with self._writing():
+        try:  # not `_writing`: a context costs half as much as the write
             if segment not in self._writers:
                 assert position == 0, (segment, position)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -38,6 +38,8 @@ class DirectoryFiles:
             while rest:
                 written = os.pwrite(self._writers[segment], rest, position)
                 rest, position = rest[written:], position + written
+        except OSError as error:
+            raise self._failed(error) from error
 
     def read(self, segment: int, position: int, length: int) -> bytes:
         """Bytes from `position`, fewer when the file ends, is not there or cannot be read."""
@@ -92,7 +94,10 @@ class DirectoryFiles:
         try:
             yield
         except OSError as error:
-            raise StorageFailed(f"{self._directory}: {error}") from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> StorageFailed:
+        return StorageFailed(f"{self._directory}: {error}")
 
     def _path(self, segment: int) -> Path:
         return self._directory / f"{segment:010}.blobs"

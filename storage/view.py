@@ -6,8 +6,9 @@ before it goes on (`mail.state.version`). `index` says how much of the log the r
 promised to see, not that nothing newer is visible.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from storage.engine import Row
 
@@ -27,8 +28,7 @@ class Source(Protocol):
         """The keys alone of rows with start <= key < end in key order; at most `limit`."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True, gc=False):
     """A read handle given out after a read barrier, or locally."""
 
     engine: Source

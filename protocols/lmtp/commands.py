@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from protocols.errors import RemoteProtocolError
@@ -26,6 +27,9 @@ SIZE_DIGITS_MAX: Final = 20  # RFC 1870 5
 CHUNK_DIGITS_MAX: Final = 20  # as many, though RFC 3030 2 gives no bound
 ENVID_CHARS_MAX: Final = 100  # RFC 3461 4.4
 ORCPT_CHARS_MAX: Final = 500  # RFC 3461 4.2
+# Paths as they were written lately, and what was read in them: an MTA brings mail for the same
+# people, and of the same.
+PATHS_REMEMBERED_MAX: Final = 1_024
 
 
 class Refused(RemoteProtocolError):
@@ -297,6 +301,19 @@ def _after(prefix: str, argument: str) -> str:
 
 def _path(text: str, status: str) -> tuple[Address | None, str]:
     """RFC 5321 4.1.2 Path or "<>", and what follows it."""
+    if '"' in text:
+        return _read_path(text, status)  # nothing but a quoted string may hold a space
+    path, _, _ = text.partition(" ")
+    address, left = _remembered_path(path, status)
+    return address, left + text[len(path) :]
+
+
+@lru_cache(PATHS_REMEMBERED_MAX)
+def _remembered_path(path: str, status: str) -> tuple[Address | None, str]:
+    return _read_path(path, status)
+
+
+def _read_path(text: str, status: str) -> tuple[Address | None, str]:
 
     def refuse(why: str) -> Refused:
         return Refused(replies.syntax_error(status, why))

@@ -23,6 +23,8 @@ class Reply:
     def render(self) -> bytes:
         """The reply as it goes over the wire (RFC 5321 4.2.1, RFC 2034 4)."""
         prefix = f"{self.status} " if self.status else ""
+        if len(self.lines) == 1:
+            return f"{self.code} {prefix}{self.lines[0]}\r\n".encode("ascii", "replace")
         last = len(self.lines) - 1
         rendered = (
             f"{self.code}{' ' if number == last else '-'}{prefix}{text}\r\n"

@@ -9,6 +9,7 @@ comments, folding and obsolete routes removed, the quotes of a quoted local part
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -19,6 +20,10 @@ from protocols.mime import charsets, grammar, words
 ADDRESSES_MAX: Final = 5_000
 # Characters of one field that are looked at; longer fields are cut here.
 FIELD_CHARS_MAX: Final = 256 * 1024
+# Fields as they were written lately, and what was read in them: an account's mail comes from the
+# same people and goes to the same, and each field is read for JMAP and for IMAP.
+REMEMBERED_FIELDS_MAX: Final = 1_024
+REMEMBERED_BYTES_MAX: Final = 256
 
 
 class EmailAddress(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -61,6 +66,17 @@ _Token = tuple[str, str, bool]
 
 def parse_addresses(value: str | bytes, fallback: str | None = None) -> list[EmailAddress | Group]:
     """The mailboxes and groups of an address-list, in order; best effort, never fails."""
+    if isinstance(value, bytes) and len(value) <= REMEMBERED_BYTES_MAX:
+        return list(_parse_remembered(value, fallback))
+    return _parse(value, fallback)
+
+
+@lru_cache(REMEMBERED_FIELDS_MAX)
+def _parse_remembered(value: bytes, fallback: str | None) -> tuple[EmailAddress | Group, ...]:
+    return tuple(_parse(value, fallback))
+
+
+def _parse(value: str | bytes, fallback: str | None) -> list[EmailAddress | Group]:
     text = charsets.decode_header(value, fallback) if isinstance(value, bytes) else value
     text = grammar.unfold(text[:FIELD_CHARS_MAX]).strip()
     quick = _parse_plain(text)

@@ -6,6 +6,7 @@ they stand; see `structure.Part.filename`). One pass, at most PARAMETERS_MAX kep
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -15,6 +16,9 @@ PARAMETERS_MAX: Final = 128
 # Characters of one field looked at for parameters; the rest of a longer one is ignored.
 FIELD_CHARS_MAX: Final = 64 * 1024
 LINE_CHARS_MAX: Final = 76
+# Fields as they were written lately: most mail says its types in the same few ways.
+REMEMBERED_FIELDS_MAX: Final = 1_024
+REMEMBERED_CHARS_MAX: Final = 128
 
 _PARAMETER: Final = re.compile(
     r"""
@@ -36,6 +40,18 @@ _Sections = dict[str, list[tuple[int, bool, str]]]
 
 def parse(raw: str) -> tuple[str, dict[str, str]]:
     """A field such as Content-Type: its value in lower case, and its decoded parameters."""
+    if len(raw) > REMEMBERED_CHARS_MAX:
+        return _parse(raw)
+    value, params = _parse_remembered(raw)
+    return value, params.copy()
+
+
+@lru_cache(REMEMBERED_FIELDS_MAX)
+def _parse_remembered(raw: str) -> tuple[str, dict[str, str]]:
+    return _parse(raw)
+
+
+def _parse(raw: str) -> tuple[str, dict[str, str]]:
     text = grammar.strip_comments(grammar.unfold(raw[:FIELD_CHARS_MAX]))
     main = _MAIN.match(text)
     assert main is not None  # the pattern matches the empty string too

@@ -8,6 +8,7 @@ thousand parts with long parameters still has a bounded record.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import takewhile
 from typing import Final
 
@@ -20,6 +21,9 @@ from protocols.render.strings import NIL, render_string
 OPTIONAL_BYTES_MAX: Final = 128 * 1024
 # The longest single value that is shown.
 VALUE_BYTES_MAX: Final = 4 * 1024
+# Words as they were rendered lately: types, names of parameters, charsets, encodings.
+REMEMBERED_WORDS_MAX: Final = 512
+REMEMBERED_CHARS_MAX: Final = 64
 
 _MESSAGE_SUBTYPES: Final = frozenset({"rfc822", "global"})
 
@@ -132,6 +136,15 @@ def _bracketed(content_id: str) -> str:
 
 
 def _word(text: str) -> bytes:
+    return _remembered(text) if len(text) <= REMEMBERED_CHARS_MAX else _render_word(text)
+
+
+@lru_cache(REMEMBERED_WORDS_MAX)
+def _remembered(text: str) -> bytes:
+    return _render_word(text)
+
+
+def _render_word(text: str) -> bytes:
     return render_string(text.upper().encode("ascii", "replace")[:VALUE_BYTES_MAX])
 
 

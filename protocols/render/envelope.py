@@ -7,7 +7,8 @@ IMAP4rev2. Only an address that is itself not ASCII (RFC 6532) goes out as a lit
 Everything is bounded: a hostile header costs a shortened envelope, never an unbounded record.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from protocols.mime import words
@@ -22,6 +23,9 @@ from protocols.render.strings import NIL, render_nstring, render_string, render_
 TEXT_BYTES_MAX: Final = 16 * 1024
 # What one address list may take up; the addresses after it are left out.
 LIST_BYTES_MAX: Final = 48 * 1024
+# Lists as they were written lately, rendered: an account's mail comes from the same people.
+REMEMBERED_LISTS_MAX: Final = 1_024
+REMEMBERED_BYTES_MAX: Final = 256
 
 _ADDRESS_FIELDS: Final = ("from", "sender", "reply-to", "to", "cc", "bcc")
 _NAMES: Final = frozenset({*_ADDRESS_FIELDS, "date", "subject", "in-reply-to", "message-id"})
@@ -29,9 +33,11 @@ _GROUP_END: Final = b"(NIL NIL NIL NIL)"
 EMPTY_ENVELOPE: Final = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
 
 
-def render_envelope(root: Part, data: bytes) -> bytes:
-    """The envelope of the message `root` is the root part of; its header is read from `data`."""
-    fields = _fields(headers_of(data, root))
+def render_envelope(root: Part, data: bytes, headers: Sequence[Header] | None = None) -> bytes:
+    """The envelope of the message `root` is the root part of; its header is read from `data`,
+    unless its fields are known.
+    """
+    fields = _fields(headers_of(data, root) if headers is None else headers)
     senders = _addresses(fields, "from")
     return b"(%b %b %b %b %b %b %b %b %b %b)" % (
         _text(fields, "date"),
@@ -48,7 +54,7 @@ def render_envelope(root: Part, data: bytes) -> bytes:
     )
 
 
-def _fields(headers: list[Header]) -> dict[str, bytes]:
+def _fields(headers: Sequence[Header]) -> dict[str, bytes]:
     """The fields that an envelope shows; of repeated ones the last, as JMAP has it."""
     found: dict[str, bytes] = {}
     for header in headers:
@@ -76,6 +82,17 @@ def _addresses(fields: Mapping[str, bytes], name: str, default: bytes = NIL) -> 
     raw = fields.get(name)
     if raw is None:
         return default
+    people = _remembered(raw) if len(raw) <= REMEMBERED_BYTES_MAX else _people(raw)
+    return people or default
+
+
+@lru_cache(REMEMBERED_LISTS_MAX)
+def _remembered(raw: bytes) -> bytes:
+    return _people(raw)
+
+
+def _people(raw: bytes) -> bytes:
+    """The addresses of a field in parentheses; nothing when there are none."""
     pieces: list[bytes] = []
     room = LIST_BYTES_MAX
     for item in parse_addresses(raw):
@@ -84,7 +101,7 @@ def _addresses(fields: Mapping[str, bytes], name: str, default: bytes = NIL) -> 
         if room < 0:
             break
         pieces.append(piece)
-    return b"(%b)" % b"".join(pieces) if pieces else default
+    return b"(%b)" % b"".join(pieces) if pieces else b""
 
 
 def _group(group: Group) -> bytes:

@@ -19,7 +19,7 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 
 def render_list(summary: Summary) -> tuple[bytes, ...]:
     """One encoded value per name of LIST_PROPERTIES, in its order."""
-    return tuple(encode_value(_VALUES[name](summary)) for name in LIST_PROPERTIES)
+    return tuple([encode_value(_VALUES[name](summary)) for name in LIST_PROPERTIES])
 
 
 def _addresses(addresses: Sequence[EmailAddress] | None) -> list[dict[str, Any]] | None:

@@ -55,3 +55,17 @@ def test_a_group_is_bounded_like_a_list() -> None:
 def test_a_field_is_cut_at_its_bound() -> None:
     text = "x" * addresses.FIELD_CHARS_MAX + " <u@x.y>"
     assert parse_addresses(text) == [EmailAddress(None, "x" * addresses.FIELD_CHARS_MAX)]
+
+
+def test_what_is_remembered_of_a_field_is_nobody_s_to_change() -> None:
+    field = b"Ann <ann@example.org>"
+    first = parse_addresses(field)
+    first.clear()
+    assert parse_addresses(field) == [EmailAddress("Ann", "ann@example.org")]
+
+
+def test_a_field_is_read_by_the_charset_of_its_own_message() -> None:
+    """The same octets in messages of two charsets are two names, remembered apart."""
+    field = b"J\xf6rg <j@example.org>"
+    names = [parse_addresses(field, charset)[0].name for charset in ("latin1", "koi8-r", "latin1")]
+    assert names == ["J\xf6rg", "J\u0416rg", "J\xf6rg"]

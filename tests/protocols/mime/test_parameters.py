@@ -38,3 +38,9 @@ def test_parameters_beyond_the_bound_are_dropped() -> None:
 def test_a_field_is_cut_at_its_bound() -> None:
     value = parameters.parse("a/b; c=" + "d" * parameters.FIELD_CHARS_MAX)[1]["c"]
     assert len(value) == parameters.FIELD_CHARS_MAX - len("a/b; c=")
+
+
+def test_what_is_remembered_of_a_field_is_nobody_s_to_change() -> None:
+    _, params = parameters.parse("text/plain; charset=utf-8")
+    params.clear()
+    assert parameters.parse("text/plain; charset=utf-8") == ("text/plain", {"charset": "utf-8"})
