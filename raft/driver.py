@@ -1,9 +1,11 @@
 """One replica as a Trio task: inputs in, then persist -> send -> apply, over and over.
 
-One task owns the core. Everything that arrives between two turns (messages, finished writes,
-proposals, readers) is handled in one turn, so the work per entry is small and batches grow by
-themselves under load. A turn never waits for the disk or the network: the log has its writer, the
-transport drops what it cannot take. Applying happens here too, one bounded batch a turn.
+One turn at a time has the core, and no turn waits. Everything that arrives between two turns
+(messages, finished writes, proposals, readers) is handled in one, so the work per entry is small
+and batches grow by themselves under load. Turns are this task's, but for what a client waits for: a
+proposal, which comes with all that was planned beside it, and the disk's word take theirs at once.
+A turn never waits for the disk or the network: the log has its writer, the transport drops what it
+cannot take. Applying happens here too, one bounded batch a turn.
 """
 
 import heapq
@@ -113,6 +115,7 @@ class Driver:
         self._applied = applied
         self._started_s = 0.0
         self._wake = trio.Event()
+        self._is_serving = False  # the core may be turned
         self._tick_due = False
         self._inbox: list[Message] = []
         self._inbox_bytes = 0
@@ -157,11 +160,20 @@ class Driver:
             self._wake.set()
 
     async def _serve(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            while self._turn():
-                await trio.lowlevel.checkpoint()
+        self._is_serving = True
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake = trio.Event()
+                while self._turn():
+                    await trio.lowlevel.checkpoint()
+        finally:
+            self._is_serving = False
+
+    def _turn_now(self) -> None:
+        """A turn in the task of whoever brings what a client waits for: one hand-over less."""
+        if not self._is_serving or self._turn():
+            self._wake.set()
 
     def _ring(self) -> None:
         self._wake.set()
@@ -170,7 +182,11 @@ class Driver:
         return int((trio.current_time() - self._started_s) * 1000)
 
     def _turn(self) -> bool:
-        """Handle all that waits and act on it; True when there is more to apply."""
+        """Handle all that waits and act on it; True when there is more to apply.
+
+        What is brought meanwhile, from within, is for the next turn.
+        """
+        self._is_serving = False
         now_ms = self._now_ms()
         self._take_inputs(now_ms)
         ready = self._core.ready(now_ms)
@@ -187,7 +203,9 @@ class Driver:
                 self._on_leader(leader)
         self._tell_membership()
         self.transfers.look()
-        return self._apply()
+        more = self._apply()
+        self._is_serving = True
+        return more
 
     def _tell_membership(self) -> None:
         state = self._core.state
@@ -262,7 +280,7 @@ class Driver:
 
     def _on_durable(self, number: int) -> None:
         self._durable_number = number
-        self._wake.set()
+        self._turn_now()
 
     # --- what others call ---
 
@@ -303,7 +321,7 @@ class Driver:
                 raise TooBusy
             self._proposals.append(payload)
             self._proposals_bytes += len(payload)
-            self._wake.set()
+        self._turn_now()
 
     @property
     def known_index(self) -> Index | None:

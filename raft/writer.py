@@ -1,10 +1,13 @@
 """The one thread that writes the log, so that a slow fsync never holds up a heartbeat.
 
-It takes whatever waits, writes it as one flush (group commit), and tells the loop. A thread of its
-own costs a tenth of trio.to_thread for each hand-over. The next segment's file is made by a
-second, short-lived thread, since zeroing 16 MiB takes longer than a follower waits for an ack.
+It takes whatever waits, writes it as one flush (group commit), and tells the loop by an octet
+through a pair of sockets, on which `run` waits: what follows from a write is done there and then.
+A thread of its own costs a tenth of trio.to_thread for each hand-over. The next segment's file is
+made by a second, short-lived thread, since zeroing 16 MiB takes longer than a follower waits for
+an ack.
 """
 
+import socket
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -21,6 +24,8 @@ from raft.stable import LogStorage
 GATHER_BYTES_MAX: Final = 2 * MIB
 # How long a stopping node waits for the write under way; a hung disk must not keep it alive.
 STOP_S: Final = 5.0
+# Octets that say "look", taken at once: there is one, or two when two threads ring.
+OCTETS_HEARD_MAX: Final = 16
 
 
 class ThreadWriter:
@@ -32,6 +37,9 @@ class ThreadWriter:
         self._queue: SimpleQueue[Persist | None] = SimpleQueue()
         self._failure: Exception | None = None
         self._preparing: threading.Thread | None = None
+        self._durable_number = 0
+        self._is_over = False  # the thread has ended, or what it needs cannot be had
+        self._is_rung = False  # an octet is under way
 
     def submit(self, step: Persist) -> None:
         """Queue one step."""
@@ -44,39 +52,60 @@ class ThreadWriter:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Own the thread until cancelled; raises what ended it: DiskFailed, or a bug of ours."""
-        stopped = trio.Event()
-        token = trio.lowlevel.current_trio_token()
-        thread = threading.Thread(
-            target=self._work, args=(token, on_durable, stopped), name="raft-log", daemon=True
-        )
-        thread.start()
-        task_status.started()
-        try:
-            await stopped.wait()
-        finally:
-            self._queue.put(None)
-            with trio.move_on_after(STOP_S, shield=True):
-                await stopped.wait()
+        ear, mouth = socket.socketpair()
+        with ear, mouth:
+            ear.setblocking(False)
+            mouth.setblocking(False)
+            thread = threading.Thread(
+                target=self._work, args=(mouth,), name="raft-log", daemon=True
+            )
+            thread.start()
+            task_status.started()
+            told = 0
+            try:
+                while not self._is_over:
+                    await self._hear(ear)
+                    if self._durable_number > told:
+                        told = self._durable_number
+                        on_durable(told)
+            finally:
+                self._queue.put(None)
+                with trio.move_on_after(STOP_S, shield=True):
+                    while not self._is_over:
+                        await self._hear(ear)
         if self._failure is not None:
             raise self._failure
 
-    def _work(
-        self,
-        token: trio.lowlevel.TrioToken,
-        on_durable: Callable[[int], None],
-        stopped: trio.Event,
-    ) -> None:
+    async def _hear(self, ear: socket.socket) -> None:
+        """Wait until the thread rings."""
+        await trio.lowlevel.wait_readable(ear)
+        try:
+            ear.recv(OCTETS_HEARD_MAX)
+        except BlockingIOError:
+            return  # the kernel thought better of it
+        # What rings after this is heard the next time; what was told before it is seen now.
+        self._is_rung = False
+
+    def _ring(self, mouth: socket.socket) -> None:
+        if not self._is_rung:
+            self._is_rung = True
+            try:
+                mouth.send(b"!")
+            except OSError:
+                return  # nobody is left to be told
+
+    def _work(self, mouth: socket.socket) -> None:
         try:
             while (steps := self._gather()) is not None:
                 self._storage.write(steps)
-                token.run_sync_soon(on_durable, steps[-1].number)
+                self._durable_number = steps[-1].number
+                self._ring(mouth)
                 if self._storage.needs_spare and self._preparing is None:
-                    self._start_preparing(token, stopped)
-        except trio.RunFinishedError:
-            return  # the loop ended without waiting for us
+                    self._start_preparing(mouth)
         except Exception as failure:  # raised again by `run`
             self._failure = failure
-        self._tell(token, stopped.set)
+        self._is_over = True
+        self._ring(mouth)
 
     def _gather(self) -> list[Persist] | None:
         """Everything that waits, up to a limit; blocks for the first. None: stop."""
@@ -96,25 +125,19 @@ class ThreadWriter:
             self._queue.put(None)  # write these first, then stop
         return steps or None
 
-    def _start_preparing(self, token: trio.lowlevel.TrioToken, stopped: trio.Event) -> None:
+    def _start_preparing(self, mouth: socket.socket) -> None:
         def prepare() -> None:
             try:
                 self._storage.prepare()
             except Exception as failure:  # raised again by `run`
                 self._failure = failure
-                self._tell(token, stopped.set)
+                self._is_over = True
+                self._ring(mouth)
             finally:
                 self._preparing = None
 
         self._preparing = threading.Thread(target=prepare, name="raft-log-spare", daemon=True)
         self._preparing.start()
-
-    @staticmethod
-    def _tell(token: trio.lowlevel.TrioToken, callback: Callable[[], None]) -> None:
-        try:
-            token.run_sync_soon(callback)
-        except trio.RunFinishedError:
-            return  # nobody is left to be told
 
 
 class InlineWriter:

@@ -1,6 +1,6 @@
 """The Trio task around the core, on a virtual clock: batches, bounds, readers, failures."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
 
 import pytest
@@ -12,7 +12,14 @@ from raft.disk import DiskFailed
 from raft.driver import Driver
 from raft.messages import Heartbeat, Message
 from raft.model import ENTRY_HEADER_BYTES, Entry, EntryKind, Index, Membership, Persist, ReplicaId
-from raft.ports import EntryTooLarge, NoLeader, ReadTimeout, StateAheadOfLog, TooBusy
+from raft.ports import (
+    EntryTooLarge,
+    LogWriter,
+    NoLeader,
+    ReadTimeout,
+    StateAheadOfLog,
+    TooBusy,
+)
 from raft.stable import LogStorage, MemoryLog
 from raft.state import Role
 from raft.wire import decode, encode
@@ -336,10 +343,89 @@ async def test_a_bug_met_in_the_writers_threads_ends_the_driver_too(place: str) 
     assert caught.group_contains(AssertionError, match="ours")
 
 
+class HeldWriter:
+    """A writer that keeps what is submitted until it is told to finish."""
+
+    def __init__(self, storage: LogStorage) -> None:
+        self.storage = storage
+        self.steps: list[Persist] = []
+
+    def submit(self, step: Persist) -> None:
+        self.steps.append(step)
+
+    async def run(
+        self,
+        on_durable: Callable[[int], None],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        self.on_durable = on_durable
+        task_status.started()
+        await trio.sleep_forever()
+
+    def finish(self) -> None:
+        if self.steps:
+            self.storage.write(self.steps)
+            number = self.steps[-1].number
+            self.steps.clear()
+            self.on_durable(number)
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [entry.payload for step in self.steps for entry in step.entries]
+
+
+async def leading_alone(nursery: trio.Nursery, machine: Machine) -> tuple[Driver, HeldWriter]:
+    storage = MemoryLog(cluster=CLUSTER, replica=1)
+    writer = HeldWriter(storage)
+    driver = alone(storage, machine, lambda _: writer)
+    await nursery.start(driver.run)
+    while driver.status().role is not Role.LEADER or writer.steps:
+        await trio.sleep(0.005)
+        writer.finish()
+    return driver, writer
+
+
+async def test_what_a_client_waits_for_is_handed_on_in_the_same_step(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """From the proposal to the writer, and from the disk's word to apply, no task is waited for."""
+    machine = Machine()
+    driver, writer = await leading_alone(nursery, machine)
+    driver.propose(b"one", b"two")
+    assert writer.payloads == [b"one", b"two"]
+    assert machine.payloads == []  # not before it is durable
+    writer.finish()
+    assert machine.payloads == [b"one", b"two"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_is_proposed_from_within_apply_waits_for_the_next_turn(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    class Answering(Machine):
+        def apply(self, entries: Sequence[Entry]) -> None:
+            super().apply(entries)
+            if self.payloads == [b"question"]:
+                driver.propose(b"answer")
+                assert writer.payloads == []  # the core is not turned within a turn
+
+    machine = Answering()
+    driver, writer = await leading_alone(nursery, machine)
+    driver.propose(b"question")
+    writer.finish()
+    with trio.fail_after(1):
+        while not writer.steps:
+            await trio.sleep(0.001)
+    writer.finish()
+    assert machine.payloads == [b"question", b"answer"]
+    nursery.cancel_scope.cancel()
+
+
 def alone(
     storage: LogStorage,
     machine: Machine,
-    writer: type[InlineWriter | ThreadWriter] = InlineWriter,
+    writer: Callable[[LogStorage], LogWriter] = InlineWriter,
 ) -> Driver:
     class Nowhere:
         def send(self, to: ReplicaId, messages: Sequence[Message]) -> None:
