@@ -43,7 +43,7 @@ def test_nodes_are_replaced_and_states_fetched_under_faults(fault: str) -> None:
 
 
 def test_nodes_whose_disks_are_full_stand_aside_until_there_is_room() -> None:
-    report = run_seed("full disk 1", 20, always=["full disk", "compact"])
+    report = run_seed("full disk 4", 20, always=["full disk", "compact"])
     told = ("full disk", "stood aside for want of room", "reserve given up", "had room again")
     assert all(report.faults[each] > 0 for each in told), report.faults
     assert report.counts["delivery ok"] > 3
