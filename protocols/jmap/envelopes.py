@@ -33,6 +33,12 @@ _ENVELOPE: Final = frozenset(("mailFrom", "rcptTo"))
 # RFC 5321 4.1.1.11, of the extensions in the capability; recipients take none.
 MAIL_PARAMETERS: Final = frozenset(("BODY", "HOLDFOR", "HOLDUNTIL", "SIZE", "SMTPUTF8"))
 _SECONDS: Final = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
+# RFC 6152 2 (7), RFC 1870 3 (2), RFC 6531 3.4: what each may be; SMTPUTF8 has no value.
+_VALUES: Final[Mapping[str, re.Pattern[str]]] = {
+    "BODY": re.compile(r"(?:7BIT|8BITMIME)\Z", re.ASCII | re.IGNORECASE),
+    "SIZE": re.compile(r"[0-9]{1,20}\Z", re.ASCII),
+    "SMTPUTF8": re.compile(r"\Z"),
+}
 
 _CHECKS: Final[Mapping[str, Check]] = {
     "identityId": lambda value: is_id(value) or is_reference(value),
@@ -202,6 +208,9 @@ def _mail_parameters(given: Any) -> Mapping[str, str | None]:
     unknown = parameters.keys() - MAIL_PARAMETERS
     if unknown:
         raise invalid_properties(f"no parameter {min(unknown)[:50]!r} of mailFrom", "envelope")
+    for name, fits in _VALUES.items():
+        if name in parameters and not fits.match(parameters[name] or ""):
+            raise invalid_properties(f"{name} of mailFrom has a wrong value", "envelope")
     return parameters
 
 
