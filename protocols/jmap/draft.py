@@ -29,6 +29,7 @@ _PART: Final = frozenset(
         *("disposition", "cid", "language", "location", "subParts"),
     )
 )
+_VALUE: Final = frozenset(("value", "isEncodingProblem", "isTruncated"))
 _DISPOSED: Final = "content-disposition"
 # Properties of a part -> the field each is written into (RFC 8621 4.1.4).
 _PART_FIELDS: Final[Mapping[str, str]] = {
@@ -189,6 +190,8 @@ class _Bodies:
         value = self._texts.get(part_id) if isinstance(part_id, str) else None
         if not isinstance(value, dict) or not isinstance(value.get("value"), str):
             raise invalid_properties("a partId is not in bodyValues", about, "bodyValues")
+        if value.keys() - _VALUE:
+            raise invalid_properties("a body value has no such property", "bodyValues")
         if value.get("isEncodingProblem") or value.get("isTruncated"):
             raise invalid_properties("a body value is damaged or cut", "bodyValues")
         text: str = value["value"]

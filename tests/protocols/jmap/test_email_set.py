@@ -380,6 +380,13 @@ async def test_a_part_may_give_its_fields_by_themselves() -> None:
             },
             "bodyValues",
         ),
+        (
+            {
+                "textBody": [{"partId": "1"}],
+                "bodyValues": {"1": {"value": "", "unheard": 1}},
+            },
+            "bodyValues",
+        ),
         ({"bodyValues": []}, "bodyValues"),
         ({"bodyStructure": {"type": "multipart/mixed"}}, "bodyStructure"),
         ({"bodyStructure": {"type": "no type", "partId": "1"}}, "bodyStructure"),
