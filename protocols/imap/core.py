@@ -68,7 +68,10 @@ LINE_READ_BYTES: Final = 4 * KIB
 LITERAL_READ_BYTES: Final = 64 * KIB
 
 # RFC 9051 4.3, RFC 7888, RFC 3516: what a line ends with when a literal follows.
-_ANNOUNCED: Final = re.compile(rb"(~?)\{([0-9]{1,20})(\+?)\}\Z")
+_ANNOUNCED: Final = re.compile(rb"(~?)\{([0-9]+)(\+?)\}\Z")
+# A count with more digits is over every limit; what follows it is a literal all the same, and must
+# not be read as commands.
+COUNT_DIGITS_MAX: Final = 20
 
 
 class Phase(Enum):
@@ -306,7 +309,8 @@ class Core:
     def _announce(self, announced: re.Match[bytes]) -> None:
         """RFC 9051 4.3: accept or refuse a literal before its first octet is read."""
         gathering = self._gathering
-        count = int(announced[2])
+        digits = announced[2]
+        count = int(digits if len(digits) <= COUNT_DIGITS_MAX else b"9" * COUNT_DIGITS_MAX)
         refusal = self._refusal(count)
         if refusal is None:
             gathering.octets += count

@@ -206,11 +206,11 @@ def _covers(group: EventGroup, mailbox: Mailbox | None, name: str, *, own: bool)
         case Scope.MAILBOXES:
             return name in group.names
         case Scope.SUBTREE:
-            return any(above in group.names for above in _upwards(name))
+            return any(above in group.names for above in upwards(name))
     return True
 
 
-def _upwards(name: str) -> Iterator[str]:
+def upwards(name: str) -> Iterator[str]:
     """`a/b/c` -> itself, `a/b`, `a`."""
     while name:
         yield name

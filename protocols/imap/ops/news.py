@@ -19,6 +19,7 @@ from protocols.imap.ops.listing import Named, attributes_of, status_line
 from protocols.imap.ops.metadata_news import tell_metadata
 from protocols.imap.ops.others import changed_others, look_at_others, names_above, shared_line
 from protocols.imap.ops.panorama import (
+    Line,
     Moved,
     TooManyToWatch,
     changed_names,
@@ -114,8 +115,8 @@ async def _tell_around(context: Context) -> None:
     own = context.own_of(context.account)
     mine = all(version in own for version in _versions(before.version, after.version, len(own)))
     if not mine:
-        for name, old in changed_names(before, after, notified).items():
-            context.out.add(_list_line(context, rows, after, name, old))
+        for line in changed_names(before, after, notified):
+            context.out.add(_list_line(context, rows, after, line))
         await _tell_moved(context, notified, before, after, None)
     if others or notified.others:
         await _tell_others(context, notified, others, mine=mine and before.version < after.version)
@@ -131,10 +132,9 @@ async def _tell_others(
         if was is one or (was and one and _is_own(context, owner, was, one)):
             continue
         shown = {} if one is None else {shared.name: shared for shared in one.boxes.values()}
-        for told in dict.fromkeys(changed_others(was, one, notified, mine=mine)):
+        for line in changed_others(was, one, notified, mine=mine):
             above = names_above(now) if above is None else above
-            shared = shown.get(told.name)
-            context.out.add(shared_line(context, notified, told, shared, above))
+            context.out.add(shared_line(context, notified, line, shown.get(line.name), above))
         if was is not None and one is not None:
             await _tell_moved(context, notified, was.panorama, one.panorama, one)
 
@@ -153,11 +153,12 @@ def _versions(before: int, after: int, most: int) -> range:
     return range(before + 1, min(after, before + most + 1) + 1)
 
 
-def _list_line(context: Context, rows: Rows, after: Panorama, name: str, old: str | None) -> bytes:
+def _list_line(context: Context, rows: Rows, after: Panorama, line: Line) -> bytes:
     """RFC 5465 5.4, 5.5: LIST with all attributes, and OLDNAME of what was renamed."""
-    placed = next((one for one in after.mailboxes.values() if one[1] == name), None)
-    if placed is None:
+    name, old = line.name, line.old
+    if line.gone:
         return render_list([b"\\NonExistent"], name, utf8=context.utf8)
+    placed = next(one for one in after.mailboxes.values() if one[1] == name)
     mailbox, _ = placed
     named = Named(mailbox, name, bool(child_ids(rows, context.account, mailbox.id)))
     attributes = attributes_of(named)

@@ -9,13 +9,12 @@ from protocols.imap.ops.context import Context
 from protocols.imap.ops.listing import Named, status_line
 from protocols.imap.ops.news import tell_news
 from protocols.imap.ops.others import (
-    Told,
     is_denied,
     look_at_others,
     names_above,
     shared_line,
 )
-from protocols.imap.ops.panorama import TooManyToWatch, look
+from protocols.imap.ops.panorama import Line, TooManyToWatch, look
 from protocols.imap.responses import Ending, no, ok
 from protocols.imap.selected import Heed
 from storage.mail.annotations import last_change
@@ -68,7 +67,7 @@ async def _tell_standing(context: Context, wanted: Notified, *, status: bool) ->
         for one in lent.boxes.values():
             events = wanted.events_of_other(one.mailbox, one.name)
             if is_denied(one, events):
-                context.out.add(shared_line(context, wanted, Told(one.name), one, above))
+                context.out.add(shared_line(context, wanted, Line(one.name), one, above))
             elif status:
                 named = Named(one.mailbox, one.name, has_children=False, owner=lent.owner)
                 await _tell_status(context, named, events)

@@ -10,7 +10,6 @@ deleted: which of both it was is not for others to know (RFC 4314 6).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -20,7 +19,7 @@ from protocols.imap.notified import Lent, Notified, Shared
 from protocols.imap.notify import MESSAGE_EVENTS
 from protocols.imap.ops.context import Context, Door
 from protocols.imap.ops.listing import Named, attributes_of
-from protocols.imap.ops.panorama import TooManyToWatch, look
+from protocols.imap.ops.panorama import Line, Names, TooManyToWatch, look
 from protocols.imap.ops.places import owner_named, prefix_of, shadows_others
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import render_list, render_mailbox
@@ -93,16 +92,6 @@ def _look_at(door: Door, rows: Rows, me: AccountId, owner: AccountId) -> Lent | 
 # --- names
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A name to be told by LIST."""
-
-    name: str
-    old: str | None = None
-    level: bool = False
-    """It was no mailbox, but what is above one that came or went."""
-
-
 def is_denied(shared: Shared, events: frozenset[Event]) -> bool:
     """RFC 5465 3.1: it may be looked up, and its messages may not be told of."""
     return "r" not in shared.rights and bool(events & MESSAGE_EVENTS)
@@ -110,40 +99,63 @@ def is_denied(shared: Shared, events: frozenset[Event]) -> bool:
 
 def changed_others(
     before: Lent | None, after: Lent | None, notified: Notified, *, mine: bool
-) -> Iterator[Told]:
+) -> Iterator[Line]:
     """What is to be told of one owner's mailboxes. `mine`: its reader's subscriptions were changed
     by this connection."""
+    names = Names()
     was_boxes = {} if before is None else before.boxes
     now_boxes = {} if after is None else after.boxes
     if was_boxes is now_boxes:
-        return
+        return names.lines()
+    was_names = {box.name for box in was_boxes.values()}
+    now_names = {box.name for box in now_boxes.values()}
     for number in sorted({*was_boxes, *now_boxes}):
         was, now = was_boxes.get(number), now_boxes.get(number)
-        if was is None or now is None:
-            one = was or now
-            assert one is not None
-            yield from _came_or_went(one, notified, came=now is not None, mine=mine)
-        elif was != now and _is_told(was, now, notified, mine=mine):
+        if was is None and now is not None:
+            if _is_new(now, notified, mine=mine):
+                names.add(now.name)
+            _tell_above(names, now.name, was_names, now_names, notified)
+        elif was is not None and now is None:
+            if _is_missed(was, notified, mine=mine):
+                names.lose(was.name)
+            _tell_above(names, was.name, was_names, now_names, notified)
+        elif was and now and was != now and _is_told(was, now, notified, mine=mine):
             if was.name == now.name:
-                yield Told(now.name)
+                names.add(now.name)
             elif not _is_carried(was, now, was_boxes, now_boxes):
-                yield Told(now.name, was.name)
+                names.add(now.name, was.name)
+    return names.lines()
 
 
-def _came_or_went(one: Shared, notified: Notified, *, came: bool, mine: bool) -> Iterator[Told]:
-    """RFC 5465 5.4: a right that is granted or revoked makes or deletes a mailbox; 5.9."""
+def _is_new(one: Shared, notified: Notified, *, mine: bool) -> bool:
+    """RFC 5465 5.4: a right that is granted makes a mailbox; 5.9: what was told to be out of reach
+    and is not, and what is."""
     events = notified.events_of_other(one.mailbox, one.name)
-    named = Event.MAILBOX_NAME in events
-    subscribed = Event.SUBSCRIPTION_CHANGE in events and one.mailbox.subscribed and not mine
-    if came:
-        access = is_denied(one, events) or (bool(events) and one.name in notified.denied)
-    else:
-        access = bool(events & MESSAGE_EVENTS)
-    if named or subscribed or access:
-        yield Told(one.name)
-    above, _, _ = one.name.rpartition(SEPARATOR)
+    if Event.MAILBOX_NAME in events or is_denied(one, events):
+        return True
+    if Event.SUBSCRIPTION_CHANGE in events and one.mailbox.subscribed and not mine:
+        return True
+    return bool(events) and one.name in notified.denied
+
+
+def _is_missed(one: Shared, notified: Notified, *, mine: bool) -> bool:
+    """RFC 5465 5.4: a right that is revoked deletes a mailbox; 5.9."""
+    events = notified.events_of_other(one.mailbox, one.name)
+    if Event.MAILBOX_NAME in events or events & MESSAGE_EVENTS:
+        return True
+    return Event.SUBSCRIPTION_CHANGE in events and one.mailbox.subscribed and not mine
+
+
+def _tell_above(
+    names: Names, name: str, was_names: set[str], now_names: set[str], notified: Notified
+) -> None:
+    """RFC 5465 5.4: the name right above one that is new or gone, whether it is a mailbox or not;
+    but for one that was renamed or is gone too, of which is told anyhow."""
+    above, _, _ = name.rpartition(SEPARATOR)
+    if above in was_names and above not in now_names:
+        return
     if Event.MAILBOX_NAME in notified.events_of_other(None, above):
-        yield Told(above, level=True)
+        names.add(above)
 
 
 def _is_told(was: Shared, now: Shared, notified: Notified, *, mine: bool) -> bool:
@@ -180,17 +192,18 @@ def names_above(lent: dict[AccountId, Lent]) -> set[str]:
 
 
 def shared_line(
-    context: Context, notified: Notified, told: Told, shared: Shared | None, above: set[str]
+    context: Context, notified: Notified, line: Line, shared: Shared | None, above: set[str]
 ) -> bytes:
-    """RFC 5465 5.4, 5.9: LIST of another's mailbox as it is now; None: there is none to see."""
-    name, extended = told.name, b""
-    if shared is None:
+    """RFC 5465 5.4, 5.9: LIST of another's mailbox as it is now; None: there is none to see, but
+    for a level above others."""
+    name, extended = line.name, b""
+    if line.gone or shared is None:
         attributes = [b"\\NonExistent"]
-        if name in above:
-            attributes.append(b"\\HasChildren")
-        if not told.level:
+        if line.gone:
             attributes.append(b"\\NoAccess")
             notified.deny(name)
+        elif name in above:
+            attributes.append(b"\\HasChildren")
     else:
         attributes = attributes_of(Named(shared.mailbox, name, name in above))
         if shared.mailbox.subscribed:
@@ -200,7 +213,7 @@ def shared_line(
             notified.deny(name)
         else:
             notified.denied.pop(name, None)
-    if told.old is not None:
-        notified.denied.pop(told.old, None)
-        extended = b'("OLDNAME" (%b))' % render_mailbox(told.old, utf8=context.utf8)
+    if line.old is not None:
+        notified.denied.pop(line.old, None)
+        extended = b'("OLDNAME" (%b))' % render_mailbox(line.old, utf8=context.utf8)
     return render_list(attributes, name, utf8=context.utf8, extended=extended)

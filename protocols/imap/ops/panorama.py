@@ -4,25 +4,29 @@ News of mailboxes that are not selected is found by comparing what the client wa
 what is there now: nothing is queued, however much happens between two looks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from protocols.imap.commands import Event
-from protocols.imap.notified import Notified, Panorama, Placed
+from protocols.imap.notified import Notified, Panorama, Placed, upwards
 from protocols.imap.ops.context import Door
 from protocols.imap.ops.listing import named_mailboxes
+from protocols.imap.patterns import SEPARATOR
 from storage import changes, keys
 from storage.changes import TooOld
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
 from storage.keys import TypeCode
-from storage.mail.mailbox_rows import TOP
 from storage.mail.records import MailboxCounts, unpack_counts
 from storage.mail.state import state, version
 
 # An account with more mailboxes has none of them looked at: each look reads all their counts.
 PANORAMA_MAILBOXES_MAX: Final = 5_000
+
+# How often what was renamed between two looks is gone through for an order to tell it in.
+RENAME_ROUNDS_MAX: Final = 16
 
 _NEW: Final = MailboxCounts()
 
@@ -65,47 +69,76 @@ def _tree_changed(rows: Rows, account: AccountId, last: Panorama) -> bool:
 # --- names
 
 
-class Names:
-    """Names to be told by LIST, in the order they were found, each with what it was called."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A name to be told by LIST."""
 
-    __slots__ = ("found",)
+    name: str
+    old: str | None = None
+    """What the mailbox was called."""
+    gone: bool = False
+    """The mailbox of this name is no more; another may have it by now, and is told after."""
+
+
+class Names:
+    """Names to be told, each with what it was called."""
+
+    __slots__ = ("_found", "_gone")
 
     def __init__(self) -> None:
-        self.found: dict[str, str | None] = {}
+        self._found: dict[str, str | None] = {}
+        self._gone: dict[str, None] = {}
 
     def add(self, name: str, old: str | None = None) -> None:
         """Tell of `name`, which was `old`."""
-        if old is not None or name not in self.found:
-            self.found[name] = old
+        if old is not None or name not in self._found:
+            self._found[name] = old
+
+    def lose(self, name: str) -> None:
+        """Tell that the mailbox that had this name is gone."""
+        self._gone[name] = None
+
+    def lines(self) -> Iterator[Line]:
+        """In an order in which who does as he is told, line by line, ends with what there is: what
+        is gone goes before anything takes its name or moves what it was in."""
+        for name in self._gone:
+            yield Line(name, gone=True)
+        for name, old in in_order(self._found):
+            yield Line(name, old)
 
 
-def changed_names(before: Panorama, after: Panorama, notified: Notified) -> dict[str, str | None]:
-    """RFC 5465 5.4, 5.5: names to tell, each with its old one if it was renamed."""
+def changed_names(before: Panorama, after: Panorama, notified: Notified) -> Iterator[Line]:
+    """RFC 5465 5.4, 5.5: names to tell."""
     names = Names()
-    if before.mailboxes is after.mailboxes:
-        return names.found
-    for number, was in before.mailboxes.items():
-        now = after.mailboxes.get(number)
-        if now is None:
-            _came_or_went(names, was, before, after, notified)
-        elif now[0] != was[0]:
-            _moved(names, was, now, notified)
-    for number, now in after.mailboxes.items():
-        if number not in before.mailboxes:
-            _came_or_went(names, now, before, after, notified)
-    return names.found
+    if before.mailboxes is not after.mailboxes:
+        for number, was in before.mailboxes.items():
+            now = after.mailboxes.get(number)
+            if now is None:
+                if _is_told(was, notified):
+                    names.lose(was[1])
+                _tell_above(names, was, after, notified)
+            elif now[0] != was[0]:
+                _moved(names, was, now, notified)
+        for number, now in after.mailboxes.items():
+            if number not in before.mailboxes:
+                if _is_told(now, notified):
+                    names.add(now[1])
+                _tell_above(names, now, after, notified)
+    return names.lines()
 
 
-def _came_or_went(
-    names: Names, one: Placed, before: Panorama, after: Panorama, notified: Notified
-) -> None:
-    """RFC 5465 5.4: a mailbox that is new or gone, and the name right above it."""
+def _is_told(one: Placed, notified: Notified) -> bool:
+    """RFC 5465 5.4: a mailbox that is new or gone; 5.5."""
     events = notified.events(*one)
-    if Event.MAILBOX_NAME in events or (Event.SUBSCRIPTION_CHANGE in events and one[0].subscribed):
-        names.add(one[1])
-    parent = one[0].parent
-    above = after.mailboxes.get(parent) or before.mailboxes.get(parent)
-    if parent != TOP and above is not None and Event.MAILBOX_NAME in notified.events(*above):
+    return Event.MAILBOX_NAME in events or (
+        Event.SUBSCRIPTION_CHANGE in events and one[0].subscribed
+    )
+
+
+def _tell_above(names: Names, one: Placed, after: Panorama, notified: Notified) -> None:
+    """RFC 5465 5.4: the name right above one that is new or gone."""
+    above = after.mailboxes.get(one[0].parent)
+    if above is not None and Event.MAILBOX_NAME in notified.events(*above):
         names.add(above[1])
 
 
@@ -118,6 +151,39 @@ def _moved(names: Names, was: Placed, now: Placed, notified: Notified) -> None:
         names.add(new_name, old_name)
     elif old.subscribed != new.subscribed and Event.SUBSCRIPTION_CHANGE in events:
         names.add(new_name)
+
+
+def in_order(names: Mapping[str, str | None]) -> Iterator[tuple[str, str | None]]:
+    """Names that there are, and old ones.
+
+    A name is taken only when whoever had it, or what was above it, has been told to have moved. The
+    old name is what the client calls it by then: what was above may have moved it already. Where
+    names went round in a circle no order does: they are told as they are now, without old ones.
+    """
+    waiting = {name: old for name, old in names.items() if old is not None}
+    containers = {above for old in waiting.values() for above in islice(upwards(old), 1, None)}
+    for _ in range(RENAME_ROUNDS_MAX):
+        left = set(waiting.values())
+        for name in list(waiting):
+            old = waiting[name]
+            if any(above in left and above != old for above in upwards(name)):
+                continue
+            yield name, old
+            del waiting[name]
+            left.discard(old)
+            if old in containers:
+                waiting = {one: _carried(its, old, name) for one, its in waiting.items()}
+                left = set(waiting.values())
+                containers |= {above for its in left for above in islice(upwards(its), 1, None)}
+        if not waiting:
+            break
+    yield from ((name, None) for name in waiting)
+    yield from ((name, None) for name, old in names.items() if old is None)
+
+
+def _carried(name: str, old: str, new: str) -> str:
+    """What a name is when `old`, perhaps above it, is `new`."""
+    return new + name.removeprefix(old) if name.startswith(old + SEPARATOR) else name
 
 
 # --- counts
@@ -152,6 +218,6 @@ def moved_counts(before: Panorama, after: Panorama) -> Iterator[Moved]:
             anew = number in after.mailboxes and after.mailboxes[number][1] in taken
         was = _NEW if held is None else unpack_counts(held)
         now = unpack_counts(packed)
-        counts = (was.emails, was.uidnext) != (now.emails, now.uidnext)
+        counts = anew or (was.emails, was.uidnext) != (now.emails, now.uidnext)
         flags = held is not None and not counts and was.modseq != now.modseq
         yield Moved(number, counts, flags, was.unseen != now.unseen, anew)

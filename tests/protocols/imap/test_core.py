@@ -135,6 +135,17 @@ def test_a_literal_too_large_that_comes_anyhow_ends_the_connection() -> None:
     assert wire.said() == b"a NO [TOOBIG] The message is too large\r\n"
 
 
+@pytest.mark.parametrize("count", [b"9" * 20, b"9" * 21, b"0" * 21, b"1" * 5000])
+def test_a_count_of_any_length_announces_a_literal_and_not_the_next_command(count: bytes) -> None:
+    wire = Wire()
+    with pytest.raises(LimitExceeded):
+        wire.send(b"a APPEND INBOX {" + count + b"+}\r\nb NOOP\r\n")
+    assert wire.said().startswith(b"a NO [TOOBIG] ")
+    wire = Wire()
+    [request] = wire.send(b"a APPEND INBOX {" + count + b"}\r\nb NOOP\r\n")
+    assert request.tag == b"b" and wire.said().startswith(b"a NO [TOOBIG] ")
+
+
 def test_many_literals_are_one_command_too_large() -> None:
     wire = Wire()
     with pytest.raises(LimitExceeded):
