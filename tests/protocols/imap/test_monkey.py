@@ -6,9 +6,11 @@ test; the seed brings it back.
 """
 
 import random
+import re
 
 import pytest
 
+from protocols.imap import ImapDoor
 from tests.protocols.imap.stage import Client, mail, open_stage
 from tests.protocols.imap.test_dialogues import DIALOGUES
 
@@ -22,7 +24,8 @@ ITEMS = (
 KEYS = (
     "ALL", "SEEN", "NOT DELETED", "SUBJECT o", "FROM bob", "TEXT plain", "BODY caf", "UID 1:3",
     "SINCE 1-Jan-2020", "SENTON 17-Jul-1996", "LARGER 9", "HEADER X y", "$", "2:*",
-    "OR DRAFT (1 2)", "KEYWORD $work",
+    "OR DRAFT (1 2)", "KEYWORD $work", "FUZZY SUBJECT lettre", "FUZZY (TEXT bbo SMALLER 600)",
+    "UIDAFTER 2", "UIDBEFORE 4", "FUZZY NOT SENTON 19-Jul-1996",
 )  # fmt: skip
 NOTIFICATIONS = (
     "NONE", "SET (selected NONE)", "SET STATUS (personal (MailboxName SubscriptionChange))",
@@ -30,6 +33,8 @@ NOTIFICATIONS = (
     "SET (selected-delayed (MessageNew MessageExpunge)) (subtree new (MailboxName))",
     "SET STATUS (subscribed (MessageNew MessageExpunge FlagChange)) (mailboxes Sent NONE)",
 )  # fmt: skip
+# What nobody hears who has enabled UIDONLY.
+NUMBERED = re.compile(rb"\* [0-9]+ (?:FETCH|EXPUNGE)")
 FLAGS = ("\\Seen", "\\Deleted", "$Work", "\\Flagged \\Draft", "")
 
 
@@ -41,14 +46,19 @@ def command(chance: random.Random) -> str:
     keys = " ".join(chance.sample(KEYS, chance.randint(1, 3)))
     uid = pick(("", "UID "))
     returns = pick(
-        ("", "RETURN () ", "RETURN (MIN MAX) ", "RETURN (SAVE COUNT) ", "RETURN (SAVE) ")
-    )
+        ("", "RETURN () ", "RETURN (MIN MAX) ", "RETURN (SAVE COUNT) ", "RETURN (SAVE) ",
+         "RETURN (RELEVANCY ALL) ", "RETURN (UPDATE) ", "RETURN (PARTIAL 1:2) ")
+    )  # fmt: skip
+    order = pick(("ARRIVAL", "REVERSE SUBJECT", "RELEVANCY", "DISPLAYFROM SIZE"))
     return pick(
         (
             f"{uid}FETCH {numbers} ({items})",
             f"{uid}FETCH {numbers} {pick(('ALL', 'FAST', 'FULL', 'UID'))}",
             f"{uid}STORE {numbers} {pick(('', '+', '-'))}FLAGS{pick(('', '.SILENT'))} ({flags})",
             f"{uid}SEARCH {returns}{keys}",
+            f"{uid}SORT {returns}({order}) UTF-8 {keys}",
+            f"{uid}THREAD REFS UTF-8 {keys}",
+            f"UIDBATCHES {pick(('500', '2000 1:1', '500 2:1', '7'))}",
             f"{uid}{pick(('COPY', 'MOVE'))} {numbers} {mailbox}",
             f"UID EXPUNGE {numbers}",
             pick(("EXPUNGE", "NOOP", "CHECK", "CLOSE", "UNSELECT", "NAMESPACE", "CAPABILITY")),
@@ -66,14 +76,15 @@ def command(chance: random.Random) -> str:
     )
 
 
-async def answer(client: Client, tag: bytes, text: str) -> bytes:
-    """The tagged ending; literals are stepped over as what they are."""
+async def answer(client: Client, tag: bytes, text: str, heard: list[bytes]) -> bytes:
+    """The tagged ending; literals are stepped over as what they are, lines are put into `heard`."""
     await client.send(tag + b" " + text.encode() + b"\r\n")
     while True:
         line = await client.line()
         while line.endswith(b"}") and not line.startswith(b"+"):
             await client.take(int(line[line.rindex(b"{") + 1 : -1]))
             line = await client.line()
+        heard.append(line)
         if line.startswith(tag + b" "):
             return line
 
@@ -83,10 +94,17 @@ async def test_a_monkey_breaks_nothing(seed: int) -> None:
     chance = random.Random(seed)
     letter = (DIALOGUES / "letter.eml").read_bytes().replace(b"\n", b"\r\n")
     async with open_stage() as stage:
-        clients = [await stage.reader() for _ in range(2)]
+        stage.door = ImapDoor(stage.house.ports, message_limit=5 * (seed % 2))
+        clients = [await stage.reader() for _ in range(3)]
+        heard: list[bytes] = []
+        await answer(clients[0], b"t", "ENABLE UIDONLY", heard)
         for step in range(250):
             if step % 9 == 0:
                 stage.deliver(chance.choice((letter, mail(f"n {step}"))))
             stage.house.unavailable = chance.random() < 0.03
-            ending = await answer(chance.choice(clients), b"t%d" % step, command(chance))
+            heard.clear()
+            client = chance.choice(clients)
+            ending = await answer(client, b"t%d" % step, command(chance), heard)
             assert ending.split()[1] in (b"OK", b"NO", b"BAD"), ending
+            if client is clients[0]:
+                assert not any(NUMBERED.match(line) for line in heard), heard
