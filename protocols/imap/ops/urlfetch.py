@@ -11,6 +11,7 @@ import trio
 
 from protocols.imap.fetch_commands import Section, SectionText
 from protocols.imap.ops.bodies import (
+    BrokenOff,
     Message,
     MessageGone,
     UnknownEncoding,
@@ -25,7 +26,7 @@ from protocols.imap.ops.urlauth import Redeemed, redeem
 from protocols.imap.ops.views import decode_view
 from protocols.imap.responses import Ending, ok
 from protocols.imap.url_commands import UrlFetch, UrlItem, WantedUrl
-from protocols.ports import READ_BYTES_MAX, Unavailable
+from protocols.ports import READ_BYTES_MAX, Damaged, Unavailable
 from protocols.render.bodystructure import render_decoded, render_header_structure, render_part
 from protocols.render.strings import NIL, render_string
 from storage.keys import email_view_key
@@ -55,8 +56,8 @@ async def url_fetch(context: Context, command: UrlFetch) -> Ending:
 
 
 async def _tell(context: Context, wanted: WantedUrl, start: bytes) -> None:
-    """What the URL gives, or NIL. Raises Unavailable with nothing said, and MessageGone in the
-    middle of a literal."""
+    """What the URL gives, or NIL. Raises Unavailable and Damaged with nothing said, and BrokenOff
+    in the middle of a literal."""
     start += render_string(wanted.text)
     rows = context.local()
     found = redeem(context, rows, wanted.text)
@@ -113,8 +114,10 @@ async def _add_data(context: Context, message: Message, section: Section) -> Non
         raise Unavailable("a message cannot be read just now") from error
     try:
         await add_section(context, message, section)
-    except MessageGone as error:
+    except (MessageGone, Damaged) as error:
         if is_large:
+            raise BrokenOff from error
+        if isinstance(error, Damaged):
             raise
         raise Unavailable("a message cannot be read just now") from error
 

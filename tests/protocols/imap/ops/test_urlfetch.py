@@ -7,7 +7,7 @@ import pytest
 
 from protocols.imap import ImapDoor
 from protocols.imap.core import LiteralRoom
-from protocols.ports import READ_BYTES_MAX
+from protocols.ports import READ_BYTES_MAX, Damaged
 from tests.protocols.imap.stage import Client, Stage, mail, open_stage
 
 MESSAGES = Path(__file__).resolve().parents[3] / "imap" / "dialogues"
@@ -262,8 +262,9 @@ async def test_what_is_no_urlfetch(stage: Stage, asked: bytes) -> None:
     assert (await client.ask(b"URLFETCH " + asked))[-1].startswith(b"t BAD ")
 
 
+@pytest.mark.parametrize("fault", [KeyError, Damaged])
 async def test_one_that_goes_away_while_it_is_sent_ends_the_connection(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
 ) -> None:
     stage.deliver(mail("large", "x" * 3 * READ_BYTES_MAX))
     client = await log_in(stage)
@@ -274,7 +275,7 @@ async def test_one_that_goes_away_while_it_is_sent_ends_the_connection(
         nonlocal count
         count += 1
         if count > 2:
-            raise KeyError
+            raise fault
         found: bytes = read(*asked)  # type: ignore[arg-type]
         return found
 
