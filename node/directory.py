@@ -37,6 +37,10 @@ class AccountDirectory:
         found = _find(view, address)
         return None if isinstance(found, MailingList) else found
 
+    def is_known(self, view: View, address: str) -> bool:
+        """See ports.Directory."""
+        return _find(view, address) is not None
+
     def route(self, view: View, address: str) -> Route | None:
         """See ports.Directory."""
         found = _find(view, address)

@@ -169,6 +169,9 @@ class Directory(Protocol):
         Case is folded; aliases, details and the domain's catch-all are resolved.
         """
 
+    def is_known(self, view: View, address: str) -> bool:
+        """Whether an account or a mailing list gets what is addressed so."""
+
     def route(self, view: View, address: str) -> Route | None:
         """Where mail for the address goes, mailing lists expanded; None: nobody has it.
 

@@ -243,7 +243,7 @@ def _recipients(context: Context, given: list[dict[str, Any]]) -> tuple[Recipien
 
 
 def _exists(context: Context, address: str) -> bool:
-    return context.ports.directory.resolve(context.rows, address) is not None
+    return context.ports.directory.is_known(context.rows, address)
 
 
 def _send_at(parameters: Mapping[str, str | None], now_ms: int, limits: Limits) -> int | None:

@@ -50,6 +50,7 @@ def view() -> View:
 )
 def test_resolve(view: View, address: str, number: int | None) -> None:
     assert AccountDirectory().resolve(view, address) == number
+    assert AccountDirectory().is_known(view, address) == (number is not None)
 
 
 # --- lists and catch-all

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from protocols.jmap.capabilities import Limits
+from storage import lists
 from storage.identities import plan_set_aliases
 from tests.protocols.jmap.desk import ALICE, BOB, message
 from tests.protocols.jmap.sending import ELSEWHERE, SendingDesk, envelope
@@ -159,3 +160,12 @@ async def test_a_moment_that_has_passed_is_now() -> None:
     given = envelope(BOB, holduntil="2026-11-01T11:00:00Z")
     told = await desk.submit(await desk.draft(), envelope=given)
     assert told["undoStatus"] == "final" and len(await desk.bobs()) == 1
+
+
+async def test_a_mailing_list_is_somebody() -> None:
+    desk = SendingDesk()
+    crew = "crew@example.org"
+    desk.house.run(lambda plan: lists.plan_create(plan, crew, [ALICE, BOB]))
+    told = await desk.submit(await desk.draft(to=people(crew)))
+    assert told["deliveryStatus"][crew]["delivered"] == "yes"
+    assert [mail["to"][0]["email"] for mail in await desk.bobs()] == [crew]
