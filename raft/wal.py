@@ -26,7 +26,7 @@ from raft.body import Body
 from raft.damage import DamagedLog, LogDamaged, check_mendable
 from raft.disk import Disk, DiskFailed, DiskFile
 from raft.mending import Repair, write_repair
-from raft.model import MIB, Entry, HardState, Index, Persist, ReplicaId, SnapshotMeta
+from raft.model import KIB, MIB, Entry, HardState, Index, Persist, ReplicaId, SnapshotMeta
 from raft.readback import ReadBack
 from raft.recovery import (
     UNFINISHED_SUFFIX,
@@ -52,6 +52,9 @@ from raft.votes import VoteFile
 SEGMENT_BYTES: Final = 16 * MIB
 # Entries of one flush; more wait for the next, so that one write does not hold up the answers.
 FLUSH_BYTES_MAX: Final = 4 * MIB
+# Flushes of so many bytes on average: large blobs go by, and zeros for the next segment, which is
+# soon needed, would slow them down more than they save.
+BULK_FLUSH_BYTES: Final = 256 * KIB
 DOUBT_NAME: Final = "head-in-doubt"
 GROUP: Final = 0  # one group until accounts are spread over several
 
@@ -381,14 +384,18 @@ class Wal:
         """Make the file of the next segment, zeroed and synced; may run beside `write`."""
         self._spares_made += 1
         path = f"{self._directory}/spare-{self._spares_made}{UNFINISHED_SUFFIX}"
-        self._spare = (path, self._disk.create_zeroed(path, self._segment_bytes))
+        self._spare = (path, self._create(path))
 
     def _take_spare(self) -> tuple[str, DiskFile]:
         spare, self._spare = self._spare, None
         if spare is not None:
             return spare
         path = f"{self._directory}/segment{UNFINISHED_SUFFIX}"
-        return path, self._disk.create_zeroed(path, self._segment_bytes)
+        return path, self._create(path)
+
+    def _create(self, path: str) -> DiskFile:
+        is_bulk = 0 < self._number * BULK_FLUSH_BYTES < self._offset
+        return self._disk.create_zeroed(path, self._segment_bytes, is_bulk=is_bulk)
 
     # --- reading ---
 

@@ -13,10 +13,13 @@ from raft.stable import LogStorage, MemoryLog, open_log
 from tests.raft.story import CLUSTER, entries, step
 
 
-def test_files_are_written_by_position_and_renamed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_bulk", [False, True])
+def test_files_are_written_by_position_and_renamed(tmp_path: Path, is_bulk: bool) -> None:
     disk, directory = OsDisk(), str(tmp_path / "a" / "b")
     disk.make_directory(directory)
-    file = disk.create_zeroed(f"{directory}/new", 10_000)
+    file = disk.create_zeroed(f"{directory}/new", 10_000, is_bulk=is_bulk)
+    assert (tmp_path / "a" / "b" / "new").stat().st_blocks * 512 >= 10_000
+    assert not any(disk.read(f"{directory}/new"))
     file.write_at(5000, [b"one", b"two"])
     file.sync_data()
     assert file.read_at(4999, 8) == b"\0onetwo\0"

@@ -6,10 +6,11 @@ import pytest
 
 from raft import readback
 from raft.disk import DiskFailed
-from raft.model import HardState
+from raft.model import MIB, HardState
 from raft.recovery import WalCorrupt, WrongLog
 from raft.segment import BLOCK_BYTES
 from raft.stable import open_log
+from raft.wal import BULK_FLUSH_BYTES
 from tests.raft.story import CLUSTER, LogStory, entries, entry, step
 from tests.simulation.disk import SECTOR_BYTES, Crashed, SimDisk, SimFile
 
@@ -196,6 +197,25 @@ def test_the_log_of_another_replica_is_refused() -> None:
         open_log(story.disk, "wal", cluster=CLUSTER, replica=8, random=Random(1))
     with pytest.raises(WrongLog):
         open_log(story.disk, "wal", cluster=b"another-cluster!", replica=7, random=Random(1))
+
+
+@pytest.mark.parametrize("octets", [BULK_FLUSH_BYTES // 2, BULK_FLUSH_BYTES])
+@pytest.mark.parametrize("is_prepared", [True, False])
+def test_where_large_flushes_go_by_the_next_segment_is_only_reserved(
+    octets: int, is_prepared: bool
+) -> None:
+    story = LogStory(segment_bytes=4 * MIB)
+    count = 10 * MIB // octets
+    for index in range(1, count + 1):
+        story.write(step(entry(index, payload=bytes([index]) * octets)))
+        if is_prepared and story.log.needs_spare:
+            story.log.prepare()
+    assert len(story.files()) == 3
+    assert story.disk.reserved == (2 if octets == BULK_FLUSH_BYTES else 0) + (
+        octets == BULK_FLUSH_BYTES and is_prepared
+    )
+    story.open()
+    assert [each.payload[0] for each in story.read()] == list(range(1, count + 1))
 
 
 def test_a_missing_segment_is_refused() -> None:

@@ -85,6 +85,8 @@ class SimDisk:
         self.crash_next_sync = False
         self.is_full = False
         self.syncs = 0
+        self.reserved = 0
+        """Files that were made for large writes."""
 
     # --- the Disk port ---
 
@@ -94,9 +96,10 @@ class SimDisk:
     def list_names(self, directory: str) -> list[str]:
         return sorted(p.rsplit("/", 1)[1] for p in self._names if p.startswith(f"{directory}/"))
 
-    def create_zeroed(self, path: str, size: int) -> SimFile:
+    def create_zeroed(self, path: str, size: int, *, is_bulk: bool = False) -> SimFile:
         if self.is_full:
             raise DiskFailed("simulated ENOSPC")
+        self.reserved += is_bulk
         file = SimFile(self, size)
         self._change(path, file)
         return file
