@@ -13,7 +13,7 @@ ENTRIES_MAX: Final = 100
 ENTRY_BYTES_MAX: Final = 255
 
 # RFC 5464 3.2: octets that no name has, components that are empty.
-_ENTRY: Final = re.compile(rb"/(private|shared)((?:/[^/*%\x00-\x19\x7f-\xff]+)+)\Z", re.IGNORECASE)
+_ENTRY: Final = re.compile(rb"/(private|shared)((?:/[^/*%\x00-\x19\x7f-\xff]+)*)\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,9 @@ def parse_get_metadata(tokens: Tokens) -> GetMetadata:
             _options(tokens, options, opened=True)
             tokens.space()
         else:
-            return _get(mailbox, _entries_to_parenthesis(tokens), options)
-    return _get(mailbox, parse_entries(tokens), options)
+            scopes = options[b"DEPTH"] != 0
+            return _get(mailbox, _entries_to_parenthesis(tokens, scopes=scopes), options)
+    return _get(mailbox, parse_entries(tokens, scopes=options[b"DEPTH"] != 0), options)
 
 
 def _get(mailbox: str, entries: tuple[Entry, ...], options: dict[bytes, int | None]) -> GetMetadata:
@@ -90,22 +91,23 @@ def _depth(tokens: Tokens) -> int | None:
     return None if word == b"INFINITY" else int(word)
 
 
-def parse_entries(tokens: Tokens) -> tuple[Entry, ...]:
-    """RFC 5464 5 entries; several without parentheses too, as 4.4.1 has them."""
+def parse_entries(tokens: Tokens, *, scopes: bool = False) -> tuple[Entry, ...]:
+    """RFC 5464 5 entries; several without parentheses too, as 4.4.1 has them. `scopes`: /shared and
+    /private may stand alone, for all that is below them (4.2.2)."""
     if tokens.accept(b"("):
-        return _entries_to_parenthesis(tokens)
-    found = [parse_entry(tokens)]
+        return _entries_to_parenthesis(tokens, scopes=scopes)
+    found = [parse_entry(tokens, scopes=scopes)]
     while tokens.accept(b" "):
-        found.append(parse_entry(tokens))
+        found.append(parse_entry(tokens, scopes=scopes))
         _check_number(len(found))
     return tuple(found)
 
 
-def _entries_to_parenthesis(tokens: Tokens) -> tuple[Entry, ...]:
-    found = [parse_entry(tokens)]
+def _entries_to_parenthesis(tokens: Tokens, *, scopes: bool) -> tuple[Entry, ...]:
+    found = [parse_entry(tokens, scopes=scopes)]
     while not tokens.accept(b")"):
         tokens.space()
-        found.append(parse_entry(tokens))
+        found.append(parse_entry(tokens, scopes=scopes))
         _check_number(len(found))
     return tuple(found)
 
@@ -115,13 +117,13 @@ def _check_number(entries: int) -> None:
         raise LimitExceeded("METADATA", f"a command may name {ENTRIES_MAX} entries")
 
 
-def parse_entry(tokens: Tokens) -> Entry:
+def parse_entry(tokens: Tokens, *, scopes: bool = False) -> Entry:
     """RFC 5464 3.2, 5 entry."""
     spelled = tokens.astring()
     if len(spelled) > ENTRY_BYTES_MAX:
         raise LimitExceeded("METADATA_ENTRY", "the name of an entry is too long")
     found = _ENTRY.match(spelled)
-    if found is None:
+    if found is None or not (found[2] or scopes):
         raise RemoteProtocolError("not the name of an entry")
     return Entry(spelled, found[1].lower() == b"shared", found[2].decode("ascii").lower())
 
