@@ -98,7 +98,7 @@ def _held(context: Context, rows: Rows, mailbox: MailboxId, *, shared: bool) -> 
         assert context.principal is not None
         _, _, domain = context.principal.address.rpartition("@")
         postmaster = f"postmaster@{domain}"
-        if context.ports.directory.resolve(context.local(), postmaster) is not None:
+        if context.ports.directory.is_known(context.local(), postmaster):
             held[_ADMIN] = f"mailto:{postmaster}".encode()
     return held
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from storage import lists
 from storage.mail import annotations
 from tests.protocols.imap.stage import mail, open_stage
 
@@ -29,9 +30,14 @@ async def test_too_many_annotations_are_told_so(monkeypatch: pytest.MonkeyPatch)
         assert ending.startswith(b"t OK")
 
 
-async def test_the_administrator_has_a_uri() -> None:
-    people = ("alice@example.org", "postmaster@example.org")
+@pytest.mark.parametrize("is_list", [False, True])
+async def test_the_administrator_has_a_uri(is_list: bool) -> None:
+    people = ("alice@example.org", *(() if is_list else ("postmaster@example.org",)))
     async with open_stage(people=people) as stage:
+        if is_list:
+            stage.house.run(
+                lambda plan: lists.plan_create(plan, "postmaster@example.org", [people[0]])
+            )
         client = await stage.reader()
         told, _ = await client.ask(b'GETMETADATA "" /shared/admin')
         assert told == b'* METADATA "" (/shared/admin "mailto:postmaster@example.org")'
