@@ -30,6 +30,9 @@ HELLO_BYTES_MAX: Final = 512
 # A drain stops filling a frame here: a heartbeat behind it waits for no more than this.
 COALESCE_BYTES: Final = 256 * KIB
 
+# A body of so many bytes is not copied out of what it came in, nor joined with its length.
+VIEWED_BYTES: Final = 64 * KIB
+
 # Waiting for one peer. Beyond, messages are dropped and counted: Raft sends again, calls are told.
 OUTBOX_BYTES_MAX: Final = 32 * MIB
 OUTBOX_MESSAGES_MAX: Final = 16_384
@@ -57,33 +60,60 @@ def frame(body: bytes) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-class FrameReader:
-    """Cuts a byte stream into frame bodies; holds at most one frame and one read."""
+def frame_parts(body: bytes) -> tuple[bytes, ...]:
+    """The same for a stream, a large body by itself."""
+    if len(body) < VIEWED_BYTES:
+        return (frame(body),)
+    return _LENGTH.pack(len(body)), body
 
-    __slots__ = ("_buffer", "bytes_max")
+
+class FrameReader:
+    """Cuts a byte stream into frame bodies; holds at most one frame and one read.
+
+    What comes is joined once, when all of a frame is here, and a body is cut out of that.
+    """
+
+    __slots__ = ("_at", "_buffer", "_held", "_later", "_wanted", "bytes_max")
 
     def __init__(self, bytes_max: int) -> None:
-        self._buffer = bytearray()
+        self._buffer: bytes = b""
+        self._at = 0  # the buffer is read up to here
+        self._later: list[bytes] = []  # what came after the buffer
+        self._held = 0  # bytes not read
+        self._wanted = _LENGTH.size  # with so many there is more to say
         self.bytes_max = bytes_max
 
     def feed(self, data: bytes | bytearray) -> None:
         """Take what the stream gave."""
-        self._buffer += data
+        self._later.append(bytes(data))
+        self._held += len(data)
 
-    def next_body(self) -> bytes | None:
+    def next_body(self) -> bytes | memoryview | None:
         """The next whole body, if it is here; a length past the limit is `LinkLost` at once."""
-        buffer = self._buffer
-        if len(buffer) < _LENGTH.size:
+        if self._held < self._wanted:
             return None
-        length = _LENGTH.unpack_from(buffer)[0]
+        if self._later:
+            self._join()
+        length = _LENGTH.unpack_from(self._buffer, self._at)[0]
         if length > self.bytes_max:
             raise LinkLost(f"a frame of {length} bytes is over the limit of {self.bytes_max}")
-        end = _LENGTH.size + length
-        if len(buffer) < end:
+        self._wanted = _LENGTH.size + length
+        if self._held < self._wanted:
             return None
-        body = bytes(memoryview(buffer)[_LENGTH.size : end])
-        del buffer[:end]
-        return body
+        start = self._at + _LENGTH.size
+        self._at = start + length
+        self._held -= self._wanted
+        self._wanted = _LENGTH.size
+        if length < VIEWED_BYTES:
+            return self._buffer[start : self._at]
+        return memoryview(self._buffer)[start : self._at]
+
+    def _join(self) -> None:
+        if self._at < len(self._buffer):
+            self._later.insert(0, self._buffer[self._at :])
+        self._buffer = self._later[0] if len(self._later) == 1 else b"".join(self._later)
+        self._later.clear()
+        self._at = 0
 
 
 def split(plain: bytes) -> list[tuple[int, bytes]]:

@@ -105,7 +105,7 @@ class FrameCipher:
         nonce = self._next_nonce()  # first: it may put a new cipher in place of the spent one
         return self._cipher.encrypt(nonce, plain, None)
 
-    def open(self, sealed: bytes) -> bytes:
+    def open(self, sealed: bytes | memoryview) -> bytes:
         """Open the next frame, or `LinkLost`."""
         nonce = self._next_nonce()
         try:

@@ -18,6 +18,7 @@ from node.rpc.frames import (
     Kind,
     Outbox,
     frame,
+    frame_parts,
     split,
 )
 from node.rpc.handshake import Credentials, Draw, Handshake, Remote
@@ -106,7 +107,8 @@ class Link:
             await self._filled.wait()
             self._filled = trio.Event()
             while self._outbox:
-                await _send(self._stream, frame(self._sending.seal(self._outbox.take())))
+                for part in frame_parts(self._sending.seal(self._outbox.take())):
+                    await _send(self._stream, part)
 
     async def _read(self, hear: Hear) -> None:
         while True:
@@ -149,10 +151,10 @@ async def open_link(
     try:
         with trio.fail_after(HANDSHAKE_S_MAX):
             await _send(stream, frame(handshake.hello))
-            handshake.hear_hello(await _receive_body(stream, reader))
+            handshake.hear_hello(bytes(await _receive_body(stream, reader)))
             if dialer:
                 await _send(stream, frame(handshake.identity()))
-            sealed = await _receive_body(stream, reader)
+            sealed = bytes(await _receive_body(stream, reader))
             remote = handshake.hear_identity(sealed, expected=expected)
             if not dialer:
                 await _send(stream, frame(handshake.identity()))
@@ -173,7 +175,7 @@ async def _send(stream: trio.abc.Stream, data: bytes) -> None:
         raise LinkLost("the connection broke") from None
 
 
-async def _receive_body(stream: trio.abc.Stream, reader: FrameReader) -> bytes:
+async def _receive_body(stream: trio.abc.Stream, reader: FrameReader) -> bytes | memoryview:
     while (body := reader.next_body()) is None:
         try:
             data = await stream.receive_some(READ_BYTES)

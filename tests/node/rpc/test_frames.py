@@ -1,5 +1,7 @@
 """Frames: cut, filled, bounded."""
 
+import random
+
 import pytest
 
 from node.rpc import frames
@@ -12,10 +14,12 @@ from node.rpc.frames import (
     OUTBOX_MESSAGES_MAX,
     PAYLOAD_BYTES_MAX,
     SEAL_BYTES,
+    VIEWED_BYTES,
     FrameReader,
     Kind,
     Outbox,
     frame,
+    frame_parts,
     split,
 )
 
@@ -30,6 +34,30 @@ def test_a_stream_is_cut_into_its_frames_however_it_arrives() -> None:
             while (body := reader.next_body()) is not None:
                 bodies.append(body)
         assert bodies == [b"one", b"", b"three"]
+
+
+@pytest.mark.parametrize("step", [1000, VIEWED_BYTES, 3 * VIEWED_BYTES, 10**6])
+def test_large_frames_come_between_small_ones(step: int) -> None:
+    chance = random.Random(step)
+    sizes = (5, VIEWED_BYTES, 0, 3 * VIEWED_BYTES + 1, VIEWED_BYTES - 1, 7)
+    sent = [chance.randbytes(size) for size in sizes]
+    stream = b"".join(part for body in sent for part in frame_parts(body))
+    assert stream == b"".join(map(frame, sent))
+    reader, bodies = FrameReader(FRAME_BYTES_MAX), []
+    for at in range(0, len(stream), step):
+        reader.feed(stream[at : at + step])
+        while (body := reader.next_body()) is not None:
+            bodies.append(body)
+    assert bodies == sent
+    assert [isinstance(body, memoryview) for body in bodies] == [
+        size >= VIEWED_BYTES for size in sizes
+    ]
+
+
+def test_a_large_body_is_not_joined_with_its_length() -> None:
+    body = bytes(VIEWED_BYTES)
+    assert frame_parts(body)[1] is body
+    assert len(frame_parts(body[1:])) == 1
 
 
 def test_a_frame_over_the_limit_is_refused_at_its_length() -> None:
