@@ -4,7 +4,7 @@ Pure. A mailbox that several groups cover has the events of all of them, or none
 says NONE. Of the selected mailbox the SELECTED group alone says which messages are told.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,7 +58,7 @@ class Shared:
 class Lent:
     """What one account lets another see. Connections share it, as they do a Panorama."""
 
-    __slots__ = ("__weakref__", "boxes", "owner", "panorama", "stamp")
+    __slots__ = ("__weakref__", "boxes", "followed", "owner", "panorama", "stamp")
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Lent:
         stamp: tuple[Version, Version],
         panorama: Panorama,
         boxes: dict[MailboxId, Shared],
+        followed: Set[MailboxId],
     ) -> None:
         self.owner: Final = owner
         self.stamp: Final = stamp
@@ -74,6 +75,8 @@ class Lent:
         """All mailboxes of the owner."""
         self.boxes: Final = boxes
         """Those that the reader may look up."""
+        self.followed: Final = followed
+        """Those that he has subscribed to, also such as are gone."""
 
 
 class Notified:

@@ -69,12 +69,18 @@ def _look_at(door: Door, rows: Rows, me: AccountId, owner: AccountId) -> Lent | 
     last = door.lent.get((me, owner))
     if last is not None and last.stamp == stamp:
         return last
+    followed = sharing.followed_from(rows, me, owner)
+    if last is not None and (last.stamp[0], last.followed) == (stamp[0], followed):
+        # The reader has changed something of his own: rights go by the owner's version.
+        lent = Lent(owner, stamp, last.panorama, last.boxes, followed)
+        door.lent[me, owner] = lent
+        return lent
     numbers, prefix = sharing.received_from(rows, me, owner), prefix_of(rows, owner)
     if not numbers or prefix is None:
         return None
     if len(numbers) > SHARED_WATCHED_MAX:
         raise TooManyToWatch
-    panorama, followed = look(door, rows, owner), sharing.followed_from(rows, me, owner)
+    panorama = look(door, rows, owner)
     boxes: dict[MailboxId, Shared] = {}
     for number in sorted(numbers):
         rights = sharing.rights(rows, owner, number, me)
@@ -84,7 +90,7 @@ def _look_at(door: Door, rows: Rows, me: AccountId, owner: AccountId) -> Lent | 
             boxes[number] = Shared(its, prefix + SEPARATOR + name, rights)
     if last is not None and last.boxes == boxes:
         boxes = last.boxes
-    lent = Lent(owner, stamp, panorama, boxes)
+    lent = Lent(owner, stamp, panorama, boxes, followed)
     door.lent[me, owner] = lent
     return lent
 

@@ -7,6 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from protocols.imap import notified, session
 from protocols.imap.ops import others
+from storage.engine import Rows
 from storage.ids import SYSTEM_ACCOUNT, AccountId, MailboxId
 from storage.keys import TypeCode
 from storage.mail import mailboxes, sharing
@@ -174,6 +175,30 @@ async def test_connections_share_what_they_hold_and_leave_nothing() -> None:
         gc.collect()
         assert not stage.door.shared.lent
         assert not stage.house.news.watched
+
+
+async def test_rights_are_not_asked_again_because_ones_own_mail_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_stage(people=PEOPLE) as stage:
+        share(stage, "Sent", BOB, "lr")
+        client = await listener(stage, b'(subtree "Other Users" (MailboxName SubscriptionChange))')
+        bob, asked = stage.house.accounts[BOB], 0
+        real = sharing.rights
+
+        def counted(rows: Rows, owner: AccountId, mailbox: MailboxId, reader: AccountId) -> str:
+            nonlocal asked
+            asked += 1
+            return real(rows, owner, mailbox, reader)
+
+        monkeypatch.setattr(sharing, "rights", counted)
+        stage.house.run(lambda plan: mailboxes.plan_create(plan, bob, "Mine"))
+        await quiet(client)
+        assert asked == 0
+        follow(stage, "Sent")
+        told = b'* LIST (\\HasNoChildren \\Subscribed) "/" ' + HERS % b"Sent"
+        assert await client.line() == told
+        assert asked
 
 
 async def test_more_owners_than_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
