@@ -165,14 +165,20 @@ class AuthSection(_Section, frozen=True, kw_only=True):
 
 class StorageSection(_Section, frozen=True, kw_only=True):
     """[storage]: how often LevelDB and blob segments are made durable (the log always is), how
-    fast they are read for damage (at every start, and again after each interval), and how much of
-    the disk must stay free."""
+    fast they are read for damage (at every start, and again after each interval), how room comes
+    back, and how much of the disk must stay free."""
 
     checkpoint_ms: Milliseconds = 2_000
     checkpoint_bytes: Count = 8 * 1024 * 1024
     scrub_interval_ms: Annotated[int, msgspec.Meta(ge=1, le=30 * 86_400_000)] = 86_400_000
     scrub_rows_per_s: Count = 100_000
     scrub_bytes_per_s: Count = 64 * 1024 * 1024
+    collect_interval_ms: Annotated[int, msgspec.Meta(ge=1, le=30 * 86_400_000)] = 3_600_000
+    """How often the leader looks for blobs that no record holds, and each node at its segments."""
+    collect_grace_ms: Annotated[int, msgspec.Meta(ge=0, le=30 * 86_400_000)] = 3_600_000
+    """So long a blob that no record holds is kept for who reads or uploads it just now."""
+    reclaim_bytes_per_s: Count = 16 * 1024 * 1024
+    """How fast what is in use of a segment that is mostly dead is copied to another."""
     free_bytes_min: Count = 128 * 1024 * 1024
     """With less, a node takes no writes: the log's next files and LevelDB's merging need some."""
     reserve_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 64 * 1024 * 1024

@@ -13,6 +13,7 @@
     ├─ bootstrap   the file's accounts, once
     ├─ push        the leader's sends what clients have subscribed to
     ├─ jobs        the leader's does what is due
+    ├─ collector   the leader's forgets blobs that nothing holds
     ├─ admin       the operator's socket
     └─ doors       http, imap, lmtp: open last, close first
 
@@ -29,6 +30,7 @@ from gossip import Gossip
 from node import VERSION, admin, logs, tree
 from node.accounts import AccountDesk, bootstrap, is_bootstrapped
 from node.belonging import Belonging
+from node.collector import Collector
 from node.consensus_port import Consensus
 from node.doors import Doors, build_doors
 from node.env import Env
@@ -135,12 +137,7 @@ class House:
         )
         self._standing = Standing(self._driver, self._proposer, http=own.http or 0)
         self._passwords = self._build_passwords()
-        self._listeners = Listeners(
-            env.network,
-            own.address,
-            connections_max=config.limits.connections,
-            connections_per_address_max=config.limits.connections_per_address,
-        )
+        self._listeners = self._build_listeners()
         self.status = self._build_status()
         self._doors: Doors = build_doors(
             foundation,
@@ -153,8 +150,26 @@ class House:
             ready=self.ready,
         )
         self._push = build_push(foundation, env, self._doors.ports)
+        self._collector = self._build_collector()
         self._gossip: Gossip | None = None
         self._rpc_desk = self._build_rpc_desk()
+
+    def _build_collector(self) -> Collector:
+        return Collector(
+            self._doors.ports,
+            self._base.config.storage,
+            lambda: self._driver.steering.membership.everyone,
+            own=self._base.replica,
+        )
+
+    def _build_listeners(self) -> Listeners:
+        limits = self._base.config.limits
+        return Listeners(
+            self._env.network,
+            self._base.own.address,
+            connections_max=limits.connections,
+            connections_per_address_max=limits.connections_per_address,
+        )
 
     def _build_rpc_desk(self) -> RpcDesk:
         return RpcDesk(
@@ -202,6 +217,8 @@ class House:
             givers=self._snapshots.givers,
             members=lambda: self._driver.steering.membership,
             name=self._roster.name,
+            room=self._space.room,
+            is_giving=self._snapshots.is_giving,
         )
 
     def _build_passwords(self) -> Passwords:
@@ -265,6 +282,7 @@ class House:
             inner.start_soon(self._bootstrap, name="bootstrap")
             inner.start_soon(self._push.run, name="push")
             inner.start_soon(self._doors.jobs.run, self._leads, name="jobs")
+            inner.start_soon(self._collector.run, self._leads, name="collector")
             if self._base.raft_log.head_in_doubt:
                 inner.start_soon(self._restore_head, name="log restored")
             async with trio.open_nursery() as outer:

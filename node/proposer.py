@@ -23,7 +23,7 @@ import trio
 from node import logs
 from node.freight import Freight, name_of
 from node.machine import Machine
-from node.queues import Queue, Waiting, fill_plan
+from node.queues import BlobGone, Queue, Waiting, fill_plan
 from node.rounds import Fenced, Origin, ProposeLog, Round, Rounds
 from node.turns import Turns
 from protocols.ports import Clock, Command, R, ReadOctets, Unavailable
@@ -113,9 +113,12 @@ class Proposer:
             if not waiting.gone:  # its deadline may have passed meanwhile
                 self._enqueue(waiting)
             await waiting.wait()
+            is_gone = isinstance(waiting.error, BlobGone)
             if waiting.unwritten:
                 waiting.begin_again()
                 await self._barrier()
+                if blobs and is_gone:
+                    await self._bring(waiting, blobs)
                 if not waiting.gone:
                     self._enqueue(waiting)
                 await waiting.wait()

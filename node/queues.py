@@ -113,6 +113,10 @@ class Queue:
             waiting.queued = False
 
 
+class BlobGone(Unavailable):
+    """A blob was collected between when it was looked up and when a record came to hold it."""
+
+
 class _Full(Exception):
     """The command fits no more; it comes first in the next batch."""
 
@@ -154,10 +158,11 @@ def _plan_one(waiting: Waiting, plan: Plan, room: int | None) -> bool:
     Whether it wrote anything.
     """
     with plan.command() as command:
-        for blob in waiting.needs:
-            if plan.expect(blob_key(blob)) is None:
-                raise Unavailable("a blob was collected since it was looked up")
         waiting.result = waiting.command(plan)
+        brought = {part.blob for part in waiting.parts}
+        for blob in (*waiting.needs, *plan.linked):
+            if blob not in brought and plan.expect(blob_key(blob)) is None:
+                raise BlobGone("a blob was collected since it was looked up")
         if room is not None and plan.octets > room:
             raise _Full
     return command.wrote

@@ -81,7 +81,7 @@ class Scrubber:
             finally:
                 files.close()
             for part in damaged:
-                if self._machine.state is state and still_damaged(state.blobs, part):
+                if self._machine.state is state and still_damaged(state.engine, state.blobs, part):
                     self._mender.note(part.blob)
             done += len(parts)
             self._at = f"parts {done}"

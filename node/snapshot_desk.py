@@ -70,6 +70,7 @@ class SnapshotDesk:
         self._run_blocking = run_blocking
         self._held: _Held | None = None
         self._number = 0
+        self._is_taking = False
         self._free_s = 0.0
         self._lock = trio.Lock()
 
@@ -78,6 +79,11 @@ class SnapshotDesk:
         """The index of the snapshot that is being fetched: the log must go on from there."""
         held = self._held
         return None if held is None else held.export.index
+
+    @property
+    def is_giving(self) -> bool:
+        """A snapshot is held or being taken: whoever fetches it asks for what its rows name."""
+        return self._is_taking or self._held is not None
 
     async def run(self) -> None:
         """Drop what nobody asks for, until cancelled."""
@@ -128,6 +134,7 @@ class SnapshotDesk:
         if meta is None:
             raise CallRefused("this node does not know the members yet")
         self._drop()
+        self._is_taking = True
         try:
             export = Export(self._machine.state.engine, applier, self._home.spool())
             seen_term = self._transfers.term
@@ -140,6 +147,8 @@ class SnapshotDesk:
         except (OSError, EngineRefused) as error:
             log.error("a snapshot could not be taken", error=str(error))
             raise CallRefused("this node cannot read its own state, or has no room") from error
+        finally:
+            self._is_taking = False
         assert export.head is not None
         self._number += 1
         self._held = _Held(
@@ -174,7 +183,10 @@ class SnapshotDesk:
         for blob, offset in call.parts[:PARTS_MAX]:
             try:
                 data = self._machine.state.blobs.read_part(BlobId(blob), offset)
-            except (KeyError, BlobDamaged) as error:
+            except KeyError as error:
+                self._drop()  # of no use to anybody
+                raise CallRefused(f"a blob is not here any more: {error}") from error
+            except BlobDamaged as error:
                 raise CallRefused(f"a blob cannot be read here: {error}") from error
             size += len(data)
             if found and size > PIECE_BYTES:

@@ -71,6 +71,10 @@ class Snapshots:
         asked = [replica for replica in others if self._peers.is_up(replica)]
         return asked if leader in (0, self._own) else [leader, *asked]
 
+    def is_giving(self) -> bool:
+        """Another node may ask for any blob that a snapshot of ours names."""
+        return self._desk.is_giving
+
     def _compact(self, durable: int, *, all_of_it: bool = False) -> bool:
         return self._driver.transfers.compact(
             durable, in_use=self._desk.in_use, all_of_it=all_of_it or self._is_pressed()

@@ -77,6 +77,14 @@ class Room:
         return None
 
     @property
+    def spare_bytes(self) -> int | None:
+        """What may be written to get more room back: down to the floor, and below it half of what
+        is left. None while nothing is known."""
+        if self.free_bytes is None:
+            return None
+        return self.free_bytes // 2 if self.is_low else self.free_bytes - self.floor_bytes
+
+    @property
     def told(self) -> str | None:
         """In a word or two; None while nothing is known."""
         if self.free_bytes is None:

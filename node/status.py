@@ -53,6 +53,10 @@ class StatusRow(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int | None = None
     space: str | None = None
     """Whether that is enough to take writes: ample, or low."""
+    blob_bytes: int | None = None
+    """Of blob segments on its disk, when it last looked whether any can be emptied ..."""
+    dead_blob_bytes: int | None = None
+    """... and those of them that no record holds any more."""
     scrub: str | None = None
     """How far the search for damage is, what it has found, or clean."""
     verified: str | None = None

@@ -15,6 +15,7 @@ from node.env import RunBlocking
 from node.inspection import Inspector
 from node.machine import Machine
 from node.mender import Mender
+from node.reclaimer import Reclaimer
 from node.rpc.calls import (
     Answer,
     BlobParts,
@@ -29,6 +30,7 @@ from node.rpc.calls import (
 from node.rpc.errors import CallRefused
 from node.rpc.peers import Peers
 from node.scrubber import Scrubber
+from node.space import Room
 from node.verify import Verify
 from protocols.ports import Clock
 from raft import Membership
@@ -52,14 +54,20 @@ class Upkeep:
         givers: Callable[[], Sequence[int]],
         members: Callable[[], Membership],
         name: Callable[[int], str],
+        room: Room,
+        is_giving: Callable[[], bool],
     ) -> None:
-        """`own` is this replica; `givers` are whom to ask for blobs; `name` is a replica's."""
+        """`own` is this replica; `givers` are whom to ask for blobs; `name` is a replica's;
+        `is_giving`: somebody may ask for what a snapshot of ours names."""
         self._machine = machine
         self._condemned = ""
         self._told = trio.Event()
         self.bell: Final = DamageBell(machine)
         self.mender: Final = Mender(machine, peers, run_blocking, givers)
         self.scrubber: Final = Scrubber(machine, self.mender, run_blocking, section)
+        self.reclaimer: Final = Reclaimer(
+            machine, self.mender, run_blocking, section, room, is_giving
+        )
         self.agreement: Final = Agreement(machine, peers, self.bell, members, name, own=own)
         self._inspector = Inspector(machine, self.mender, run_blocking, clock)
         self.verify: Final = Verify(
@@ -77,6 +85,7 @@ class Upkeep:
             nursery.start_soon(self.bell.run, name="damage bell")
             nursery.start_soon(self.mender.run, name="mender")
             nursery.start_soon(self.scrubber.run, name="scrubber")
+            nursery.start_soon(self.reclaimer.run, name="reclaimer")
             nursery.start_soon(self.agreement.run, name="agreement")
             nursery.start_soon(self._inspector.run, name="inspector")
             nursery.start_soon(self.verify.run, name="verify")
@@ -113,6 +122,8 @@ class Upkeep:
         return {
             "rtt_ms": self.agreement.rtt_ms,
             "sync_ms": self._machine.sync_ms,
+            "blob_bytes": self.reclaimer.octets,
+            "dead_blob_bytes": self.reclaimer.dead,
             "scrub": self.scrubber.standing,
             "verified": self.verify.last or None,
             "agrees": self.agreement.verdict.value,

@@ -1,7 +1,8 @@
 """Who holds which blob: a row per (blob, holding record) in the account that holds it.
 
 A blob may be read by an account that has a link to it (RFC 8620 6: blobs of other accounts are
-not found), and may be collected when no account links it.
+not found), and is collected when no account links it (collecting.py). While somebody looks for
+links of a blob, a row says that none was made since he began: whoever makes one takes it away.
 """
 
 from storage import keys
@@ -14,7 +15,23 @@ from storage.plan import Plan
 def plan_link(
     plan: Plan, account: AccountId, blob: BlobId, holder_type: TypeCode, holder: int
 ) -> None:
-    """A record of the account holds `blob` from now on."""
+    """A record of the account holds `blob` from now on.
+
+    It must be here when this applies: whoever proposes the plan sees to that (`plan.linked`).
+    """
+    lone = keys.lone_blob_key(blob)
+    if plan.expect(lone) is not None:
+        plan.delete(lone)
+    plan.put(keys.blob_link_key(account, blob, holder_type, holder), b"")
+    plan.linked.append(blob)
+
+
+def plan_link_beside(
+    plan: Plan, account: AccountId, blob: BlobId, holder_type: TypeCode, holder: int
+) -> None:
+    """As `plan_link`, beside a record that this plan has seen to hold the blob, under an
+    expectation of the account's version, which no such record leaves without moving: so the blob
+    is here when this applies, and who looks for links in this account finds one all along."""
     plan.put(keys.blob_link_key(account, blob, holder_type, holder), b"")
 
 

@@ -89,7 +89,9 @@ class BlobStore:
         numbers = files.numbers()
         held = engine.get(local_keys.SEGMENTS_KEY)
         below = 0 if held is None else unpack_u64(held)
-        self._segment = max(numbers, default=0) + 1
+        given = engine.get(local_keys.NUMBERS_KEY)
+        taken = 0 if given is None else unpack_u64(given)
+        self._segment = max(taken, *numbers, 0) + 1
         self._end = 0
         # Segments written since the last checkpoint began; at first, those that an earlier
         # process may have left to the page cache.
@@ -188,6 +190,30 @@ class BlobStore:
         if held is None or self.intact(unpack_place(held)):
             return None  # never applied here, or nothing is lost
         return self.append(part)
+
+    def sizes(self) -> dict[int, int]:
+        """Bytes of each segment."""
+        return {number: self._files.size(number) for number in self._files.numbers()}
+
+    @property
+    def segment(self) -> int:
+        """The one that is written to, now or next: those below only shrink in use."""
+        return self._segment
+
+    def turn_page(self) -> None:
+        """Write to a new segment from now on."""
+        if self._end > 0:
+            self._segment, self._end = self._segment + 1, 0
+
+    def numbers_row(self) -> Row:
+        """That no number so far is given to a segment again, whatever is removed."""
+        return local_keys.NUMBERS_KEY, pack_u64(self._segment)
+
+    def remove(self, segment: int) -> None:
+        """No row refers to it, surely on the disk; and nothing syncs meanwhile."""
+        assert segment < self._segment, (segment, self._segment)
+        self._unsynced.pop(segment, None)
+        self._files.remove(segment)
 
     def take_unsynced(self) -> tuple[list[int], Row]:
         """The segments written since this was last asked, for the caller to sync; and the row

@@ -26,10 +26,12 @@ a, R, F: mail/sharing.py; K: mail/url_keys.py; Z: trimming.py):
 System account (0):
     B  blob              blob 32                    -> total u64: every byte is on this node
     q  blob part         blob 32 | offset u64       -> (empty), until the blob is whole
+    X  lone blob         blob 32                    -> nobody has linked it since: collecting.py
     o  outcome           replica u64 | epoch u64 | sequence u64 -> outcome
     e  boot epoch        replica u64                -> epoch u64 and who registered
     f  formed                                       -> there once the first accounts are made
     w  push watch, v push key, D due                -> see push_rows.py, due.py
+    E  guarded, Y collected                         -> see collecting.py
 
 No mailbox has id 0; a `d` row of mailbox 0 orders all emails of the account.
 """
@@ -367,8 +369,13 @@ def blob_part_key(blob: BlobId, offset: int) -> bytes:
     return _BLOB_U64.pack(1, GROUP, SYSTEM_ACCOUNT, b"q", blob, offset)
 
 
+def lone_blob_key(blob: BlobId) -> bytes:
+    """That nobody has linked a blob since this was written."""
+    return _BLOB.pack(1, GROUP, SYSTEM_ACCOUNT, b"X", blob)
+
+
 def blobs_range(letter: bytes) -> KeyRange:
-    """All whole blobs (B), or all parts of others (q)."""
+    """All whole blobs (B), all parts of others (q), or all that are lone (X)."""
     prefix = account_prefix(SYSTEM_ACCOUNT) + letter
     return prefix, prefix_end(prefix)
 

@@ -8,6 +8,7 @@
     k  checkpoint                                   -> u64, applied index that is surely on disk
     i  installed                                    -> index u64 | the house's note: see snapshot.py
     s  segments                                     -> u64, blob segments below are on disk
+    n  numbers                                      -> u64, no new segment takes one up to this
     p  blob part         blob 32 | offset u64       -> segment, position, length, checksum
 
 Numbers here are on disk and never change meaning.
@@ -27,6 +28,7 @@ _BLOB_U64: Final = struct.Struct(">2s32sQ")
 APPLIED_KEY: Final = LOCAL + b"a"
 CHECKPOINT_KEY: Final = LOCAL + b"k"
 SEGMENTS_KEY: Final = LOCAL + b"s"
+NUMBERS_KEY: Final = LOCAL + b"n"
 INSTALLED_KEY: Final = LOCAL + b"i"
 GROUPS_RANGE: Final[KeyRange] = (LOCAL + b"g", LOCAL + b"h")
 PLACES_RANGE: Final[KeyRange] = (LOCAL + b"p", LOCAL + b"q")

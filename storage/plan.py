@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from storage.batch import Announce, Batch, BlobPart, Expect, ProposalId
 from storage.engine import Row, Rows
-from storage.ids import AccountId, Version
+from storage.ids import AccountId, BlobId, Version
 from storage.keys import version_key
 from storage.values import pack_u64, unpack_u64
 
@@ -36,6 +36,8 @@ class Plan:
         self._touched: dict[AccountId, int] = {}  # this command's accounts and changed types
         self._announced: dict[AccountId, int] = {}
         self._told: dict[AccountId, int] = {}  # accounts that hear of this, though not changed
+        self.linked: list[BlobId] = []
+        """Blobs that the running command, or the last, gave a holder (storage/blob_links.py)."""
         self.octets = 0
         """Bytes of the rows this plan writes, without their framing: what bounds a batch."""
         self.now_ms = now_ms
@@ -144,11 +146,13 @@ class Plan:
         """
         mark, versions, touched = len(self._undo), dict(self._versions), dict(self._touched)
         told = dict(self._told)
+        linked = len(self.linked)
         try:
             yield
         except BaseException:
             self._take_back(mark)
             self._versions, self._touched, self._told = versions, touched, told
+            del self.linked[linked:]
             raise
 
     def _take_back(self, mark: int) -> None:
@@ -201,7 +205,7 @@ class _Command:
         plan = self._plan
         self._mark, self._expects = len(plan._undo), len(plan._expects)
         self._versions = dict(plan._versions)
-        plan._touched, plan._told = {}, {}
+        plan._touched, plan._told, plan.linked = {}, {}, []
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

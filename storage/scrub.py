@@ -48,12 +48,20 @@ def parts_of(rows: Rows, blob: BlobId) -> list[Part]:
 
 
 def parts_here(rows: Rows, blob: BlobId) -> list[Part]:
-    """The parts of a blob that is not whole, as far as they came."""
+    """The parts of a blob that is not whole, as far as they came; none once it is collected."""
     window = local_keys.place_key(blob, 0), local_keys.place_key(blob, keys.U64_MAX)
-    return [
+    held = [
         Part(*local_keys.unpack_place_key(key), unpack_place(value))
         for key, value in rows.scan(*window)
     ]
+    return [part for part in held if is_named(rows, part.blob, part.offset)]
+
+
+def is_named(rows: Rows, blob: BlobId, offset: int) -> bool:
+    """Do the replicated rows say that this part is here: if not, its place means nothing."""
+    if rows.get(keys.blob_key(blob)) is not None:
+        return True
+    return rows.get(keys.blob_part_key(blob, offset)) is not None
 
 
 def in_order(parts: Sequence[Part]) -> list[Part]:
@@ -86,7 +94,9 @@ def has_its_name(files: SegmentFiles, parts: Sequence[Part]) -> bool:
     return bool(parts) and digest.digest() == parts[0].blob
 
 
-def still_damaged(blobs: BlobStore, part: Part) -> bool:
-    """Whether the part is damaged where its row says now that it is."""
+def still_damaged(rows: Rows, blobs: BlobStore, part: Part) -> bool:
+    """Whether the part is damaged where its row says now that it is, and is one at all."""
+    if not is_named(rows, part.blob, part.offset):
+        return False  # it was collected
     place = blobs.place(part.blob, part.offset)
     return place is None or not blobs.intact(place)

@@ -27,6 +27,13 @@ class DirectoryFiles:
         """Every segment there is, ascending."""
         return sorted(int(path.stem) for path in self._directory.glob("*.blobs"))
 
+    def size(self, segment: int) -> int:
+        """How many bytes it has; 0 when it is not there."""
+        try:
+            return self._path(segment).stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def append(self, segment: int, position: int, data: bytes) -> None:
         """Write `data` at `position`, the segment's end; position 0 creates the segment."""
         try:  # not `_writing`: a context costs half as much as the write
@@ -80,6 +87,15 @@ class DirectoryFiles:
         """Only these will be written or synced again."""
         for segment in self._writers.keys() - set(segments):
             os.close(self._writers.pop(segment))
+
+    def remove(self, segment: int) -> None:
+        """Its room is free when its last reader has closed it; ours do so now."""
+        for opened in (self._writers, self._readers):
+            descriptor = opened.pop(segment, None)
+            if descriptor is not None:
+                os.close(descriptor)
+        with self._writing():
+            self._path(segment).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Release all files."""

@@ -14,6 +14,9 @@ class SegmentFiles(Protocol):
     def numbers(self) -> list[int]:
         """Every segment there is, ascending."""
 
+    def size(self, segment: int) -> int:
+        """How many bytes it has; 0 when it is not there."""
+
     def append(self, segment: int, position: int, data: bytes) -> None:
         """Write `data` at `position`, the segment's end; position 0 creates the segment."""
 
@@ -29,6 +32,10 @@ class SegmentFiles(Protocol):
     def keep_open(self, segments: list[int]) -> None:
         """Only these will be written or synced again."""
 
+    def remove(self, segment: int) -> None:
+        """Nobody reads it any more, here or elsewhere; gone is gone. Its number is not taken up
+        again."""
+
     def close(self) -> None:
         """Release all files."""
 
@@ -43,6 +50,10 @@ class MemoryFiles:
     def numbers(self) -> list[int]:
         """Every segment there is, ascending."""
         return sorted(self._segments)
+
+    def size(self, segment: int) -> int:
+        """How many bytes it has; 0 when it is not there."""
+        return len(self._segments.get(segment, b""))
 
     def append(self, segment: int, position: int, data: bytes) -> None:
         """Write `data` at `position`, the segment's end; position 0 creates the segment."""
@@ -73,6 +84,11 @@ class MemoryFiles:
 
     def keep_open(self, segments: list[int]) -> None:
         """Nothing to release."""
+
+    def remove(self, segment: int) -> None:
+        """Gone at once, also for `cut_power`: the disk that forgets fastest."""
+        self._segments.pop(segment, None)
+        self._synced.pop(segment, None)
 
     def close(self) -> None:
         """Nothing to release."""

@@ -197,7 +197,7 @@ def _copied(ledger: Ledger, found: EmailMeta, target: MailboxId) -> int:
     ledger.change(None, new)
     ledger.put(keys.email_view_key(account, new.id), view)
     ledger.put(keys.email_parts_key(account, new.id), parts)
-    blob_links.plan_link(plan, account, new.blob, TypeCode.EMAIL, new.id)
+    blob_links.plan_link_beside(plan, account, new.blob, TypeCode.EMAIL, new.id)
     return uid
 
 

@@ -32,7 +32,9 @@ from storage.batch import (
     ProposalId,
     encode_batch,
 )
+from storage.blob_links import holds, plan_link
 from storage.ids import AccountId, Version, blob_id
+from storage.keys import TypeCode
 from storage.plan import Plan
 from tests.node.cluster_of_one import ME, ClusterOfOne
 
@@ -405,6 +407,27 @@ async def test_a_blob_that_is_here_does_not_travel_again(
     first, second = story.batches()
     assert first.blobs and not second.blobs
     assert keys.blob_key(blob_id(data)) in [expect.key for expect in second.expects]
+
+
+async def test_a_blob_that_is_collected_on_the_way_is_brought_after_all(
+    story: Story, autojump_clock: MockClock
+) -> None:
+    data = bytes(1000)
+    blob = blob_id(data)
+    await story.proposer.write(ALICE, count, blobs=[data])
+    gone = Plan(story.machine.view(), now_ms=0, chance=story.chance)
+    with gone.command():
+        gone.delete(keys.blob_key(blob))
+    story.unseen.append(encode_batch(gone.batch(ProposalId(99, 1, 1), 1)))
+
+    def link(plan: Plan) -> None:
+        plan_link(plan, ALICE, blob, TypeCode.UPLOAD, 1)
+
+    story.waiting, story.unseen = list(story.unseen), []  # the log has it before our batch
+    await story.proposer.write(ALICE, link, blobs=[data])
+    outcomes = [outcome for pid, outcome in story.outcomes if pid and pid.replica == ME.replica]
+    assert outcomes[-2:] == [Outcome.CONFLICT, Outcome.APPLIED]
+    assert story.blobs.size(blob) == len(data) and holds(story.engine, ALICE, blob)
 
 
 async def test_only_so_many_loads_are_under_way(story: Story, autojump_clock: MockClock) -> None:

@@ -3,14 +3,26 @@
 import random
 from contextlib import suppress
 
-from node.queues import ROUND_COMMANDS_MAX, ROUND_OCTETS_MAX, Queue, Waiting, fill_plan
+from node.queues import (
+    ROUND_COMMANDS_MAX,
+    ROUND_OCTETS_MAX,
+    BlobGone,
+    Queue,
+    Waiting,
+    fill_plan,
+)
 from protocols.ports import Unavailable
+from storage.batch import ProposalId
+from storage.blob_links import plan_link
 from storage.blobs import cut_blob
-from storage.ids import AccountId, blob_id
+from storage.ids import AccountId, BlobId, blob_id
+from storage.keys import TypeCode, blob_key, lone_blob_key
 from storage.memory import MemoryEngine
 from storage.plan import Plan
+from storage.values import pack_u64
 
 ALICE = AccountId(1)
+PID = ProposalId(1, 1, 1)
 
 
 def plan() -> Plan:
@@ -110,6 +122,46 @@ def test_a_blob_that_was_collected_makes_the_command_unavailable() -> None:
     needs.needs = (blob_id(b"gone"),)
     assert fill_plan(queue(needs), plan())[0] == []
     assert isinstance(needs.error, Unavailable)
+
+
+def link(blob: BlobId) -> Waiting:
+    def command(plan: Plan) -> None:
+        plan_link(plan, ALICE, blob, TypeCode.UPLOAD, 1)
+
+    return Waiting(ALICE, command, 0.0)
+
+
+def test_nobody_comes_to_hold_a_blob_that_is_neither_here_nor_on_its_way() -> None:
+    blob = blob_id(b"data")
+    alone, brings = link(blob), link(blob)
+    brings.parts = tuple(cut_blob(blob, b"data"))
+    batch = plan()
+    assert fill_plan(queue(alone, brings), batch)[0] == [brings]
+    assert isinstance(alone.error, BlobGone)
+    expected = [expect.key for expect in batch.batch(PID, 0).expects]
+    assert expected == [lone_blob_key(blob)], "who brings it need not find it"
+
+
+def test_who_comes_to_hold_what_is_here_expects_it_to_stay() -> None:
+    blob, engine = blob_id(b"data"), MemoryEngine()
+    engine.write([(blob_key(blob), pack_u64(4))])
+    batch, linking = Plan(engine, now_ms=0, chance=random.Random(1)), link(blob)
+    assert fill_plan(queue(linking), batch)[0] == [linking]
+    expected = {expect.key: expect.value for expect in batch.batch(PID, 0).expects}
+    assert expected == {lone_blob_key(blob): None, blob_key(blob): pack_u64(4)}
+
+
+def test_an_object_that_was_refused_holds_nothing() -> None:
+    blob = blob_id(b"gone")
+
+    def command(plan: Plan) -> None:
+        with suppress(ValueError), plan.attempt():
+            plan_link(plan, ALICE, blob, TypeCode.UPLOAD, 1)
+            raise ValueError
+        plan.put(b"other", b"")
+
+    waiting = Waiting(ALICE, command, 0.0)
+    assert fill_plan(queue(waiting), plan())[0] == [waiting] and waiting.error is None
 
 
 def test_an_end_is_final() -> None:

@@ -132,6 +132,20 @@ async def test_the_scrubber_finds_what_nobody_reads(
     assert two.read(LARGE) == LARGE and two.scrubber.standing == "clean"
 
 
+async def test_what_was_collected_is_not_damaged(
+    two: Two, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    two.damage(two.hurt, SMALL)
+    two.hurt.engine.write((), [keys.blob_key(blob_id(SMALL))])
+    nursery.start_soon(two.scrubber.run)
+    await trio.sleep(1)
+    assert two.scrubber.passes == 1 and two.scrubber.standing == "clean"
+    two.mender.note(blob_id(SMALL))  # a reader met it just before
+    nursery.start_soon(two.mender.run)
+    await trio.sleep(1)
+    assert two.mender.waiting == 0 and two.asked == []
+
+
 async def test_the_scrubber_raises_what_it_finds_in_rows(two: Two) -> None:
     two.hurt.memory.damage("a bad block")
     with pytest.raises(EngineRefused):

@@ -5,8 +5,9 @@ from typing import Final
 
 from gossip.model import Status
 from storage.accounts import list_accounts
+from storage.audit import audit_account
 from storage.dump import state_hash
-from storage.mail.recount import recount
+from storage.slices import at_once
 from tests.simulation.mail.states import damaged_blobs
 from tests.simulation.trace import Trace
 from tests.simulation.whole.machine import Machine
@@ -18,7 +19,7 @@ LOG_BYTES_MAX: Final = 4 * 1024 * 1024
 
 def states(machines: Sequence[Machine], trace: Trace) -> Iterator[str]:
     """12, 24-26: equal chains and rows; all that is derived is as a recount has it; and every
-    blob has its bytes."""
+    blob that is held is there and has its bytes."""
     held = {m.name: m.state for m in machines if m.state is not None}
     seen = {
         name: (s.applier.index, s.applier.chain.hex(), state_hash(s.engine).hex())
@@ -29,7 +30,8 @@ def states(machines: Sequence[Machine], trace: Trace) -> Iterator[str]:
         yield f"12: states differ: {seen}"
     for name, state in held.items():
         for account, _ in list_accounts(state.engine):
-            yield from (f"24: {name}: {wrong}" for wrong in recount(state.engine, account))
+            audited = at_once(audit_account(state.engine, account))
+            yield from (f"24-26: {name}: {wrong}" for wrong in audited)
         yield from (f"26: {name}: {wrong}" for wrong in damaged_blobs(state.engine, state.blobs))
 
 

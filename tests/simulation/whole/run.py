@@ -50,6 +50,7 @@ HEAL_S: Final = 30.0
 START_S: Final = 30.0
 GOSSIP_S: Final = 10.0
 SEGMENT_BYTES: Final = 64 * 1024  # small, so that logs rotate and are cut
+COLLECT_MS: Final = 1_000  # so often that what is expunged is collected within a seed
 TRAILING_BYTES: Final = 64 * 1024  # little, so that who was away needs a snapshot
 # How many clusters of three voters are founded with a fourth node, which only follows.
 WITH_REPLICA: Final = 0.3
@@ -153,6 +154,7 @@ def _config(directory: Path, size: int, replicas: int) -> config.Config:
         '[cluster]\nname = "simulated"\nsecret-file = "cluster.key"\n',
         f"[raft]\ntrailing-bytes = {TRAILING_BYTES}\n",
         f"[storage]\nfree-bytes-min = {FREE_BYTES_MIN}\nreserve-bytes = {RESERVE_BYTES}\n",
+        f"collect-interval-ms = {COLLECT_MS}\ncollect-grace-ms = {COLLECT_MS // 2}\n",
     ]
     for number in range(1, size + replicas + 1):
         role = "voter" if number <= size else "replica"
@@ -225,6 +227,7 @@ class Run:
             with trio.fail_after(HEAL_S):
                 await self._converge(village)
             await self._see_each_other()
+            await self._rest()  # the leader's collector goes on
             self.bugs += [*judge.states(self.machines, self.trace), *judge.logs(self.machines)]
             nursery.cancel_scope.cancel()
         self.bugs += self.history.wrong()
@@ -255,8 +258,7 @@ class Run:
             await door.greet()
             await client.deliver(door, sorted(ACCOUNTS)[0], token)
             await door.close()
-        while len({m.state.applier.index for m in self.machines if m.state is not None}) != 1:
-            await trio.sleep(0.05)
+        await self._rest()
         held = {}
         for machine in self.machines:
             began = trio.current_time()
@@ -266,6 +268,11 @@ class Run:
                 self.history.listings.append(Listing(place, machine.name, span, validity, rows))
             self._whole_accounts(machine.name, span, held[machine.name])
         self.bugs += compare(held)
+
+    async def _rest(self) -> None:
+        """All have applied the same."""
+        while len({m.state.applier.index for m in self.machines if m.state is not None}) != 1:
+            await trio.sleep(0.05)
 
     def _whole_accounts(self, node: str, span: Span, held: dict[Any, Any]) -> None:
         """13, 17-19: at rest both mailboxes together are the account."""

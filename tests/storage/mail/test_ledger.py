@@ -3,7 +3,7 @@
 import pytest
 
 from storage.ids import AccountId
-from storage.keys import TypeCode, version_key
+from storage.keys import TypeCode, lone_blob_key, version_key
 from storage.mail.errors import NoMailbox, OverQuota
 from storage.mail.ingest import plan_ingest
 from storage.mail.keywords import plan_keywords
@@ -69,7 +69,8 @@ def test_two_plans_on_one_state_conflict(house: House) -> None:
             plan_ingest(plan, ALICE, new_email(), mailboxes=[house.role("inbox")])
     expected = [plan.batch(PID, 0).expects for plan in plans]
     assert expected[0] == expected[1]
-    assert [one.key for one in expected[0]] == [version_key(ALICE)]
+    lone = lone_blob_key(new_email().blob)  # nobody shall be about to collect it
+    assert [one.key for one in expected[0]] == [version_key(ALICE), lone]
 
 
 def test_an_account_without_mail_is_at_its_start() -> None:
