@@ -28,6 +28,7 @@ from storage.blobs import BlobDamaged
 from storage.engine import EngineRefused
 from storage.ids import BlobId
 from storage.opening import StateHome
+from storage.scrub import is_named
 from storage.snapshot import Export, SnapshotHead
 
 KIB: Final = 1024
@@ -184,7 +185,8 @@ class SnapshotDesk:
             try:
                 data = self._machine.state.blobs.read_part(BlobId(blob), offset)
             except KeyError as error:
-                self._drop()  # of no use to anybody
+                if not is_named(self._machine.state.engine, BlobId(blob), offset):
+                    self._drop()  # it was collected since: a newer one does not ask for it
                 raise CallRefused(f"a blob is not here any more: {error}") from error
             except BlobDamaged as error:
                 raise CallRefused(f"a blob cannot be read here: {error}") from error

@@ -27,7 +27,7 @@ from node.snapshot_desk import IDLE_S, SnapshotDesk
 from node.snapshot_fetch import SnapshotFetch
 from node.snapshot_note import decode_note
 from raft import Membership, SnapshotMeta, Transfers
-from storage import keys
+from storage import keys, local_keys
 from storage.apply import Outcome
 from storage.dump import state_hash
 from storage.ids import AccountId, blob_id
@@ -264,6 +264,42 @@ async def test_the_desk_gives_one_snapshot_to_all_and_drops_it_when_nobody_asks(
     assert [pair.desk.in_use] == [None]
     with pytest.raises(CallRefused, match="not held"):
         await pair.desk.rows(SnapshotRows(one.number, one.index, 0))
+
+
+async def test_while_a_snapshot_is_given_nothing_that_it_names_may_go(
+    pair: Pair, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    nursery.start_soon(pair.desk.run)
+    seen: list[tuple[bool, int | None]] = []
+
+    async def noted(work: Callable[[], R]) -> R:
+        seen.append((pair.desk.is_giving, pair.desk.in_use))
+        return await inline(work)
+
+    pair.desk._run_blocking = noted
+    assert not pair.desk.is_giving
+    await pair.desk.open(SnapshotOpen(1))
+    assert seen and set(seen) == {(True, None)}, "while it is taken, too"
+    assert pair.desk.is_giving and pair.desk.in_use is not None
+    await trio.sleep(2 * IDLE_S)
+    assert not pair.desk.is_giving
+
+
+async def test_a_snapshot_that_names_what_is_gone_gives_way_to_a_newer_one(pair: Pair) -> None:
+    opened = await pair.desk.open(SnapshotOpen(1))
+    blob = blob_id(bytes_of(20_000, 1))
+    place = local_keys.place_key(blob, 0)
+    asked = SnapshotParts(opened.number, opened.index, ((bytes(blob), 0),))
+    held = pair.giver.engine.get(place)
+    assert held is not None
+    pair.giver.engine.write((), [place])
+    with pytest.raises(CallRefused, match="not here"):
+        await pair.desk.parts(asked)
+    assert pair.desk.in_use == opened.index, "its place is lost, and the mender's"
+    pair.giver.engine.write((), [keys.blob_key(blob)])
+    with pytest.raises(CallRefused, match="not here"):
+        await pair.desk.parts(asked)
+    assert [pair.desk.in_use] == [None]
 
 
 async def test_what_is_given_leaves_the_wire_room(pair: Pair, autojump_clock: MockClock) -> None:
