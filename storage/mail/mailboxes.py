@@ -43,7 +43,7 @@ from storage.mail.mailbox_rows import (
 from storage.mail.moves import plan_empty
 from storage.mail.records import ROLES_AT_START, Mailbox, MailboxCounts, pack
 from storage.mail.roles import check_role, plan_trash
-from storage.mail.sharing import plan_inherit, plan_unshare
+from storage.mail.sharing import plan_inherit, plan_unshare, readers
 from storage.mail.state import state
 from storage.mail.tree import (
     INBOX,
@@ -55,7 +55,7 @@ from storage.mail.tree import (
 )
 from storage.mail.tree import INBOX_ROLE as INBOX_ROLE
 from storage.mail.uids import draw_uidvalidity
-from storage.mail.url_keys import plan_drop_url_key
+from storage.mail.url_keys import plan_drop_url_keys
 from storage.plan import Plan
 
 TRASH_ROLE: Final = "trash"
@@ -262,7 +262,7 @@ def plan_destroy_mailbox(
     plan_rows(plan, account, old, None)
     plan.delete(keys.mailbox_counts_key(account, mailbox))
     plan_drop_annotations(plan, account, mailbox)
-    plan_drop_url_key(plan, account, mailbox)
+    plan_drop_url_keys(plan, account, mailbox, readers(plan, account, mailbox))
     plan_unshare(plan, account, mailbox)
     vanished = plan.scan(*keys.expunged_range(account, mailbox, -1), limit=_VANISHED_ROWS)
     for key, _ in vanished:

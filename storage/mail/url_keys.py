@@ -4,11 +4,13 @@
     K  key       owner u64 | mailbox u64  -> version of its RESETKEY u64, 0: made unasked | key
 
 All are rows of the user who makes the URLs, also of mailboxes that others share with him: two who
-share one have different keys for it. A mailbox's id is never given twice, so the key of one that is
-gone signs nothing any more; its owner's goes with it, others' when their tables are full.
+share one have different keys for it. They go with the mailbox, by its owner's command. Of whoever
+had been a reader and is none any more, or is one as anyone, it stays until his table is full: a
+mailbox's id is never given twice, so the key of one that is gone signs nothing.
 """
 
 import struct
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from storage.engine import Rows, prefix_end
@@ -87,11 +89,14 @@ def plan_reset_all_url_keys(plan: Plan, user: AccountId) -> None:
     plan.put(_table_key(user), _PAIR.pack(version, version))
 
 
-def plan_drop_url_key(plan: Plan, owner: AccountId, mailbox: MailboxId) -> None:
-    """The mailbox goes, and its owner's key with it."""
-    key = _key_key(owner, owner, mailbox)
-    if plan.get(key) is not None:
-        plan.delete(key)
+def plan_drop_url_keys(
+    plan: Plan, owner: AccountId, mailbox: MailboxId, readers: Iterable[AccountId]
+) -> None:
+    """The mailbox goes, and its owner's key and those of its readers with it."""
+    for user in (owner, *readers):
+        key = _key_key(user, owner, mailbox)
+        if plan.get(key) is not None:
+            plan.delete(key)
 
 
 def _plan_new(

@@ -1,6 +1,6 @@
-"""Commands drawn from the grammars of NOTIFY, MULTIAPPEND, REPLACE, CATENATE, SORT, THREAD,
-METADATA and FILTERS, and exchanges of SCRAM: about half are right, the others nearly, and to each
-there is an answer."""
+"""Commands drawn from the grammars of NOTIFY, MULTIAPPEND, REPLACE, CATENATE, URLAUTH, SORT,
+THREAD, METADATA and FILTERS, and exchanges of SCRAM: about half are right, the others nearly, and
+to each there is an answer."""
 
 import base64
 
@@ -105,6 +105,32 @@ APPEND: Words = st.one_of(
     joined(st.just(b"APPEND"), NAMES, spaced(MESSAGES)),
     joined(st.sampled_from([b"REPLACE", b"UID REPLACE"]), one_of("1 2 * 1:2 $"), NAMES, MESSAGES),
 )
+AUTHORIZED: Words = st.builds(
+    lambda *parts: b'"%b"' % b"".join(parts),
+    st.sampled_from([b"imap://alice%40example.org@h", b"IMAP://x;AUTH=*@[::1]:143", b"imap://h"]),
+    st.sampled_from([b"/INBOX", b"/Other%20Users/x/y", b"/%C3%A9;UIDVALIDITY=1", b"/..", b""]),
+    st.sampled_from([b"/;UID=1", b"/;UID=1/;SECTION=1", b"/;UID=2/;PARTIAL=1.2", b"/;UID=0", b""]),
+    st.sampled_from([b"", b";EXPIRE=2026-12-01T00:00:00Z", b";EXPIRE=2026-99-01T00:00:00Z"]),
+    st.sampled_from([b";URLAUTH=anonymous", b";urlauth=user+alice%40example.org", b";URLAUTH=a+"]),
+    st.sampled_from([b"", b":internal:" + b"0" * 66, b":x:" + b"aF" * 16, b":internal:"]),
+)
+URL_ITEMS = listed(one_of("BINARY BODY BODYPARTSTRUCTURE x"), least=0, most=2)
+URLAUTH: Words = st.one_of(
+    joined(one_of("GENURLAUTH"), spaced(joined(AUTHORIZED, one_of("INTERNAL internal XSAMPLE")))),
+    joined(one_of("RESETKEY"), NAMES, one_of("INTERNAL XSAMPLE")),
+    joined(one_of("RESETKEY"), NAMES),
+    joined(
+        one_of("URLFETCH"),
+        spaced(
+            st.one_of(
+                AUTHORIZED,
+                TEXTS,
+                st.builds(lambda url, items: b"(%b %b" % (url, items[1:]), AUTHORIZED, URL_ITEMS),
+            )
+        ),
+    ),
+    joined(st.just(b"APPEND Sent CATENATE"), listed(AUTHORIZED.map(b"URL %b".__mod__))),
+)
 KEYS: Words = st.one_of(
     one_of("ALL SEEN DELETED 1:* * $ NEW UNDRAFT"),
     joined(one_of("FROM SUBJECT TEXT BODY FILTER KEYWORD"), TEXTS),
@@ -124,7 +150,7 @@ SEARCHES: Words = st.one_of(
     joined(RETURNS.map(b"SEARCH %b".__mod__).map(bytes.strip), spaced(KEYS)),
 ).flatmap(lambda command: st.sampled_from([command, b"UID " + command]))
 COMMANDS: Words = st.one_of(
-    NOTIFY, METADATA, APPEND, SEARCHES,
+    NOTIFY, METADATA, APPEND, SEARCHES, URLAUTH,
     st.sampled_from([b"NOOP", b"IDLE\r\nDONE", b"SELECT INBOX", b"EXPUNGE", b"ENABLE QRESYNC",
                      b"ENABLE UTF8=ACCEPT"]),
     st.sampled_from([b"UID STORE 1:* +FLAGS (\\Deleted)", b"DELETE new", b"CREATE new/a"]),

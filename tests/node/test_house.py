@@ -211,6 +211,32 @@ async def test_a_leaders_power_cut_loses_nothing_and_writes_go_on(
     assert b"* 3 EXISTS" in await village.exists(leader)
 
 
+async def test_a_url_is_honoured_by_every_node_until_its_key_is_another(
+    village: Village, autojump_clock: MockClock
+) -> None:
+    rump = b"imap://alice%40example.org@h/INBOX/;uid=1/;section=HEADER;urlauth=anonymous"
+
+    async def ask(name: str, command: bytes) -> bytes:
+        login = b"a LOGIN alice@example.org alice-demo\r\n"
+        return await village.talk(name, "imap", login, b"b %b\r\n" % command)
+
+    leader = village.leader()
+    others = [name for name in village.machines if name != leader]
+    url = (await ask(others[0], b'GENURLAUTH "%b" INTERNAL' % rump)).split(b'"')[1]
+    for name in village.machines:
+        assert b'" {' in await ask(name, b'URLFETCH "%b"' % url)
+    assert b"b OK [URLMECH INTERNAL]" in await ask(leader, b"RESETKEY INBOX")
+    await village.pull_the_plug(leader)
+    for name in others:
+        assert b'" NIL\r\nb OK' in await ask(name, b'URLFETCH "%b"' % url)
+    made = (await ask(others[1], b'GENURLAUTH "%b" INTERNAL' % rump)).split(b'"')[1]
+    await village.start(leader)
+    await village.wait_ready(leader)
+    assert made != url
+    assert b'" {' in await ask(leader, b'URLFETCH "%b"' % made)
+    assert b'" NIL\r\nb OK' in await ask(leader, b'URLFETCH "%b"' % url)
+
+
 async def test_alone_a_node_says_that_it_cannot_answer_and_heals(
     village: Village, autojump_clock: MockClock
 ) -> None:

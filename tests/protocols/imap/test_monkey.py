@@ -35,11 +35,18 @@ NOTIFICATIONS = (
 )  # fmt: skip
 # What nobody hears who has enabled UIDONLY.
 NUMBERED = re.compile(rb"\* [0-9]+ (?:FETCH|EXPUNGE)")
+URLS = tuple(
+    f"imap://alice%40example.org@h/{mailbox}/;UID={part};URLAUTH={access}"
+    for mailbox in ("INBOX", "new/box", "nowhere")
+    for part in ("1", "2/;SECTION=2.HEADER", "3/;SECTION=3/;PARTIAL=1.2", "1/;SECTION=1.MIME")
+    for access in ("anonymous", "user+alice%40example.org", "submit+x%40example.org")
+)
+URL_ITEMS = ("BINARY", "BODYPARTSTRUCTURE", "BODYPARTSTRUCTURE BINARY", "BODY BODYPARTSTRUCTURE")
 FLAGS = ("\\Seen", "\\Deleted", "$Work", "\\Flagged \\Draft", "")
 
 
-def command(chance: random.Random) -> str:
-    """Something a client might say."""
+def command(chance: random.Random, made: list[str]) -> str:
+    """Something a client might say; `made` are URLs that it has heard."""
     pick = chance.choice
     numbers, mailbox, flags = pick(SETS), pick(MAILBOXES), pick(FLAGS)
     items = " ".join(chance.sample(ITEMS, chance.randint(1, 4)))
@@ -71,6 +78,10 @@ def command(chance: random.Random) -> str:
             f"STATUS {mailbox} (MESSAGES UIDNEXT UNSEEN DELETED SIZE)",
             f"APPEND {mailbox} ({flags}) {{4+}}\r\nx: y",
             f"NOTIFY {pick(NOTIFICATIONS)}",
+            f'GENURLAUTH "{pick(URLS)}" INTERNAL',
+            f'URLFETCH "{pick(made)}" ("{pick(made)}" {pick(URL_ITEMS)})',
+            f'APPEND {mailbox} CATENATE (URL "{pick(made)}" TEXT {{4+}}\r\nx: y)',
+            pick(("RESETKEY", f"RESETKEY {mailbox}")),
             pick(("ENABLE IMAP4rev2", "ENABLE QRESYNC", "ID NIL", "IDLE\r\nDONE", "SELECT INBOX")),
         )
     )
@@ -89,6 +100,11 @@ async def answer(client: Client, tag: bytes, text: str, heard: list[bytes]) -> b
             return line
 
 
+def made_in(line: bytes) -> str:
+    """The URL that GENURLAUTH has told."""
+    return line.decode().split('"')[1]
+
+
 @pytest.mark.parametrize("seed", range(10))
 async def test_a_monkey_breaks_nothing(seed: int) -> None:
     chance = random.Random(seed)
@@ -98,13 +114,15 @@ async def test_a_monkey_breaks_nothing(seed: int) -> None:
         clients = [await stage.reader() for _ in range(3)]
         heard: list[bytes] = []
         await answer(clients[0], b"t", "ENABLE UIDONLY", heard)
+        made = [URLS[0]]
         for step in range(250):
             if step % 9 == 0:
                 stage.deliver(chance.choice((letter, mail(f"n {step}"))))
             stage.house.unavailable = chance.random() < 0.03
             heard.clear()
             client = chance.choice(clients)
-            ending = await answer(client, b"t%d" % step, command(chance), heard)
+            ending = await answer(client, b"t%d" % step, command(chance, made), heard)
+            made += [made_in(line) for line in heard if line.startswith(b"* GENURLAUTH ")]
             assert ending.split()[1] in (b"OK", b"NO", b"BAD"), ending
             if client is clients[0]:
                 assert not any(NUMBERED.match(line) for line in heard), heard

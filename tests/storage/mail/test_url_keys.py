@@ -8,6 +8,7 @@ from storage.ids import AccountId, MailboxId
 from storage.keys import TypeCode
 from storage.mail import mailboxes, url_keys
 from storage.mail.errors import TooManyUrlKeys
+from storage.mail.sharing import plan_rights
 from storage.mail.url_keys import (
     last_reset,
     plan_reset_all_url_keys,
@@ -125,12 +126,18 @@ def test_a_change_is_announced(house: House, keys: Chances) -> None:
     assert (told.account, told.types) == (ALICE, TypeCode.URL_KEY.bit)
 
 
-def test_a_mailbox_takes_its_owners_key_with_it(house: House, keys: Chances) -> None:
+def test_a_mailbox_takes_all_keys_with_it(house: House, keys: Chances) -> None:
     made = house.create("short")
+    with house.command() as plan:
+        plan_rights(plan, ALICE, made.id, BOB, "lr")
     keys.make(ALICE, ALICE, made.id)
+    keys.make(BOB, ALICE, made.id)
+    kept = keys.make(BOB, BOB, made.id)  # his own, of the same number
     with house.command() as plan:
         mailboxes.plan_destroy_mailbox(plan, ALICE, made.id, remove_emails=True)
     assert url_key(house.engine, ALICE, ALICE, made.id) is None
+    assert url_key(house.engine, BOB, ALICE, made.id) is None
+    assert url_key(house.engine, BOB, BOB, made.id) == kept
     assert house.create("short").id != made.id
 
 

@@ -320,6 +320,10 @@ async def test_sessions_with_the_mailbox_hear_of_another_key(stage: Stage) -> No
     assert await here.ask(b"RESETKEY") == [told, b"t OK All keys removed"]
     assert await away.ask(b"NOOP") == [told, b"t OK NOOP completed"]
     assert await bob.ask(b"NOOP") == [b"t OK NOOP completed"]
+    other = await log_in(stage, BOB)
+    await other.ask(b'RESETKEY "Other Users/alice@example.org/INBOX"')
+    assert await bob.ask(b"NOOP") == [told, b"t OK NOOP completed"]
+    assert await here.ask(b"NOOP") == [b"t OK NOOP completed"]
 
 
 async def test_mechanisms_are_told_only_where_nobody_listens(stage: Stage) -> None:
