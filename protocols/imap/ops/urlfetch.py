@@ -49,22 +49,44 @@ async def url_fetch(context: Context, command: UrlFetch) -> Ending:
                 await context.out.flush()
             else:
                 await trio.lowlevel.checkpoint()
-    finally:
-        if start == b" ":  # all that was said is whole, be it that the rest cannot be read now
+    except Unavailable:  # what was said before is whole
+        if start == b" ":
             context.out.add(b"\r\n")
+        raise
+    context.out.add(b"\r\n")
     return ok("URLFETCH completed")
 
 
 async def _tell(context: Context, wanted: WantedUrl, start: bytes) -> None:
-    """What the URL gives, or NIL. Raises Unavailable and Damaged with nothing said, and BrokenOff
-    in the middle of a literal."""
-    start += render_string(wanted.text)
+    """What the URL gives, or NIL. Raises Unavailable, and Damaged, with nothing said, else
+    BrokenOff."""
+    mark, named = context.out.mark(), start + render_string(wanted.text)
+    try:
+        found = _find(context, wanted)
+        if found is not None and await _tell_found(context, *found, wanted, named):
+            return
+    except (MessageGone, Damaged) as error:
+        if not context.out.take_back(mark):
+            raise BrokenOff from error
+        if isinstance(error, Damaged):
+            raise
+        if _find(context, wanted) is not None:
+            raise Damaged("a message has no octets") from error
+    context.out.add(named + b" NIL")
+
+
+def _find(context: Context, wanted: WantedUrl) -> tuple[Redeemed, UidRow] | None:
+    """What the URL is about, and the message's row; None: nothing."""
     rows = context.local()
     found = redeem(context, rows, wanted.text)
     row = None if found is None else uid_row(rows, found.account, found.mailbox, found.uid)
-    if found is None or row is None:
-        context.out.add(start + b" NIL")
-        return
+    return None if found is None or row is None else (found, row)
+
+
+async def _tell_found(
+    context: Context, found: Redeemed, row: UidRow, wanted: WantedUrl, start: bytes
+) -> bool:
+    """False: the message has gone, or has no such part. Raises MessageGone, Unavailable."""
     section, is_known = found.section, True
     if UrlItem.BINARY in wanted.items:
         section = replace(section, decoded=True)
@@ -74,8 +96,7 @@ async def _tell(context: Context, wanted: WantedUrl, start: bytes) -> None:
         is_known = False
         message = await _open(context, found, row, replace(section, decoded=False))
     if message is None or section_bytes_max(message, section) is None:
-        context.out.add(start + b" NIL")
-        return
+        return False
     try:
         if UrlItem.STRUCTURE in wanted.items:
             structure = await _structure(context, found, row, message)
@@ -93,6 +114,7 @@ async def _tell(context: Context, wanted: WantedUrl, start: bytes) -> None:
             await _add_data(context, message, replace(section, label=start))
     finally:
         close_message(context, message)
+    return True
 
 
 async def _open(context: Context, found: Redeemed, row: UidRow, section: Section) -> Message | None:
@@ -106,25 +128,14 @@ async def _open(context: Context, found: Redeemed, row: UidRow, section: Section
 
 async def _add_data(context: Context, message: Message, section: Section) -> None:
     """The section's label and octets; what holds NUL, and only that, is a literal8 (RFC 5524 5)."""
-    is_large = _is_large(message, section)
-    try:
-        if section.decoded and is_large:
-            section = replace(section, decoded=await _holds_nul(context, message, section))
-    except MessageGone as error:
-        raise Unavailable("a message cannot be read just now") from error
-    try:
-        await add_section(context, message, section)
-    except (MessageGone, Damaged) as error:
-        if is_large:
-            raise BrokenOff from error
-        if isinstance(error, Damaged):
-            raise
-        raise Unavailable("a message cannot be read just now") from error
+    if section.decoded and _is_large(message, section):
+        section = replace(section, decoded=await _holds_nul(context, message, section))
+    await add_section(context, message, section)
 
 
 def _is_large(message: Message, section: Section) -> bool:
     """It is sent in pieces, so that its label is said before all of it is read."""
-    if section.text in _FIELDS or (section.decoded and section.path in message.decoded):
+    if section.text in _FIELDS or section.path in message.decoded:
         return False
     return (section_bytes_max(message, section) or 0) > READ_BYTES_MAX
 
@@ -167,8 +178,6 @@ async def _structure_of_fields(context: Context, message: Message, section: Sect
         raise Unavailable("too many large messages at once")
     try:
         fields = await read_section(context, message, section)
-    except MessageGone as error:
-        raise Unavailable("a message cannot be read just now") from error
     finally:
         context.door.room.give(size)
     return render_header_structure(len(fields), fields.count(b"\n"), ascii_only=fields.isascii())

@@ -14,7 +14,9 @@ import pytest
 from protocols.imap import ImapDoor
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.urlauth import url_mechanisms
+from protocols.ports import Damaged
 from storage.mail import mailboxes, url_keys
+from storage.mail.moves import plan_expunge
 from storage.mail.sharing import plan_rights
 from tests.protocols.imap.ops.test_acl import BOB, share
 from tests.protocols.imap.stage import ALICE, Client, Stage, mail, open_stage
@@ -462,15 +464,33 @@ async def test_what_cannot_be_read_now_is_no_and_what_was_said_is_whole(
     client = await log_in(stage)
     url = await make(client, f"{PART};urlauth=anonymous")
 
-    def damaged(*_: object) -> bytes:
+    for fault in (KeyError, Damaged):
+
+        def damaged(*_: object, fault: type[Exception] = fault) -> bytes:
+            raise fault
+
+        monkeypatch.setattr(stage.house.blobs, "read", damaged)
+        said = await client.ask(f'URLFETCH x "{url}"'.encode())
+        assert said[:-1] == [b'* URLFETCH "x" NIL']
+        assert said[-1].startswith(b"t NO [CORRUPTION] ")
+        (ending,) = await client.ask(f'URLFETCH ("{url}" BODYPARTSTRUCTURE BINARY)'.encode())
+        assert ending.startswith(b"t NO [CORRUPTION] ")
+
+
+async def test_what_is_expunged_while_it_is_looked_up_is_nil(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await log_in(stage)
+    url = await make(client, f"{PART};urlauth=anonymous")
+
+    def expunged(*_: object) -> bytes:
+        inbox = mailboxes.by_path(stage.house.view(), stage.alice, ["INBOX"])
+        assert inbox is not None
+        stage.house.run(lambda plan: plan_expunge(plan, stage.alice, inbox.id, [1]))
         raise KeyError
 
-    monkeypatch.setattr(stage.house.blobs, "read", damaged)
-    assert await client.ask(f'URLFETCH x "{url}"'.encode()) == [
-        b'* URLFETCH "x" NIL',
-        b"t NO [UNAVAILABLE] The service cannot answer now; try again",
-    ]
-    assert (await client.ask(f'URLFETCH "{url}"'.encode()))[-1].startswith(b"t NO [UNAVAILABLE]")
+    monkeypatch.setattr(stage.house.blobs, "read", expunged)
+    assert await gives(client, url) is None
 
 
 # --- CATENATE
