@@ -93,6 +93,8 @@ class Message:
         """Octets of the decoded body; for what no decoding changes, without reading it."""
         if section_of(self._blob, part).encoding == 0:
             return part.size
+        if part.decoded is not None:
+            return part.decoded
         return len(self.body(part))
 
     def part_blob(self, part: Part) -> str | None:

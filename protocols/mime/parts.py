@@ -22,7 +22,8 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     The header is data[header_start:header_end], the blank line after it included; the body is
     data[body_start:body_end]. `params` are the parameters of Content-Type by lower-case name, RFC
     2231 resolved; `lines` counts the line ends of text and message bodies; `message` is the root
-    of the message embedded in a message/rfc822 part.
+    of the message embedded in a message/rfc822 part. `decoded` is how many octets a body in base64
+    comes to, where that could be counted; None in trees from before it was.
     """
 
     part_id: str
@@ -45,6 +46,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     children: "tuple[Part, ...]" = ()
     message: "Part | None" = None
     has_type: bool = False
+    decoded: int | None = None
 
     @property
     def header_end(self) -> int:

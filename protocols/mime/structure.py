@@ -10,7 +10,7 @@ import re
 from itertools import accumulate
 from typing import Final
 
-from protocols.mime import charsets, grammar, headers, parameters
+from protocols.mime import charsets, grammar, headers, parameters, words
 from protocols.mime.headers import Header
 from protocols.mime.parts import Part, find_jmap, find_part, pack, unpack, walk
 
@@ -194,6 +194,9 @@ class _Frame:
         children = self.children
         if self.kind[0] == "multipart" and not children:
             children = [self.whole_body(lines)]
+        encoding, decoded = self.encoding(), None
+        if encoding == "base64" and self.kind[0] != "multipart":
+            decoded = words.count_base64(lines.data[start:end])
         return Part(
             part_id=self.part_id,
             jmap_id=self.jmap_id,
@@ -203,7 +206,7 @@ class _Frame:
             type=self.kind[0],
             subtype=self.kind[1],
             params=self.params,
-            encoding=self.encoding(),
+            encoding=encoding,
             disposition=disposition,
             disposition_params=disposition_params,
             content_id=_content_id(self.first("content-id")),
@@ -215,6 +218,7 @@ class _Frame:
             children=() if self.embeds else tuple(children),
             message=children[0] if self.embeds and children else None,
             has_type=self.first("content-type") is not None,
+            decoded=decoded,
         )
 
     def whole_body(self, lines: _Lines) -> Part:

@@ -22,6 +22,7 @@ _STRICT: Final = re.compile(
 )
 _LENIENT: Final = re.compile(r"=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?]*)\?=")
 _CONTROLS: Final = dict.fromkeys((*range(32), *range(127, 160)))
+_BASE64_DIGITS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]+")
 # RFC 2047 5 (3): what a word inside a phrase may show unencoded.
 _Q_PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/")
@@ -88,6 +89,18 @@ def decode_base64(data: bytes) -> bytes:
         digits = _NOT_BASE64.sub(b"", data)
         whole = len(digits) - (len(digits) % 4 == 1)
         return binascii.a2b_base64(digits[:whole] + b"=" * (-whole % 4))
+
+
+def count_base64(data: bytes) -> int | None:
+    """Octets that base64 comes to, a tenth of the work of decoding it; None: it is not so regular
+    that counting its digits tells."""
+    rest = data.translate(None, _BASE64_DIGITS)  # what is left of it is short
+    pads, digits = rest.count(b"="), len(data) - len(rest)
+    if rest.translate(None, b"\r\n=") or (digits + pads) % 4 or pads > 2:
+        return None
+    if pads and data.rstrip(b"\r\n")[-pads:] != b"=" * pads:
+        return None
+    return digits * 3 // 4
 
 
 def _word_bytes(encoding: str, encoded: str) -> bytes:

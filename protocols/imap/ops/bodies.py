@@ -88,7 +88,11 @@ async def decode_parts(context: Context, message: Message, items: Iterable[Item]
     """Decode what will be told decoded, as `open_message` does; after a failure nothing is held."""
     try:
         for item in items:
-            if isinstance(item, BinarySize) or item.decoded:
+            if isinstance(item, BinarySize):
+                part = _part(message, item.path)
+                if part is None or part.decoded is None:
+                    await _decode(context, message, item.path)
+            elif item.decoded:
                 await _decode(context, message, item.path)
     except BaseException:
         close_message(context, message)
@@ -131,7 +135,7 @@ def add_binary_size(context: Context, message: Message, item: BinarySize) -> Non
     size = message.size
     if item.path:
         part = _part(message, item.path)
-        size = part.size if part is not None else 0
+        size = 0 if part is None else part.size if part.decoded is None else part.decoded
     if item.path in message.decoded:
         size = len(message.decoded[item.path])
     context.out.add(b"%b %d" % (item.label, size))

@@ -1,11 +1,14 @@
 """Email/get: every property of RFC 8621 section 4, from rows and from the message."""
 
+import base64
 from typing import Any
 
 import pytest
 
 from protocols.jmap.email_bodies import truncate
 from protocols.jmap.methods.email_get import EMAIL_DEFAULTS
+from storage.blobs import BlobStore
+from storage.ids import BlobId
 from tests.protocols.jmap.desk import PLAIN, Desk, message
 
 RICH = (
@@ -188,6 +191,30 @@ async def test_body_values_are_those_asked_for() -> None:
         "isTruncated": False,
     }
     assert values["2"]["value"] == "<p>Grüße</p>"
+
+
+async def test_the_size_of_a_large_attachment_is_told_without_reading_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk()
+    attached = base64.encodebytes(bytes(1_000_000)).replace(b"\n", b"\r\n")
+    email = desk.deliver(
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nsmall\r\n--x\r\n"
+        b"Content-Type: application/x\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        b"%b--x--\r\n" % attached
+    )
+    octets_read: list[int] = []
+    read = BlobStore.read
+
+    def counting(blobs: BlobStore, blob: BlobId, start: int, length: int) -> bytes:
+        octets_read.append(length)
+        return read(blobs, blob, start, length)
+
+    monkeypatch.setattr(BlobStore, "read", counting)
+    found = await got(desk, email, "attachments", "bodyValues", fetchTextBodyValues=True)
+    assert [part["size"] for part in found["attachments"]] == [1_000_000]
+    assert found["bodyValues"]["1"]["value"] == "small"
+    assert sum(octets_read) < 1000
 
 
 async def test_body_values_are_cut_between_characters() -> None:

@@ -1,5 +1,6 @@
 """Trees of parts: numbers, offsets, and every bound that keeps hostile nesting cheap."""
 
+import msgspec
 import pytest
 
 from protocols.mime import headers, structure
@@ -193,3 +194,16 @@ def test_languages_are_bounded() -> None:
     tags = ", ".join(["en"] * 100)
     part = structure.parse(f"Content-Language: {tags}\r\n\r\n".encode())
     assert part.language is not None and len(part.language) == structure.LANGUAGES_MAX
+
+
+def test_the_octets_of_base64_are_counted_and_trees_from_before_have_no_count() -> None:
+    head = b"Content-Type: application/x\r\nContent-Transfer-Encoding: "
+    root = structure.parse(head + b"BASE64\r\n\r\nQUJD\r\nRA==\r\n")
+    assert root.decoded == 4
+    assert unpack(pack(root)) == root
+    fields = msgspec.msgpack.decode(pack(root)[1:])
+    before = unpack(pack(root)[:1] + msgspec.msgpack.encode(fields[:-1]))
+    assert before == msgspec.structs.replace(root, decoded=None)
+    for encoding in (b"quoted-printable", b"7bit", b"x-uue"):
+        assert structure.parse(head + encoding + b"\r\n\r\nQUJD\r\n").decoded is None
+    assert structure.parse(head + b"base64\r\n\r\nQQ=\r\n=QQ").decoded is None
