@@ -30,10 +30,10 @@ from protocols.ports import Clock, Command, R, ReadOctets, Unavailable
 from storage.apply import Applied, Outcome
 from storage.batch import encode_batch
 from storage.blobs import cut_blob
+from storage.engine import Rows
 from storage.ids import AccountId, BlobId
 from storage.keys import blob_key
 from storage.plan import Plan
-from storage.view import View
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -202,14 +202,14 @@ class Proposer:
         """Plan a round for each queue whose turn it is, and propose them together."""
         rounds: list[Round] = []
         octets = 0
-        # Nothing is applied meanwhile: one view serves all, and is planned on at one time.
-        view, now_ms = self._machine.view(), self._clock.now_ms()
+        # Nothing is applied meanwhile: all is planned on the same rows, and at one time.
+        rows, now_ms = self._machine.current, self._clock.now_ms()
         while self._ready and not self._rounds.closed:
             account = self._ready.popleft()
             if not self._turns.is_ours(account):
                 self._held.add(account)
                 continue
-            planned = self._plan_round(account, view, now_ms)
+            planned = self._plan_round(account, rows, now_ms)
             if planned is not None:
                 rounds.append(planned)
                 octets += len(planned.payload)
@@ -217,9 +217,9 @@ class Proposer:
                 break
         self._rounds.send(rounds)
 
-    def _plan_round(self, account: AccountId, view: View, now_ms: int) -> Round | None:
+    def _plan_round(self, account: AccountId, rows: Rows, now_ms: int) -> Round | None:
         queue = self._queues[account]
-        plan = Plan(view, now_ms=now_ms, chance=self._chance)
+        plan = Plan(rows, now_ms=now_ms, chance=self._chance)
         commands, parts = fill_plan(queue, plan)
         if plan.empty:
             for waiting in commands:

@@ -18,7 +18,7 @@ from protocols.render.list_json import render_list
 from storage.deliveries import KEY_BYTES, plan_remember, was_delivered
 from storage.ids import AccountId, blob_id
 from storage.mail.ingest import plan_ingest
-from storage.mail.mailboxes import by_role
+from storage.mail.mailboxes import id_by_role
 from storage.mail.records import EmailView, IngestedEmail, NewEmail
 from storage.plan import Plan
 
@@ -103,10 +103,10 @@ def plan_delivery(
     plan: Plan, account: AccountId, email: NewEmail, *, keywords: Collection[str] = ()
 ) -> IngestedEmail:
     """Plan a prepared message into the account's inbox; raises NoInbox and MailErrors."""
-    inbox = by_role(plan, account, "inbox")
+    inbox = id_by_role(plan, account, "inbox")
     if inbox is None:
         raise NoInbox(f"account {account} has no inbox")
-    return plan_ingest(plan, account, email, mailboxes=[inbox.id], keywords=keywords)
+    return plan_ingest(plan, account, email, mailboxes=[inbox], keywords=keywords)
 
 
 def _thread_ids(summary: Summary) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ UTF-8 (RFC 6532), both NFC. Local parts are folded too: that is every receiving 
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 LOCAL_BYTES_MAX: Final = 64  # RFC 5321 4.5.3.1.1
@@ -14,6 +15,9 @@ DOMAIN_BYTES_MAX: Final = 255  # RFC 5321 4.5.3.1.2
 LABEL_BYTES_MAX: Final = 63  # RFC 1035 2.3.4
 # RFC 5233 1: what divides user from detail.
 SEPARATOR: Final = "+"
+# Addresses as they were written lately, and their forms: mail comes for the same people again.
+REMEMBERED_MAX: Final = 1_024
+REMEMBERED_CHARS_MAX: Final = 320
 
 # RFC 5321 4.1.2 Dot-string with RFC 6531 3.3's UTF-8; the quoted form is refused for accounts.
 _LOCAL: Final = re.compile(
@@ -39,6 +43,15 @@ def fold_domain(text: str) -> str:
 
 def fold_address(text: str) -> str:
     """An address in the form it is looked up in; raises AddressInvalid."""
+    return _remembered(text) if len(text) <= REMEMBERED_CHARS_MAX else _fold_address(text)
+
+
+@lru_cache(REMEMBERED_MAX)
+def _remembered(text: str) -> str:
+    return _fold_address(text)
+
+
+def _fold_address(text: str) -> str:
     local, at, domain = text.rpartition("@")
     local = unicodedata.normalize("NFC", local.lower())
     if not at or len(local.encode()) > LOCAL_BYTES_MAX or not _LOCAL.fullmatch(local):

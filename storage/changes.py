@@ -82,12 +82,15 @@ def record(
     version = plan.touch(account, kind.bit)
     key = keys.change_key(account, kind, version)
     held = plan.get(key)
-    fold = _Fold()
-    if held is not None:
-        fold.add_all(_ids(_ROW.decode(held)))
     full, counted = ((), updated) if counts_only else (updated, ())
-    fold.add_all(_ids(ChangeRow(tuple(created), tuple(full), tuple(destroyed), tuple(counted))))
-    plan.put(key, _ENCODER.encode(fold.row()))
+    row = ChangeRow(tuple(created), tuple(full), tuple(destroyed), tuple(counted))
+    if held is not None or len(created) + len(updated) + len(destroyed) != 1:
+        fold = _Fold()
+        if held is not None:
+            fold.add_all(_ids(_ROW.decode(held)))
+        fold.add_all(_ids(row))
+        row = fold.row()
+    plan.put(key, _ENCODER.encode(row))  # one id alone, as of a delivery, is in order as it is
     return version
 
 

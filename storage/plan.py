@@ -13,12 +13,18 @@ import random
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from storage.batch import Announce, Batch, BlobPart, Expect, ProposalId
 from storage.engine import Row, Rows
 from storage.ids import AccountId, BlobId, Version
 from storage.keys import version_key
 from storage.values import pack_u64, unpack_u64
+
+# Small rows that a plan has read are kept while it is made: counters and mailboxes are read by
+# several parts of a command, and by each command of a batch. At most 256 KiB.
+READS_KEPT_MAX: Final = 1_024
+READ_BYTES_MAX: Final = 256
 
 _Undo = tuple[bytes, bool, bytes | None]
 
@@ -31,6 +37,7 @@ class Plan:
         self._writes: dict[bytes, bytes | None] = {}
         self._order: list[bytes] = []  # the keys of _writes, sorted, for range reads
         self._expects: dict[bytes, bytes | None] = {}
+        self._read: dict[bytes, bytes | None] = {}  # what commands read and do not depend on
         self._undo: list[_Undo] = []
         self._versions: dict[AccountId, Version] = {}
         self._touched: dict[AccountId, int] = {}  # this command's accounts and changed types
@@ -51,7 +58,12 @@ class Plan:
             return self._writes[key]
         if key in self._expects:
             return self._expects[key]  # nothing is applied while a plan is made
-        return self._rows.get(key)
+        if key in self._read:
+            return self._read[key]
+        value = self._rows.get(key)
+        if len(self._read) < READS_KEPT_MAX and (value is None or len(value) <= READ_BYTES_MAX):
+            self._read[key] = value
+        return value
 
     def scan(
         self, start: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
@@ -101,7 +113,7 @@ class Plan:
     def expect(self, key: bytes) -> bytes | None:
         """Read `key` and make the batch depend on what the view holds there."""
         if key not in self._expects:
-            self._expects[key] = self._rows.get(key)
+            self._expects[key] = self._read[key] if key in self._read else self._rows.get(key)
         return self._writes[key] if key in self._writes else self._expects[key]
 
     def version(self, account: AccountId) -> Version:

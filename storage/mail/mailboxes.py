@@ -89,9 +89,14 @@ def get_mailbox(rows: Rows, account: AccountId, mailbox: MailboxId) -> Mailbox |
     return read_mailbox(rows, account, mailbox)
 
 
+def id_by_role(rows: Rows, account: AccountId, role: str) -> MailboxId | None:
+    """The id of the mailbox with this role."""
+    return id_at(rows, role_key(account, role))
+
+
 def by_role(rows: Rows, account: AccountId, role: str) -> Mailbox | None:
     """The mailbox with this role."""
-    found = id_at(rows, role_key(account, role))
+    found = id_by_role(rows, account, role)
     return None if found is None else read_mailbox(rows, account, found)
 
 

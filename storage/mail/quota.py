@@ -72,10 +72,10 @@ def room(rows: Rows, account: AccountId) -> int | None:
 
 def check_room(rows: Rows, account: AccountId, octets: int, *, messages: int = 0) -> None:
     """Raise OverQuota unless this many octets and messages more fit."""
-    left = room(rows, account)
-    if left is not None and octets > left:
-        raise OverQuota(f"{octets} octets do not fit the {left} left of account {account}")
     held = state(rows, account)
+    left = max(0, held.octets_max - held.octets)
+    if held.octets_max != UNLIMITED and octets > left:
+        raise OverQuota(f"{octets} octets do not fit the {left} left of account {account}")
     if messages and held.messages_max != UNLIMITED and held.emails + messages > held.messages_max:
         raise OverQuota(f"account {account} has {held.emails} of {held.messages_max} messages")
 

@@ -10,7 +10,7 @@ from storage.batch import Announce, Expect, ProposalId
 from storage.ids import AccountId, Version
 from storage.keys import version_key
 from storage.memory import MemoryEngine
-from storage.plan import Plan
+from storage.plan import READ_BYTES_MAX, READS_KEPT_MAX, Plan
 from storage.values import pack_u64
 
 ALICE, BOB = AccountId(1), AccountId(2)
@@ -30,6 +30,47 @@ def test_a_plan_reads_its_own_writes() -> None:
     assert plan.scan(b"a", b"z") == [(b"a", b"new"), (b"c", b"3")]
     batch = plan.batch(PID, 1)
     assert batch.puts == ((b"a", b"new"), (b"c", b"3")) and batch.deletes == (b"b",)
+
+
+class CountingRows(MemoryEngine):
+    """Rows that count how often they are asked."""
+
+    asked = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        self.asked += 1
+        return super().get(key)
+
+
+def test_small_rows_are_read_once_for_a_plan() -> None:
+    rows = CountingRows([(b"a", b"1"), (b"large", bytes(READ_BYTES_MAX + 1))])
+    plan = Plan(rows, now_ms=5, chance=random.Random(1))
+    assert [plan.get(b"a"), plan.expect(b"a"), plan.get(b"a")] == [b"1"] * 3
+    assert [plan.get(b"none"), plan.get(b"none")] == [None, None]
+    assert rows.asked == 2
+    assert plan.get(b"large") == plan.get(b"large") and rows.asked == 4
+    assert [each.key for each in plan.batch(PID, 1).expects] == [b"a"]  # what was only read is not
+
+
+def test_of_many_rows_that_a_plan_reads_so_many_are_kept() -> None:
+    rows = CountingRows([])
+    plan = Plan(rows, now_ms=5, chance=random.Random(1))
+    keys = [b"%d" % number for number in range(READS_KEPT_MAX + 1)]
+    for _ in range(2):
+        assert not any(plan.get(key) for key in keys)
+    assert rows.asked == len(keys) + 1
+
+
+def test_a_row_that_was_read_and_is_written_reads_as_written() -> None:
+    plan = plan_over({b"a": b"1"})
+    assert plan.get(b"a") == b"1"
+    with pytest.raises(KeyError), plan.command():
+        plan.put(b"a", b"2")
+        assert plan.get(b"a") == b"2"
+        raise KeyError
+    assert plan.get(b"a") == b"1"
+    plan.delete(b"a")
+    assert plan.get(b"a") is None
 
 
 def test_each_command_moves_the_version_once() -> None:
