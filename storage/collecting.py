@@ -1,6 +1,6 @@
 """Blobs that no record holds: found, marked, and forgotten by ordinary batches.
 
-    X  lone        blob 32     -> marked_ms u64 | parts u32 (of a blob that is not whole; else 0)
+    X  lone        blob 32     -> marked_ms u64 | parts u32 (if it is not whole; else 0) | mark u64
     Y  collected               -> blobs u64 | octets u64, ever
     E  guarded     replica u64 -> epoch u64: this process takes marks away when it links
 
@@ -13,9 +13,10 @@ deliveries. What makes it safe is in the rows, and not in who leads or how late 
     forget   all accounts are looked through, beginning after X was put; then a batch expects X as
              it was, and deletes X and what says that the blob is here
 
-While X stands nobody has linked the blob since; so if no account had a link when it was looked at
-after that, none has one when the batch applies. A link that comes later finds the blob gone, is a
-conflict, and is planned again: with the bytes, or refused. How long X must have stood (the grace)
+No two marks are alike: a late one never looks like another that a link took away. So while X
+stands as it was nobody has linked the blob since; and if no account had a link when it was looked
+at after that, none has one when the batch applies. A link that comes later finds the blob gone, is
+a conflict, and is planned again: with the bytes, or refused. How long X must have stood (the grace)
 is for the readers' and uploaders' convenience alone. A process of a version that knows no marks
 has not written E for the epoch in which it proposes: while a member has not, nothing is forgotten.
 
@@ -41,6 +42,7 @@ WALK_BLOBS_MAX: Final = 32_768
 BATCH_ROWS_MAX: Final = 1_024
 
 _LONE: Final = struct.Struct(">QI")
+_MARK_BITS: Final = 64  # drawn at random for each
 _COLLECTED: Final = struct.Struct(">QQ")
 _COLLECTED_KEY: Final = account_prefix(SYSTEM_ACCOUNT) + b"Y"
 
@@ -150,9 +152,10 @@ def plan_settle(plan: Plan, found: Sequence[Found], members: Collection[int], gr
             continue  # linked, grown or forgotten since: the next walk sees it
         if each.is_held:
             plan.delete(lone)
-        elif each.mark is None or _LONE.unpack(each.mark)[1] != len(each.offsets):
-            plan.put(lone, _LONE.pack(plan.now_ms, len(each.offsets)))
-        elif may_forget and _LONE.unpack(each.mark)[0] <= plan.now_ms - grace_ms:
+        elif each.mark is None or _LONE.unpack_from(each.mark)[1] != len(each.offsets):
+            mark = pack_u64(plan.chance.getrandbits(_MARK_BITS))
+            plan.put(lone, _LONE.pack(plan.now_ms, len(each.offsets)) + mark)
+        elif may_forget and _LONE.unpack_from(each.mark)[0] <= plan.now_ms - grace_ms:
             for key in _rows_of(each):
                 plan.delete(key)
             plan.delete(lone)

@@ -65,6 +65,13 @@ MUTANTS: Final = (
         ("tests/storage/test_collecting.py",),
     ),
     Mutant(
+        "a mark looks like another that a link took away",
+        "storage/collecting.py",
+        "pack_u64(plan.chance.getrandbits(_MARK_BITS))",
+        "pack_u64(_MARK_BITS)",
+        ("tests/storage/test_collecting.py",),
+    ),
+    Mutant(
         "a blob is forgotten while somebody may still read it",
         "storage/collecting.py",
         "<= plan.now_ms - grace_ms:",
@@ -81,7 +88,7 @@ MUTANTS: Final = (
     Mutant(
         "half an upload that goes on is forgotten",
         "storage/collecting.py",
-        " or _LONE.unpack(each.mark)[1] != len(each.offsets):",
+        " or _LONE.unpack_from(each.mark)[1] != len(each.offsets):",
         ":",
         ("tests/storage/test_collecting.py",),
     ),

@@ -15,7 +15,8 @@ SEEDS = 12
 STEPS = 500
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+# 1060: a mark came late, and looked like the one that a link had taken away.
+@pytest.mark.parametrize("seed", [*range(SEEDS), 1060])
 def test_whatever_happens(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reclaim, "DEAD_BYTES_MIN", 1)
     trio.run(_live_through, seed, clock=MockClock(autojump_threshold=0))

@@ -39,6 +39,7 @@ class Story:
         self.engine = MemoryEngine()
         self.applier = Applier(self.engine, BlobStore(self.engine, MemoryFiles()))
         self.now_ms = 5_000
+        self.chance = random.Random(1)
         self.sequence = 0
         for replica in MEMBERS:
             self.register(replica, 1)
@@ -49,7 +50,7 @@ class Story:
         self._apply(encode_registration(named))
 
     def plan(self, command: Callable[[Plan], Any], parts: Collection[BlobPart] = ()) -> Batch:
-        plan = Plan(self.engine, now_ms=self.now_ms, chance=random.Random(1))
+        plan = Plan(self.engine, now_ms=self.now_ms, chance=self.chance)
         with plan.command():
             command(plan)
         self.sequence += 1
@@ -164,6 +165,18 @@ def test_who_looked_before_the_mark_may_not_forget(story: Story) -> None:
         found = end.value[0]
     assert [(each.blob, each.mark) for each in found] == [(blob, None)]
     story.apply(story.settling(found))
+    assert story.is_here(blob)
+
+
+def test_a_mark_that_comes_late_is_not_the_one_that_a_link_took_away(story: Story) -> None:
+    blob = story.bring(b"data")
+    one, other = (story.settling(story.look()) for _ in range(2))
+    assert story.apply(one) is Outcome.APPLIED
+    story.pass_grace()
+    forgetting = story.settling(story.look())
+    assert story.apply(story.link(blob)) is Outcome.APPLIED
+    assert story.apply(other) is Outcome.APPLIED and story.is_marked(blob)
+    assert story.apply(forgetting) is Outcome.CONFLICT
     assert story.is_here(blob)
 
 
