@@ -17,17 +17,19 @@ from tests.bench.imap import SETTLE_S
 Row = dict[str, Any]
 
 MAILBOX: Final = "Crowd"
-# What the list view of the whole is compared with.
+# What the list view of the whole is compared with, turn and turn about: the machine's speed moves.
+FEW_MAILBOX: Final = "Few"
 FEW: Final = 10_000
+TURNS: Final = 4
 # As many literals as a command may have, less a few.
 APPENDED: Final = 240
-LISTS: Final = 400
+LISTS: Final = 100
 QUERIES: Final = 10
 CHANGES: Final = 400
 LIST, LIST_FEW, LIST_TIMES = (
     "JMAP list view in a crowd",
-    "JMAP list view before the crowd comes",
-    "JMAP list view in a crowd, to that before",
+    "JMAP list view among a tenth of it",
+    "JMAP list view in a crowd, to that among a tenth",
 )
 FILTER_COLD, FILTER, FILTER_NOT = (
     "JMAP Email/query in a crowd, the first after it came",
@@ -58,11 +60,11 @@ def small(number: int) -> tuple[bytes, bytes]:
     return b' (%b) "%b"' % (flags, date), head + body
 
 
-def stock(client: Imap, first: int, end: int) -> None:
-    """These messages into the mailbox."""
+def stock(client: Imap, mailbox: str, first: int, end: int) -> None:
+    """These messages into a mailbox."""
     for start in range(first, end, APPENDED):
         told, mails = zip(*map(small, range(start, min(start + APPENDED, end))), strict=True)
-        client.append(list(mails), mailbox=MAILBOX, told=list(told))
+        client.append(list(mails), mailbox=mailbox, told=list(told))
 
 
 def every_row(connect: Callable[[], jmap.Desk], client: Imap, crowd: int) -> list[Row]:
@@ -70,27 +72,30 @@ def every_row(connect: Callable[[], jmap.Desk], client: Imap, crowd: int) -> lis
 
     Connections are made anew: nobody keeps one for as long as the crowd takes to come.
     """
-    client.command(f"CREATE {MAILBOX}")
-    boxes = connect().call("Mailbox/get", ids=None)["list"]
-    mailbox = next(box["id"] for box in boxes if box["name"] == MAILBOX)
     few = min(FEW, crowd // 10)
-    stock(client, 0, few)
-    time.sleep(SETTLE_S)
-    before = list_view(connect(), mailbox, LIST_FEW)
-    stock(client, few, crowd)
+    for mailbox, count in ((FEW_MAILBOX, few), (MAILBOX, crowd)):
+        client.command(f"CREATE {mailbox}")
+        stock(client, mailbox, 0, count)
     time.sleep(SETTLE_S)
     desk = connect()
-    rows = [before, list_view(desk, mailbox, LIST)]
-    times = rows[-1]["cpu_ms"] / rows[0]["cpu_ms"]
-    rows.append({"what": LIST_TIMES, "rate": times, "unit": "times", "cpu_ms": None})
-    rows += filters(desk, mailbox)
+    named = {box["name"]: box["id"] for box in desk.call("Mailbox/get", ids=None)["list"]}
+    rows = list_views(desk, named[FEW_MAILBOX], named[MAILBOX])
+    rows += filters(desk, named[MAILBOX])
     rows.append(changes(desk))
     return rows
 
 
-def list_view(desk: jmap.Desk, mailbox: str, what: str) -> Row:
-    """Email/query of the 50 newest, each of another thread, with Email/get of their rows."""
-    return desk.repeated("", LISTS, *jmap.list_calls(desk, mailbox)) | {"what": what}
+def list_views(desk: jmap.Desk, few: str, crowd: str) -> list[Row]:
+    """Email/query of the 50 newest, each of another thread, with Email/get of their rows; of both
+    mailboxes the quickest of several turns."""
+    told: dict[str, list[Row]] = {LIST_FEW: [], LIST: []}
+    for _ in range(TURNS):
+        for what, mailbox in ((LIST_FEW, few), (LIST, crowd)):
+            row = desk.repeated("", LISTS, *jmap.list_calls(desk, mailbox))
+            told[what].append(row | {"what": what})
+    rows = [min(each, key=lambda row: float(row["cpu_ms"])) for each in told.values()]
+    times = rows[1]["cpu_ms"] / rows[0]["cpu_ms"]
+    return [*rows, {"what": LIST_TIMES, "rate": times, "unit": "times", "cpu_ms": None}]
 
 
 def filters(desk: jmap.Desk, mailbox: str) -> list[Row]:
