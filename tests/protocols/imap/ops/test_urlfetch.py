@@ -283,4 +283,4 @@ async def test_one_that_goes_away_while_it_is_sent_ends_the_connection(
     await client.say(f'u URLFETCH "{url}"'.encode())
     with pytest.raises(EOFError):
         while True:
-            await client.take(1)
+            await client.take(4096)
