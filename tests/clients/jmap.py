@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.clients.packages import SCRIPTS, Packages
 from tests.clients.stage import BOB, BOBS_PASSWORD, PASSWORD, after
-from tests.clients.talking import Talker
-from tests.clients.visit import Failed, Place, Step, Visit, expect, holds, unique
+from tests.clients.talking import ScriptVisit, Talker
+from tests.clients.visit import Failed, Place, Step, expect, holds, unique
 from tests.clients.witness import Letter, by_imap, deliver
 
 USUAL = {"Inbox", "Archive", "Drafts", "Junk", "Sent", "Trash"}
@@ -24,13 +24,11 @@ FILE_NAME = "Käse & Brot, 100%.ungewöhnlich"
 FILE_LINES = 200
 
 
-class JmapVisit(Visit):
+class JmapVisit(ScriptVisit):
     """A day with a library of JMAP."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
-        self.talker = self.start()
-        self.subject, self.text = unique("letter"), unique("word")
         self.id = self.draft_id = self.heard_id = ""
 
     def start(self) -> Talker:
@@ -50,9 +48,6 @@ class JmapVisit(Visit):
             *(self.draft, self.send, self.search, self.push),
         )
 
-    def close(self) -> None:
-        self.talker.close()
-
     def connect(self, node: str = "") -> None:
         """The session resource is found and understood."""
         port = self.place.stage.port(node or self.place.node, "https")
@@ -66,10 +61,7 @@ class JmapVisit(Visit):
 
     def read(self) -> None:
         """A message that came in elsewhere, subject and text."""
-        self.place.deliver(self.subject, self.text)
-        told = self.talker.ask("read")
-        expect((told["subject"], told["text"].strip()), (self.subject, self.text), "the newest")
-        self.id = told["id"]
+        self.id = self.read_newest()["id"]
 
     def flag(self) -> None:
         """A star."""

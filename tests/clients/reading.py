@@ -1,14 +1,13 @@
 """Clients that read where the mail is: curl, imapclient from PyPI and imapflow from npm."""
 
 import re
-from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from tests.clients.packages import SCRIPTS, Packages
 from tests.clients.stage import BOB, PASSWORD
-from tests.clients.talking import Talker
+from tests.clients.talking import ScriptVisit, Talker
 from tests.clients.visit import Failed, Place, Step, Visit, expect, holds, ran, unique
 from tests.clients.witness import Letter, letter
 
@@ -82,26 +81,18 @@ class Curl(Visit):
         expect(found.strip(), "* SEARCH 1 3", "found")
 
 
-class LibraryVisit(Visit):
+class LibraryVisit(ScriptVisit):
     """A day with a library of IMAP."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
-        self.talker = self.start()
-        self.subject, self.text, self.uid = unique("letter"), unique("word"), 0
-
-    @abstractmethod
-    def start(self) -> Talker:
-        """The script that uses this library."""
+        self.uid = 0
 
     def steps(self) -> Sequence[Step]:
         return (
             *(self.connect, self.list, self.read, self.flag, self.move),
             *(self.draft, self.search, self.push),
         )
-
-    def close(self) -> None:
-        self.talker.close()
 
     def connect(self) -> None:
         """TLS and a password."""
@@ -121,10 +112,7 @@ class LibraryVisit(Visit):
 
     def read(self) -> None:
         """A message that came in elsewhere."""
-        self.place.deliver(self.subject, self.text)
-        told = self.talker.ask("read")
-        expect((told["subject"], told["text"].strip()), (self.subject, self.text), "the newest")
-        self.uid = told["uid"]
+        self.uid = self.read_newest()["uid"]
 
     def flag(self) -> None:
         """A star and a word of our own."""

@@ -9,13 +9,14 @@ import os
 import signal
 import subprocess
 import threading
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tests.clients.visit import Failed, last_lines
+from tests.clients.visit import Failed, Place, Visit, expect, last_lines, unique
 
 ANSWER_S = 60.0
 
@@ -68,3 +69,26 @@ class Talker:
             assert stream is not None
             with contextlib.suppress(OSError):
                 stream.close()
+
+
+class ScriptVisit(Visit):
+    """A day with a library, by its script."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.talker = self.start()
+        self.subject, self.text = unique("letter"), unique("word")
+
+    @abstractmethod
+    def start(self) -> Talker:
+        """The script that uses this library."""
+
+    def close(self) -> None:
+        self.talker.close()
+
+    def read_newest(self) -> dict[str, Any]:
+        """What the library tells of a message that came in elsewhere."""
+        self.place.deliver(self.subject, self.text)
+        told: dict[str, Any] = self.talker.ask("read")
+        expect((told["subject"], told["text"].strip()), (self.subject, self.text), "the newest")
+        return told
