@@ -56,6 +56,7 @@ class Patience:
     def __init__(self, hours: OpeningHours) -> None:
         self._hours = hours
         self._rest = _Rest(self, hours)
+        self._held = False
         self.dismissed = False
         """The door closed while nothing was begun here."""
         self.scope = trio.CancelScope()
@@ -76,10 +77,21 @@ class Patience:
             raise Closing
         return self._rest
 
+    def hold(self) -> None:
+        """Something is begun that goes on beside a rest: a door that closes lets it end."""
+        self._held = True
+
+    def let_go(self) -> None:
+        """It has ended."""
+        self._held = False
+        if self._hours.over and self in self._hours.resting:
+            self.dismiss()
+
     def dismiss(self) -> None:
-        """The door closes: the conversation is over where it rests."""
-        self.dismissed = True
-        self.scope.cancel()
+        """The door closes: the conversation is over where it rests, unless it is held."""
+        if not self._held:
+            self.dismissed = True
+            self.scope.cancel()
 
     def trust(self) -> None:
         """The peer has proved who it is, or needs not: UNAUTHENTICATED_S no longer counts."""

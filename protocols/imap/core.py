@@ -123,6 +123,8 @@ class Request:
 
     tag: bytes
     command: c.Command
+    held: int = 0
+    """Octets of its literals, taken from the room: whoever carries it out gives them back."""
 
 
 class LiteralRoom:
@@ -177,7 +179,7 @@ class Core:
     def __init__(self, room: LiteralRoom) -> None:
         self._buffer = ReceiveBuffer(RECEIVE_BYTES_MAX)
         self._room = room
-        self._held = 0  # octets taken from the room
+        self._held = 0  # octets taken from the room for what is being gathered
         self._gathering = _Gathering()
         self._outbox: list[bytes] = []
         self._errors = 0
@@ -362,16 +364,20 @@ class Core:
             command = parse_command(tokens)
         except BadCharset as error:
             if error.saves and not error.filters and self._phase is Phase.SELECTED:
-                return Request(tag, NotSearched())
+                return self._hand_over(tag, NotSearched())
             self._refuse(tag, (bad if error.filters else no)(str(error), CHARSETS_CODE))
         except RemoteProtocolError as error:
             self._refuse(tag, refused(error))
         else:
             if type(command) in WELCOME[self._phase]:
                 self._errors = 0
-                return Request(tag, command)
+                return self._hand_over(tag, command)
             self._refuse(tag, bad("Not in this state"))
         return None
+
+    def _hand_over(self, tag: bytes, command: c.Command) -> Request:
+        held, self._held = self._held, 0
+        return Request(tag, command, held)
 
     def _refuse(self, tag: bytes, ending: Ending) -> None:
         self._outbox.append(render_ending(tag, ending))
@@ -384,6 +390,6 @@ class Core:
             raise RemoteProtocolError("too many errors")
 
     def release(self) -> None:
-        """The request is over, or the connection is: its literals count no more."""
+        """What was being gathered is refused, or the connection is over: it holds nothing."""
         self._room.give(self._held)
         self._held = 0

@@ -1,54 +1,49 @@
 """IMAP over a stream: one request after the other, news between them and during IDLE.
 
 What a command answers is gathered and sent in large pieces; endings of pipelined commands leave
-together. Every way the house can refuse becomes a tagged NO in one place (`_carry_out`). A
-connection is one task, and one more while it waits and news may be told: in IDLE, and after NOTIFY.
+together. Every way the house can refuse becomes a tagged NO in one place (refusals.py). A
+connection is one task, and one more while it waits and news may be told (telling.py), in IDLE and
+after NOTIFY, or while APPENDs are committed as others come in (uploads.py).
 """
 
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 import trio
 
 from protocols import sasl
 from protocols.errors import RemoteProtocolError
 from protocols.imap import commands as c
-from protocols.imap.append_commands import Replace
+from protocols.imap.append_commands import Append, Replace
 from protocols.imap.authenticate import authenticate
 from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.core import NEEDS_MAILBOX, Core, LiteralRoom, Phase, Request
 from protocols.imap.fetch_commands import Fetch
-from protocols.imap.filters import UndefinedFilter
-from protocols.imap.ops import OPS
+from protocols.imap.ops import OPS, append
 from protocols.imap.ops.bodies import BrokenOff
-from protocols.imap.ops.context import SEND_BYTES_MAX, Context, Door, Outbox, OverLimit, refusal
+from protocols.imap.ops.context import SEND_BYTES_MAX, Context, Door, Outbox
 from protocols.imap.ops.login import capabilities
-from protocols.imap.ops.news import tell_news
 from protocols.imap.ops.own import NotedWriter
+from protocols.imap.refusals import REFUSALS, ending_of
 from protocols.imap.responses import (
-    CORRUPTION,
-    UNAVAILABLE,
     Ending,
     bad,
     bye,
     continuation,
-    no,
     ok,
-    refused,
     render_ending,
     untagged_ok,
 )
 from protocols.imap.search_commands import Search, Sort, Thread, counts_messages
-from protocols.ports import Damaged, Ports, Unavailable, Watch
+from protocols.imap.telling import tell, telling
+from protocols.imap.uploads import Upload, Uploads
+from protocols.ports import Ports
 from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerGone, PeerSlow
-from storage.ids import AccountId, Version
-from storage.keys import TypeCode
-from storage.mail.errors import MailError
-from storage.mail.sharing import ANYONE
+from storage.ids import AccountId
 
 # RFC 9051 5.4: an autologout timer is 30 minutes at least; a minute for the clock of the client.
 AUTOLOGOUT_S: Final = 31 * 60.0
@@ -66,9 +61,6 @@ LOGIN_FAILURES_MAX: Final = 5
 _NUMBERED: Final = (Fetch, c.Store, Search, Sort, Thread)
 # These begin or end the selection and tell what is due themselves.
 _SELECTION: Final = (c.Select, c.Close, c.Logout)
-
-
-T = TypeVar("T")
 
 
 class ImapDoor:
@@ -108,22 +100,6 @@ class ImapDoor:
             session.core.release()
 
 
-class _Idling:
-    """The task that tells news while the client is waited for: stopped between two sends, never in
-    one."""
-
-    __slots__ = ("over", "waiting")
-
-    def __init__(self) -> None:
-        self.over = False
-        self.waiting = trio.CancelScope()
-
-    def stop(self) -> None:
-        """Tell no more."""
-        self.over = True
-        self.waiting.cancel()
-
-
 class ImapSession:
     """One connection."""
 
@@ -132,6 +108,8 @@ class ImapSession:
         self._stream = stream
         self._failures = 0
         self._patience_for = ""
+        self._uploads: Uploads | None = None  # while APPENDs follow one another
+        self._sending = trio.Lock()
         self.core = Core(door.shared.room)
         self._context = self._stranger(Outbox(self._send))
 
@@ -158,6 +136,8 @@ class ImapSession:
         context.out.add(untagged_ok(f"{context.ports.hostname} ready", capabilities(context)))
         while self.core.phase is not Phase.LOGOUT:
             request = await self._next_request(patience)
+            if self._is_upload(request):
+                request = await self._upload(request, patience)
             patience.lift()
             self._patience_for = ""
             if not context.out.lines:
@@ -187,6 +167,13 @@ class ImapSession:
     # --- bytes
 
     async def _send(self, octets: bytes) -> None:
+        if self._uploads is None:
+            await self._send_pieces(octets)
+            return
+        async with self._sending:  # a continuation may be due while answers leave
+            await self._send_pieces(octets)
+
+    async def _send_pieces(self, octets: bytes) -> None:
         for start in range(0, len(octets), SEND_BYTES_MAX):
             await self._stream.send_all(memoryview(octets)[start : start + SEND_BYTES_MAX])
 
@@ -196,18 +183,24 @@ class ImapSession:
             try:
                 request = self.core.next_request()
             except RemoteProtocolError:
-                out.add(self.core.take_output())  # why, before BYE
+                await self._say(self.core.take_output())  # why, before BYE
                 await out.flush()
                 raise
             if said := self.core.take_output():
-                out.add(said)
+                await self._say(said)
             if request is not None:
                 return request
             await out.flush()
             if self._context.notified is None or self.core.mid_command or self.core.mid_literal:
                 await self._receive(patience)
             else:
-                await self._telling(lambda: self._receive(patience), idle=False)
+                await telling(self._context, lambda: self._receive(patience), idle=False)
+
+    async def _say(self, said: bytes) -> None:
+        """What the core says: go on with a literal, at once; a refusal in its turn."""
+        if self._uploads is not None and said != continuation():
+            await self._uploads.wait_answered()
+        self._context.out.add(said)
 
     async def _next_line(self, patience: Patience, bytes_max: int) -> bytes:
         while (line := self.core.next_line(bytes_max)) is None:
@@ -232,6 +225,8 @@ class ImapSession:
         if waiting_for == "literal":
             self._stream.acknowledge()  # the end of the line may be waiting for it
         self.core.receive(data)
+        if self._uploads is not None:
+            self._uploads.received += len(data)
 
     # --- requests
 
@@ -255,23 +250,13 @@ class ImapSession:
                     if type(command) in NEEDS_MAILBOX:
                         context.check_readable()
                     return context.with_limit(await OPS[type(command)](context, command))
-        except Damaged:
-            return CORRUPTION
-        except Unavailable:
-            return UNAVAILABLE
-        except MailError as error:
-            return refusal(error)
-        except OverLimit as error:
-            return no("Too many messages at once; ask for fewer", error.code)
-        except UndefinedFilter as error:
-            return no("No such filter", b"UNDEFINED-FILTER " + error.name)
-        except RemoteProtocolError as error:
-            return refused(error)
+        except REFUSALS as error:
+            return ending_of(error)
         except BrokenOff as error:
             # A literal is begun and its octets are no more: nothing that follows could be read.
             raise PeerGone("hung up in the middle of a message that went away") from error
         finally:
-            self.core.release()
+            self._door.shared.room.give(request.held)
 
     def _move(self, patience: Patience) -> None:
         """The core's phase follows what the op has done."""
@@ -299,19 +284,79 @@ class ImapSession:
             numbered = numbered or counts_messages(command.key)
         moves = isinstance(command, c.Copy) and command.move
         asked = moves or isinstance(command, c.Expunge | Replace)
-        await self._tell(expunges=not numbered, asked=asked)
-
-    async def _tell(self, *, expunges: bool, asked: bool = False, waiting: bool = False) -> None:
-        try:
-            await tell_news(self._context, expunges=expunges, asked=asked, waiting=waiting)
-        except BrokenOff as error:
-            raise PeerGone("hung up in the middle of a message that went away") from error
+        await tell(self._context, expunges=not numbered, asked=asked)
 
     def _count_failures(self, ending: Ending | None) -> bool:
         """True: whoever it is has guessed often enough."""
         if ending is not None and ending.code == b"AUTHENTICATIONFAILED":
             self._failures += 1
         return self._failures >= LOGIN_FAILURES_MAX
+
+    # --- APPENDs that follow one another
+
+    def _is_upload(self, request: Request) -> bool:
+        """After NOTIFY news is told while the client is waited for: one thing at a time."""
+        context, command = self._context, request.command
+        if not isinstance(command, Append) or context.notified is not None:
+            return False
+        return append.goes_along(context, command)
+
+    async def _upload(self, first: Request, patience: Patience) -> Request:
+        """Carry out APPENDs until something else is asked for; returns that, when all are answered.
+
+        Those that have come whole are carried out also when the client says no more, or nonsense.
+        """
+        await self._context.out.flush()
+        uploads = Uploads(self._append_along, self._door.shared.room, patience)
+        self._uploads = uploads
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(uploads.run)
+                fault, after = None, first
+                try:
+                    after = await self._take_uploads(uploads, first, patience)
+                except (PeerGone, RemoteProtocolError, Closing) as error:
+                    fault = error
+                uploads.close()
+        finally:
+            uploads.release()
+            self._uploads = None
+        if fault is not None:
+            raise fault
+        return after
+
+    async def _take_uploads(
+        self, uploads: Uploads, request: Request, patience: Patience
+    ) -> Request:
+        """Hand over one after the other; the first request that is none."""
+        while self._is_upload(request):
+            uploads.hold(request)
+            patience.lift()
+            self._patience_for = ""
+            assert isinstance(request.command, Append)
+            try:
+                incoming = await append.take_in(self._context, request.command)
+            except REFUSALS as error:
+                incoming = ending_of(error)
+            uploads.add(Upload(request, incoming))
+            await uploads.wait_room()
+            request = await self._next_request(patience)
+        return request
+
+    async def _append_along(self, group: Sequence[Upload]) -> None:
+        """Carry out a group and answer it."""
+        context = self._context
+        context.began(group[0].request.tag)
+        ready = [one.incoming for one in group if isinstance(one.incoming, append.Incoming)]
+        try:
+            done = iter(await append.append_along(context, ready) if ready else [])
+        except REFUSALS as error:
+            done = iter([ending_of(error)] * len(ready))
+        await self._catch_up(group[0].request.command)
+        for one in group:
+            ending = one.incoming if isinstance(one.incoming, Ending) else next(done)
+            context.out.add(render_ending(one.request.tag, ending))
+        await context.out.flush()
 
     # --- commands that concern the stream
 
@@ -383,54 +428,9 @@ class ImapSession:
             await context.out.flush()
             line = await self._next_line(patience, DONE_BYTES_MAX)
         else:
-            line = await self._telling(lambda: self._next_line(patience, DONE_BYTES_MAX), idle=True)
+            line = await telling(
+                context, lambda: self._next_line(patience, DONE_BYTES_MAX), idle=True
+            )
         if line.upper() != b"DONE":
             return bad("Expected DONE")
         return ok("IDLE completed")
-
-    async def _telling(self, receive: Callable[[], Awaitable[T]], *, idle: bool) -> T:
-        """Wait for the peer and tell it news meanwhile; EXPUNGEs too in IDLE (RFC 9051 7.5.1)."""
-        context = self._context
-        watched = context.watched
-        with context.ports.news.watch(watched) as watch:
-            await self._tell_waiting(idle=idle)  # after the watch began: nothing falls between
-            idling = _Idling()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._tell_news, watch, watched, idling, idle)
-                got = await receive()
-                idling.stop()
-        return got
-
-    async def _tell_news(
-        self, watch: Watch, watched: set[AccountId], idling: _Idling, idle: bool
-    ) -> None:
-        await self._tell_changes(watch, watched, idling, idle)
-        while not idling.over:  # others share something now who did not, or no more
-            watched = self._context.watched
-            with self._context.ports.news.watch(watched) as wider:
-                await self._tell_waiting(idle=idle)
-                await self._tell_changes(wider, watched, idling, idle)
-
-    async def _tell_changes(
-        self, watch: Watch, watched: set[AccountId], idling: _Idling, idle: bool
-    ) -> None:
-        """Tell what happens in these accounts, as long as they are those to be watched."""
-        while not idling.over and self._context.watched == watched:
-            with trio.CancelScope() as idling.waiting:
-                await watch.wait()
-            if not idling.over and _concerns(watch.take()):
-                await self._tell_waiting(idle=idle)
-
-    async def _tell_waiting(self, *, idle: bool) -> None:
-        context = self._context
-        notified = context.notified
-        at_once = idle or (notified is not None and notified.expunges_at_once)
-        await self._tell(expunges=at_once, waiting=True)
-        await context.out.flush()
-
-
-def _concerns(changed: dict[AccountId, tuple[Version, int]]) -> bool:
-    """Of anyone's rows, which are the system's too, what is shared with anyone alone matters."""
-    return any(
-        account != ANYONE or types & TypeCode.RIGHTS.bit for account, (_, types) in changed.items()
-    )

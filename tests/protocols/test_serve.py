@@ -221,3 +221,31 @@ async def test_a_door_that_closes_sends_away_who_rests_and_lets_others_end(
     assert await resting.receive_some() == b"Closing" and trio.current_time() == 1
     assert await busy.receive_some() == b"Closing" and trio.current_time() == 3
     assert ended == [b"abc"] and not hours.resting
+
+
+async def test_a_door_that_closes_lets_end_what_goes_on_beside_a_rest(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    hours = OpeningHours()
+
+    async def work(stream: DoorStream, patience: Patience) -> None:
+        patience.trust()
+        patience.hold()
+
+        async def end() -> None:
+            await trio.sleep(5)
+            await stream.send_all(b"done ")
+            patience.let_go()
+
+        async with trio.open_nursery() as inner:
+            inner.start_soon(end)
+            with patience.rest():
+                await stream.receive_some(100)
+
+    ours, theirs = trio.testing.memory_stream_pair()
+    stream = DoorStream(ours)
+    nursery.start_soon(run_connection, stream, Door(stream, work), hours)
+    await trio.sleep(1)
+    hours.close()
+    assert await theirs.receive_some() == b"done " and trio.current_time() == 5
+    assert await theirs.receive_some() == b"Closing" and trio.current_time() == 5

@@ -35,7 +35,7 @@ class Place:
 def find(rows: Rows, me: AccountId, name: str) -> Place:
     """Where the name leads; what one may not know of is found too: see `need`, `is_visible`."""
     names = tuple(name.split(SEPARATOR))
-    if names[0] != OTHER_USERS or shadows_others(rows, me):
+    if is_own(rows, me, name):
         found = mailboxes.by_path(rows, me, names)
         return Place(me, names, found, sharing.ALL if found else "", own=True)
     owner = owner_named(rows, names[1]) if len(names) > 1 else None
@@ -44,6 +44,11 @@ def find(rows: Rows, me: AccountId, name: str) -> Place:
     found = mailboxes.by_path(rows, owner, names[2:])
     held = "" if found is None else sharing.rights(rows, owner, found.id, me)
     return Place(owner, names[2:], found, held, own=False)
+
+
+def is_own(rows: Rows, me: AccountId, name: str) -> bool:
+    """Whether a name is of a mailbox of one's own, be there one or not."""
+    return name.partition(SEPARATOR)[0] != OTHER_USERS or shadows_others(rows, me)
 
 
 def shadows_others(rows: Rows, me: AccountId) -> bool:

@@ -165,6 +165,14 @@ def test_what_many_literals_hold_is_bounded_for_the_door() -> None:
     assert wire.room.free == 1000
 
 
+def test_a_request_takes_along_what_it_holds() -> None:
+    wire = Wire(room=1000)
+    [request] = wire.send(b"a APPEND x {9+}\r\n123456789\r\nb APPEND x {20}\r\n")
+    assert request.held == 9 and wire.room.free == 971
+    wire.core.release()  # of what is still coming in
+    assert wire.room.free == 991
+
+
 def test_room_comes_back_when_the_command_is_bad() -> None:
     wire = Wire(room=1000)
     wire.send(b"a APPEND x {9+}\r\n123456789 junk\r\n")

@@ -5,7 +5,7 @@ import gc
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
-from protocols.imap import notified, session
+from protocols.imap import notified, telling
 from protocols.imap.ops import others
 from storage.engine import Rows
 from storage.ids import SYSTEM_ACCOUNT, AccountId, MailboxId
@@ -255,16 +255,16 @@ async def test_names_told_as_not_accessible_are_remembered_up_to_a_bound(
 
 async def test_what_the_system_does_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[AccountId] = []
-    real = session.tell_news
+    real = telling.tell_news
 
-    async def counting(context: session.Context, **how: bool) -> None:
+    async def counting(context: telling.Context, **how: bool) -> None:
         told.append(context.account)
         await real(context, **how)
 
     async with open_stage(people=PEOPLE) as stage:
         client = await listener(stage, b'(subtree "Other Users" (MailboxName))')
         await wait_all_tasks_blocked()
-        monkeypatch.setattr(session, "tell_news", counting)
+        monkeypatch.setattr(telling, "tell_news", counting)
         stage.house.run(lambda plan: plan.touch(SYSTEM_ACCOUNT, TypeCode.ACCOUNT.bit))
         await wait_all_tasks_blocked()
         assert told == []
