@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from node import logs
-from node.admin import AdminRefused, text_of, texts_of, unavailable
+from node.admin import AdminRefused, choice_of, text_of, texts_of, unavailable
 from node.config import BootstrapAccount
 from node.passwords import PasswordInvalid, Passwords
 from protocols.ports import AuthBusy, Reader, Unavailable, Writer
@@ -19,6 +19,7 @@ from storage.accounts import (
     get_account,
     list_accounts,
     plan_create_account,
+    plan_set_administrator,
     plan_set_password,
     plan_set_quota,
 )
@@ -27,21 +28,30 @@ from storage.engine import Rows
 from storage.identities import plan_set_aliases
 from storage.ids import SYSTEM_ACCOUNT, AccountId, render_account
 from storage.mail.mailboxes import counts, list_mailboxes, path, plan_defaults
-from storage.mail.quota import messages_limit, plan_limit, plan_messages_limit
+from storage.mail.quota import (
+    LIMIT_MAX,
+    limits,
+    plan_limit,
+    plan_mailboxes_limit,
+    plan_messages_limit,
+)
 from storage.mail.state import state
+from storage.mail.tree import MAILBOXES_MAX
 from storage.plan import Plan
 
 # One answer of `account list`; a longer list says that it goes on.
 ACCOUNTS_LISTED_MAX: Final = 10_000
-# RFC 8620 1.3: JMAP tells a quota as an integer that every JSON implementation carries.
-QUOTA_OCTETS_MAX: Final = 2**53 - 1
 
 log = logs.named("node.accounts")
 
 
-def plan_account(plan: Plan, address: str, password_hash: str, scram: str) -> AccountId:
+def plan_account(
+    plan: Plan, address: str, password_hash: str, scram: str, *, administrator: bool = False
+) -> AccountId:
     """A new account with its domain and its first mailboxes; raises as plan_create_account."""
-    account = plan_create_account(plan, address, password_hash, scram=scram, make_domain=True)
+    account = plan_create_account(
+        plan, address, password_hash, scram=scram, administrator=administrator, make_domain=True
+    )
     plan_defaults(plan, account)
     return account
 
@@ -49,13 +59,16 @@ def plan_account(plan: Plan, address: str, password_hash: str, scram: str) -> Ac
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What is to be changed of an account: aliases added and removed, limits (0: none; None: as
-    they are), and a new password in both its forms, hash and SCRAM's keys."""
+    they are), a new password in both its forms, hash and SCRAM's keys, and whether he shall be an
+    administrator (None: as it is)."""
 
     add: Sequence[str]
     remove: Sequence[str]
     quota: int | None
     messages: int | None
+    mailboxes: int | None
     password: tuple[str, str] | None
+    administrator: bool | None
 
 
 def plan_changed(plan: Plan, address: str, changes: Changes) -> dict[str, Any]:
@@ -79,14 +92,24 @@ def plan_changed(plan: Plan, address: str, changes: Changes) -> dict[str, Any]:
         plan_limit(plan, account, quota)
     if messages is not None:
         plan_messages_limit(plan, account, messages)
+    if changes.mailboxes is not None:
+        plan_mailboxes_limit(plan, account, changes.mailboxes)
+    if changes.administrator is not None:
+        plan_set_administrator(plan, account, changes.administrator)
     after = get_account(plan, account)
     assert after is not None, account
     return {
         "address": after.address,
         "aliases": list(after.aliases),
         "quota": after.quota,
-        "messages": messages_limit(plan, account) or None,
+        **_other_limits(plan, account),
+        "administrator": after.administrator,
     }
+
+
+def _other_limits(rows: Rows, account: AccountId) -> dict[str, Any]:
+    held = limits(rows, account)
+    return {"messages": held.messages, "mailbox_limit": held.mailboxes}
 
 
 class AccountDesk:
@@ -107,12 +130,16 @@ class AccountDesk:
         }
 
     async def add(self, args: Mapping[str, Any]) -> Any:
-        """Make an account: {address, password} -> {id, address}."""
+        """Make an account: {address, password, administrator} -> {id, address, administrator}."""
         address, password = text_of(args, "address"), text_of(args, "password")
+        administrator = choice_of(args, "administrator") or False
         hashed, scram = await self._forms_of(password)
         try:
             account = await self._writer.write(
-                SYSTEM_ACCOUNT, lambda plan: plan_account(plan, address, hashed, scram)
+                SYSTEM_ACCOUNT,
+                lambda plan: plan_account(
+                    plan, address, hashed, scram, administrator=administrator
+                ),
             )
         except AddressInvalid as error:
             raise AdminRefused(f"{error}: write it as name@domain.") from error
@@ -120,7 +147,11 @@ class AccountDesk:
             raise AdminRefused(f"{address} is taken already: choose another.") from error
         except Unavailable as error:
             raise AdminRefused(unavailable(error)) from error
-        return {"id": render_account(account), "address": address}
+        return {
+            "id": render_account(account),
+            "address": address,
+            "administrator": administrator,
+        }
 
     async def _forms_of(self, password: str) -> tuple[str, str]:
         """A password's hash and SCRAM's keys of it; raises AdminRefused."""
@@ -132,11 +163,11 @@ class AccountDesk:
             raise AdminRefused(unavailable(error)) from error
 
     async def update(self, args: Mapping[str, Any]) -> Any:
-        """Change an account: {address, add, remove, quota, messages, password} -> {address,
-        aliases, quota, messages}.
+        """Change an account: {address, add, remove, quota, messages, mailbox_limit, password,
+        administrator} -> {address, aliases, quota, messages, mailbox_limit, administrator}.
 
         `add` and `remove` are aliases; `quota` octets of mail, `messages` how many, each 0
-        without bound; what is missing stays as it is.
+        without bound, and `mailbox_limit` 0 with ours alone; what is missing stays as it is.
         """
         address = text_of(args, "address")
         changes = Changes(
@@ -144,6 +175,8 @@ class AccountDesk:
             remove=texts_of(args, "remove"),
             quota=_limit_of(args, "quota", "octets"),
             messages=_limit_of(args, "messages", "messages"),
+            mailboxes=_limit_of(args, "mailbox_limit", "mailboxes", MAILBOXES_MAX),
+            administrator=choice_of(args, "administrator"),
             password=None
             if args.get("password") is None
             else await self._forms_of(text_of(args, "password")),
@@ -193,7 +226,7 @@ class AccountDesk:
         return _summary(rows, account, held) | {
             "aliases": list(held.aliases),
             "quota": held.quota,
-            "messages": messages_limit(rows, account) or None,
+            **_other_limits(rows, account),
             "created": held.created,
             "mailboxes": mailboxes,
         }
@@ -205,12 +238,12 @@ class AccountDesk:
             raise AdminRefused(unavailable(error)) from error
 
 
-def _limit_of(args: Mapping[str, Any], name: str, unit: str) -> int | None:
+def _limit_of(args: Mapping[str, Any], name: str, unit: str, most: int = LIMIT_MAX) -> int | None:
     """A limit that a call sets, 0 for none; None: it sets none. Raises AdminRefused."""
     limit = args.get(name)
-    if limit is None or (type(limit) is int and 0 <= limit <= QUOTA_OCTETS_MAX):
+    if limit is None or (type(limit) is int and 0 <= limit <= most):
         return limit
-    raise AdminRefused(f"a quota has at most {QUOTA_OCTETS_MAX} {unit}: give fewer.")
+    raise AdminRefused(f"a quota has at most {most} {unit}: give fewer.")
 
 
 def _summary(rows: Rows, account: AccountId, held: Account) -> dict[str, Any]:
@@ -220,6 +253,7 @@ def _summary(rows: Rows, account: AccountId, held: Account) -> dict[str, Any]:
         "address": held.address,
         "emails": holds.emails,
         "octets": holds.octets,
+        "administrator": held.administrator,
     }
 
 
@@ -252,7 +286,9 @@ async def bootstrap(
         plan.put(keys.BOOTSTRAPPED_KEY, b"\x01")
         for account, (hashed, scram) in zip(accounts, hashes, strict=True):
             if by_address(plan, account.address) is None:
-                plan_account(plan, account.address, hashed, scram)
+                plan_account(
+                    plan, account.address, hashed, scram, administrator=account.administrator
+                )
         return True
 
     if await writer.write(SYSTEM_ACCOUNT, plan_all):

@@ -45,6 +45,14 @@ def text_of(args: Mapping[str, Any], key: str) -> str:
     return value
 
 
+def choice_of(args: Mapping[str, Any], key: str) -> bool | None:
+    """An argument that is yes or no, None when it is not there; raises AdminRefused."""
+    value = args.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise AdminRefused(f"the call's '{key}' is neither true nor false: give one of both.")
+    return value
+
+
 def texts_of(args: Mapping[str, Any], key: str) -> list[str]:
     """An argument that must be a list of texts, empty when it is not there; raises AdminRefused."""
     value = args.get(key, [])

@@ -218,6 +218,7 @@ class BootstrapAccount(_Section, frozen=True, kw_only=True):
 
     address: Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+    administrator: bool = False
 
 
 class BootstrapSection(_Section, frozen=True, kw_only=True):

@@ -61,6 +61,8 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     quota: int | None
     scram: str = ""
     """What SCRAM needs of the same password (RFC 5803); "" when it was never made."""
+    administrator: bool = False
+    """May limit other accounts' mail; gives no right to any mail."""
 
 
 def _addresses(account: Account) -> list[bytes]:
@@ -88,6 +90,12 @@ def by_address(rows: Rows, address: str) -> AccountId | None:
 def get_account(rows: Rows, account: AccountId) -> Account | None:
     """The account's record."""
     return ACCOUNTS.get(rows, SYSTEM_ACCOUNT, account)
+
+
+def is_administrator(rows: Rows, account: AccountId) -> bool:
+    """Whether the account may do now what administrators may."""
+    held = get_account(rows, account)
+    return held is not None and held.administrator
 
 
 def list_accounts(rows: Rows) -> list[tuple[AccountId, Account]]:
@@ -160,6 +168,7 @@ def plan_create_account(
     scram: str = "",
     aliases: Sequence[str] = (),
     quota: int | None = None,
+    administrator: bool = False,
     make_domain: bool = False,
 ) -> AccountId:
     """Make an account; `make_domain` also makes the domains its addresses need.
@@ -174,7 +183,7 @@ def plan_create_account(
         if make_domain:
             plan_create_domain(plan, domain)
         _check_free(plan, each, None)
-    record = Account(folded, password_hash, others, plan.now_ms, quota, scram)
+    record = Account(folded, password_hash, others, plan.now_ms, quota, scram, administrator)
     return AccountId(ACCOUNTS.create(plan, SYSTEM_ACCOUNT, record))
 
 
@@ -188,6 +197,11 @@ def plan_set_password(
 def plan_set_quota(plan: Plan, account: AccountId, quota: int | None) -> None:
     """Keep what is allowed; storage.mail.quota enforces it. Raises AccountUnknown."""
     _update(plan, account, quota=quota)
+
+
+def plan_set_administrator(plan: Plan, account: AccountId, administrator: bool) -> None:
+    """Make him an administrator, or one no more. Raises AccountUnknown."""
+    _update(plan, account, administrator=administrator)
 
 
 def plan_set_aliases(plan: Plan, account: AccountId, aliases: Sequence[str]) -> None:

@@ -13,6 +13,8 @@ from node.cli.asking import ask_any, config_option, json_option, load_config, pr
 
 _SIZE: Final = re.compile(r"([0-9]{1,15})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _COUNT: Final = re.compile(r"[0-9]{1,15}")
+# What `account update` sets of an account, besides its names.
+_SETTINGS: Final = ("quota", "messages", "mailbox_limit", "administrator")
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -35,7 +37,7 @@ class Size(click.ParamType[int]):
 
 
 class Count(click.ParamType[int]):
-    """A number of messages, or none."""
+    """A number of messages or mailboxes, or none."""
 
     name = "count"
 
@@ -48,6 +50,13 @@ class Count(click.ParamType[int]):
         if not _COUNT.fullmatch(value) or not int(value):
             self.fail(f"{value!r} is no number: write 10000, or none for no limit.", param, ctx)
         return int(value)
+
+
+def _shown(value: Any) -> str:
+    """A value of an answer, for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _new_password(*, from_stdin: bool) -> str:
@@ -66,16 +75,19 @@ def account() -> None:
 @account.command()
 @click.argument("address")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--administrator/--no-administrator", help="May limit others' mail by IMAP.")
 @config_option
 @json_option
-def add(address: str, password_stdin: bool, path: Path, as_json: bool) -> None:
+def add(address: str, password_stdin: bool, administrator: bool, path: Path, as_json: bool) -> None:
     """Make an account, and its domain when that is new."""
     password = _new_password(from_stdin=password_stdin)
-    made = ask_any(load_config(path), "account.add", {"address": address, "password": password})
+    args = {"address": address, "password": password, "administrator": administrator}
+    made = ask_any(load_config(path), "account.add", args)
     if as_json:
         print_json(made)
     else:
-        click.echo(f"{made['address']} is account {made['id']}.")
+        more = ", an administrator" if made.get("administrator") else ""
+        click.echo(f"{made['address']} is account {made['id']}{more}.")
 
 
 @account.command("list")
@@ -88,10 +100,11 @@ def list_accounts(path: Path, as_json: bool) -> None:
         print_json({"accounts": accounts})
         return
     table = Table(box=None, header_style="bold")
-    for column in ("id", "address", "emails", "octets"):
+    columns = ("id", "address", "emails", "octets", "administrator")
+    for column in columns:
         table.add_column(column)
     for found in accounts:
-        table.add_row(*(str(found[key]) for key in ("id", "address", "emails", "octets")))
+        table.add_row(*(_shown(found.get(key)) for key in columns))
     Console().print(table)
 
 
@@ -105,9 +118,8 @@ def show(address: str, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    for key in ("id", "address", "aliases", "emails", "octets", "quota", "messages", "created"):
-        value = found[key]
-        click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+    for key in ("id", "address", "aliases", "emails", "octets", *_SETTINGS, "created"):
+        click.echo(f"{key}: {_shown(found.get(key))}")
     for mailbox in found["mailboxes"]:
         click.echo(
             f"mailbox {mailbox['path']}: {mailbox['emails']} emails, {mailbox['unread']} unread"
@@ -120,6 +132,12 @@ def show(address: str, path: Path, as_json: bool) -> None:
 @click.option("--remove-alias", "remove", multiple=True, help="An alias to take away.")
 @click.option("--quota", "octets", type=Size(), help="What its mail may take: 500M, 2G, none.")
 @click.option("--messages", type=Count(), help="How many messages it may have: 10000, none.")
+@click.option(
+    "--mailboxes", "mailbox_limit", type=Count(), help="How many mailboxes it may have: 100, none."
+)
+@click.option(
+    "--administrator/--no-administrator", default=None, help="May it limit others' mail by IMAP."
+)
 @click.option("--password", is_flag=True, help="Ask for a new password.")
 @click.option("--password-stdin", is_flag=True, help="Read a new password from standard input.")
 @config_option
@@ -130,12 +148,14 @@ def update(
     remove: tuple[str, ...],
     octets: int | None,
     messages: int | None,
+    mailbox_limit: int | None,
+    administrator: bool | None,
     password: bool,
     password_stdin: bool,
     path: Path,
     as_json: bool,
 ) -> None:
-    """Change an account's password, aliases or quotas.
+    """Change an account's password, aliases or quotas, or what it may do.
 
     An old password is refused from then on, and who listens with it is sent away.
     """
@@ -145,6 +165,8 @@ def update(
         "remove": list(remove),
         "quota": octets,
         "messages": messages,
+        "mailbox_limit": mailbox_limit,
+        "administrator": administrator,
     }
     if password or password_stdin:
         args["password"] = _new_password(from_stdin=password_stdin)
@@ -152,9 +174,8 @@ def update(
     if as_json:
         print_json(changed)
         return
-    for key in ("address", "aliases", "quota", "messages"):
-        value = changed[key]
-        click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+    for key in ("address", "aliases", *_SETTINGS):
+        click.echo(f"{key}: {_shown(changed.get(key))}")
 
 
 @click.group()

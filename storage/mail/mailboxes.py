@@ -151,11 +151,13 @@ def plan_create(
     subscribed: bool = True,
     sort_order: int = 0,
 ) -> Mailbox:
-    """A new, empty mailbox. Raises what a name, place or role can be refused for, MailboxLimit."""
+    """A new, empty mailbox. Raises what a name, place or role can be refused for, MailboxLimit and
+    OverQuota."""
     assert 0 <= sort_order <= SORT_ORDER_MAX, sort_order
     held = state(plan, account)
     if held.mailboxes >= MAILBOXES_MAX:
         raise MailboxLimit(f"{MAILBOXES_MAX} mailboxes")
+    quota.check_mailbox(plan, account)
     kept = canonical_name(name)
     _check_role(plan, account, role, parent)
     check_place(plan, account, kept, parent, inbox=role == INBOX_ROLE)

@@ -29,8 +29,8 @@ class AccountState(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Counters of one account: the next numbers to give out, and what it holds.
 
     `emails` and `octets` are of all emails; `deleted` of those are marked $deleted and no JMAP
-    client sees them; `threads` are those with an email that is seen. `octets_max` and
-    `messages_max` are the quotas (0: none).
+    client sees them; `threads` are those with an email that is seen. `octets_max`, `messages_max`
+    and `mailboxes_max` are the quotas, kept as storage/mail/quota.py says (0: none).
     """
 
     next_mailbox: int = 1
@@ -44,6 +44,7 @@ class AccountState(msgspec.Struct, array_like=True, frozen=True, gc=False):
     mailboxes: int = 0
     octets_max: int = 0
     messages_max: int = 0
+    mailboxes_max: int = 0
 
 
 class Mailbox(msgspec.Struct, array_like=True, frozen=True, gc=False):

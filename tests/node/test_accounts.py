@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
-from node.accounts import QUOTA_OCTETS_MAX, AccountDesk
+from node.accounts import AccountDesk, bootstrap
 from node.admin import AdminRefused
+from node.config import BootstrapAccount
 from node.passwords import Passwords
 from protocols.ports import Unavailable
-from storage.accounts import ALIASES_MAX, get_account
+from storage.accounts import ALIASES_MAX, by_address, get_account, is_administrator
 from storage.identities import list_identities
-from storage.mail.quota import limit, messages_limit
+from storage.mail.quota import LIMIT_MAX, Limits, limits
+from storage.mail.tree import MAILBOXES_MAX
 from tests.fakes import FakeHouse, make_house
 
 ALICE = "alice@example.org"
@@ -25,6 +27,11 @@ class Desk(AccountDesk):
         passwords = Passwords(_never, random_bytes=bytes, threads=1, waiting_max=1)
         super().__init__(self.house.reader, self.house.writer, passwords)
 
+    @property
+    def limits(self) -> Limits:
+        """What Alice may have."""
+        return limits(self.house.engine, self.alice)
+
     async def refusal(self, **args: Any) -> str:
         """Why a change is refused."""
         with pytest.raises(AdminRefused) as caught:
@@ -36,16 +43,27 @@ async def _never(*_: object) -> Any:
     raise AssertionError("no password is hashed here")
 
 
+async def _at_once(work: Any) -> Any:
+    return work()
+
+
 async def test_a_quota_is_kept_and_enforced() -> None:
     desk = Desk()
     told = await desk.update({"address": ALICE, "quota": 5_000})
-    assert told == {"address": ALICE, "aliases": [], "quota": 5_000, "messages": None}
-    assert limit(desk.house.engine, desk.alice) == 5_000
+    assert told == {
+        "address": ALICE,
+        "aliases": [],
+        "quota": 5_000,
+        "messages": None,
+        "mailbox_limit": None,
+        "administrator": False,
+    }
+    assert desk.limits.octets == 5_000
     assert (await desk.show({"address": ALICE}))["quota"] == 5_000
     await desk.update({"address": ALICE})
-    assert limit(desk.house.engine, desk.alice) == 5_000
+    assert desk.limits.octets == 5_000
     assert (await desk.update({"address": ALICE, "quota": 0}))["quota"] is None
-    assert limit(desk.house.engine, desk.alice) == 0
+    assert desk.limits.octets is None
 
 
 async def test_a_limit_of_messages_is_kept_beside_it() -> None:
@@ -53,10 +71,51 @@ async def test_a_limit_of_messages_is_kept_beside_it() -> None:
     await desk.update({"address": ALICE, "quota": 5_000})
     told = await desk.update({"address": ALICE, "messages": 10})
     assert (told["quota"], told["messages"]) == (5_000, 10)
-    assert messages_limit(desk.house.engine, desk.alice) == 10
+    assert desk.limits.messages == 10
     assert (await desk.show({"address": ALICE}))["messages"] == 10
     assert (await desk.update({"address": ALICE, "messages": 0}))["messages"] is None
-    assert limit(desk.house.engine, desk.alice) == 5_000
+    assert desk.limits.octets == 5_000
+
+
+async def test_mailboxes_are_limited_to_fewer_than_we_do() -> None:
+    desk = Desk()
+    assert (await desk.update({"address": ALICE, "mailbox_limit": 7}))["mailbox_limit"] == 7
+    assert desk.limits == Limits(mailboxes=7)
+    assert (await desk.show({"address": ALICE}))["mailbox_limit"] == 7
+    assert str(MAILBOXES_MAX) in await desk.refusal(mailbox_limit=MAILBOXES_MAX + 1)
+    assert (await desk.update({"address": ALICE, "mailbox_limit": 0}))["mailbox_limit"] is None
+
+
+async def test_an_administrator_is_made_and_unmade() -> None:
+    desk = Desk()
+    assert not (await desk.show({"address": ALICE}))["administrator"]
+    assert (await desk.update({"address": ALICE, "administrator": True}))["administrator"]
+    assert is_administrator(desk.house.engine, desk.alice)
+    await desk.update({"address": ALICE, "quota": 5_000, "add": ["a@example.org"]})
+    listed = (await desk.list({}))["accounts"]
+    assert [held["administrator"] for held in listed] == [True, False]
+    assert "neither true nor false" in await desk.refusal(administrator="yes")
+    assert not (await desk.update({"address": ALICE, "administrator": False}))["administrator"]
+    assert not is_administrator(desk.house.engine, desk.alice)
+
+
+async def test_an_administrator_is_one_from_the_start() -> None:
+    desk = Desk()
+    desk._passwords = Passwords(_at_once, random_bytes=bytes, memory_kib=64)
+    args = {"address": "root@example.org", "password": "a b c"}
+    made = await desk.add(args | {"administrator": True})
+    assert made["administrator"] and (await desk.show(args))["administrator"]
+    others = await desk.add(args | {"address": "other@example.org"})
+    assert not others["administrator"]
+    rows = desk.house.engine
+    listed = (
+        BootstrapAccount(address="first@example.org", password="x", administrator=True),
+        BootstrapAccount(address="second@example.org", password="x"),
+    )
+    await bootstrap(listed, desk.house.reader, desk.house.writer, desk._passwords)
+    first, second = (by_address(rows, each.address) for each in listed)
+    assert first and second
+    assert is_administrator(rows, first) and not is_administrator(rows, second)
 
 
 async def test_aliases_come_and_go_with_their_identities() -> None:
@@ -72,10 +131,7 @@ async def test_aliases_come_and_go_with_their_identities() -> None:
 async def test_a_new_password_takes_the_old_ones_place_in_both_its_forms() -> None:
     desk = Desk()
 
-    async def at_once(work: Any) -> Any:
-        return work()
-
-    passwords = Passwords(at_once, random_bytes=bytes, memory_kib=64)
+    passwords = Passwords(_at_once, random_bytes=bytes, memory_kib=64)
     desk._passwords = passwords
     before = get_account(desk.house.engine, desk.alice)
     told = await desk.update({"address": ALICE, "password": "a new one"})
@@ -101,7 +157,7 @@ async def test_what_is_refused() -> None:
     assert "list of texts" in await desk.refusal(add="a@example.org")
     many = [f"a{number}@example.org" for number in range(ALIASES_MAX + 1)]
     assert str(ALIASES_MAX) in await desk.refusal(add=many)
-    for quota in (-1, QUOTA_OCTETS_MAX + 1, True, "1"):
+    for quota in (-1, LIMIT_MAX + 1, True, "1"):
         assert "octets" in await desk.refusal(quota=quota)
         assert "messages" in await desk.refusal(messages=quota)
     desk.house.unavailable = True

@@ -50,6 +50,15 @@ def test_the_demo_file_is_a_working_cluster_of_three_voters() -> None:
     assert demo.secret_path == DEMO.parent / "var" / "cluster.key"
 
 
+def test_an_account_of_the_file_may_be_an_administrators() -> None:
+    made = '[[bootstrap.account]]\naddress = "root@example.org"\npassword = "x"\n'
+    for line, administrator in (("", False), ("administrator = true\n", True)):
+        (account,) = config.parse(ONE_NODE + made + line, Path("x.toml")).bootstrap.account
+        assert account.administrator is administrator
+    with pytest.raises(config.ConfigError, match=r"bootstrap\.account\.administrator"):
+        config.parse(ONE_NODE + made + 'administrator = "yes"\n', Path("x.toml"))
+
+
 def test_defaults_fit_a_node_that_says_nothing() -> None:
     one = config.parse(ONE_NODE, Path("x/cluster.toml"))
     assert one.limits.message_bytes == 50 * 1024 * 1024

@@ -2,9 +2,10 @@
 
 import random
 
+import msgspec
 import pytest
 
-from storage import accounts
+from storage import accounts, keys
 from storage.accounts import (
     ALIASES_MAX,
     AccountUnknown,
@@ -13,13 +14,16 @@ from storage.accounts import (
     TooManyAliases,
     by_address,
     get_account,
+    is_administrator,
     list_accounts,
     plan_create_account,
     plan_create_domain,
+    plan_set_administrator,
     plan_set_aliases,
     plan_set_password,
 )
-from storage.ids import AccountId
+from storage.ids import SYSTEM_ACCOUNT, AccountId
+from storage.keys import TypeCode
 from storage.memory import MemoryEngine
 from storage.plan import Plan
 
@@ -39,6 +43,44 @@ def test_an_account_is_found_by_its_address_in_any_case(plan: Plan) -> None:
     assert list_accounts(plan) == [(alice, held)]
     assert by_address(plan, "bob@example.org") is None
     assert by_address(plan, "no address") is None
+
+
+def test_who_is_an_administrator_is_said_of_him_alone(plan: Plan) -> None:
+    alice = plan_create_account(plan, "alice@example.org", "a")
+    root = plan_create_account(plan, "root@example.org", "r", administrator=True)
+    assert (is_administrator(plan, alice), is_administrator(plan, root)) == (False, True)
+    plan_set_administrator(plan, alice, True)
+    plan_set_password(plan, alice, "another")
+    assert is_administrator(plan, alice)
+    plan_set_administrator(plan, alice, False)
+    assert not is_administrator(plan, alice)
+    assert not is_administrator(plan, AccountId(99))
+    with pytest.raises(AccountUnknown):
+        plan_set_administrator(plan, AccountId(99), True)
+
+
+@pytest.mark.parametrize("fields_then", [5, 6])
+def test_accounts_from_before_there_were_administrators_are_read(
+    plan: Plan, fields_then: int
+) -> None:
+    root = plan_create_account(plan, "root@example.org", "r", quota=5, administrator=True)
+    key = keys.record_key(SYSTEM_ACCOUNT, TypeCode.ACCOUNT, root)
+    held = plan.get(key)
+    assert held is not None
+    fields = msgspec.msgpack.decode(held)
+    assert len(fields) == 7
+    plan.put(key, msgspec.msgpack.encode(fields[:fields_then]))
+    assert not is_administrator(plan, root)
+    assert get_account(plan, root) == accounts.Account("root@example.org", "r", (), 77, 5)
+
+
+def test_a_node_that_knows_more_of_accounts_is_understood(plan: Plan) -> None:
+    root = plan_create_account(plan, "root@example.org", "r", administrator=True)
+    key = keys.record_key(SYSTEM_ACCOUNT, TypeCode.ACCOUNT, root)
+    held = plan.get(key)
+    assert held is not None
+    plan.put(key, msgspec.msgpack.encode([*msgspec.msgpack.decode(held), "of tomorrow"]))
+    assert is_administrator(plan, root)
 
 
 def test_an_address_is_one_accounts(plan: Plan) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from protocols.jmap.capabilities import CORE, QUOTA
-from storage.mail.quota import plan_limit, plan_messages_limit
+from storage.mail.quota import Limits, plan_limit, plan_limits, plan_messages_limit
 from storage.mail.tree import MAILBOXES_MAX
 from tests.protocols.jmap.desk import PLAIN, Desk, message
 
@@ -38,6 +38,24 @@ async def test_they_say_what_is_used_and_what_may_be() -> None:
     limit(desk, 0)
     told = await desk.call("Quota/get", ids=["q1", "q2", "q3"], properties=["used"])
     assert told["list"] == [{"id": "q2", "used": 6}] and told["notFound"] == ["q1", "q3"]
+
+
+async def test_what_an_administrator_sets_by_imap_is_told_here() -> None:
+    desk = Desk()
+    state = (await desk.call("Quota/get", ids=[]))["state"]
+    nothing = Limits(octets=0, messages=0, mailboxes=3)
+    desk.house.run(lambda plan: plan_limits(plan, desk.number, nothing))
+    told = await desk.call("Quota/get", ids=None, properties=["used", "hardLimit"])
+    assert told["list"] == [
+        {"id": "q1", "used": 0, "hardLimit": 0},
+        {"id": "q2", "used": 6, "hardLimit": 3},
+        {"id": "q3", "used": 0, "hardLimit": 0},
+    ]
+    told = await desk.call("Quota/changes", sinceState=state)
+    assert (told["created"], told["updated"]) == (["q1", "q3"], ["q2"])
+    assert told["updatedProperties"] is None
+    refused = await desk.call("Mailbox/set", create={"a": {"name": "One more"}})
+    assert refused["notCreated"]["a"]["type"] == "overQuota"
 
 
 async def test_changes_of_use_are_told_apart() -> None:

@@ -6,13 +6,16 @@ from storage.keys import TypeCode
 from storage.mail.errors import OverQuota
 from storage.mail.moves import plan_copy_uids, plan_move_uids
 from storage.mail.quota import (
+    LIMIT_MAX,
     MAILBOXES_ID,
     MESSAGES_ID,
     OCTETS_ID,
+    Limits,
     Quota,
     check_room,
-    limit,
+    limits,
     plan_limit,
+    plan_limits,
     plan_messages_limit,
     quotas,
     room,
@@ -78,7 +81,7 @@ def test_each_limit_leaves_the_other_alone(house: House) -> None:
 
 
 def test_without_a_limit_all_fits(house: House) -> None:
-    assert limit(house.engine, ALICE) == 0
+    assert limits(house.engine, ALICE) == Limits()
     assert room(house.engine, ALICE) is None
     check_room(house.engine, ALICE, 2**62)
 
@@ -86,7 +89,8 @@ def test_without_a_limit_all_fits(house: House) -> None:
 def test_who_is_over_a_new_limit_keeps_what_is_there(house: House) -> None:
     house.deliver(size=1_000)
     set_limit(house, 10)
-    assert (limit(house.engine, ALICE), room(house.engine, ALICE)) == (10, 0)
+    assert limits(house.engine, ALICE) == Limits(octets=10)
+    assert room(house.engine, ALICE) == 0
     with pytest.raises(OverQuota):
         house.deliver(size=1)
     set_limit(house, 0)
@@ -135,3 +139,66 @@ def test_mailboxes_are_counted(house: House) -> None:
     assert (found.updated, found.counts_only) == ([MAILBOXES_ID], True)
     (after,) = quotas(house.engine, ALICE)
     assert after == Quota(MAILBOXES_ID, held.used + 1, MAILBOXES_MAX)
+
+
+def set_limits(house: House, limits: Limits) -> None:
+    with house.command() as plan:
+        plan_limits(plan, ALICE, limits)
+
+
+def test_mailboxes_may_be_limited_to_fewer(house: House) -> None:
+    (held,) = quotas(house.engine, ALICE)
+    before = house.version
+    set_limits(house, Limits(mailboxes=held.used + 1))
+    found = house.changes(TypeCode.QUOTA, before)
+    assert (found.updated, found.counts_only) == ([MAILBOXES_ID], False)
+    house.create("Last")
+    assert quotas(house.engine, ALICE) == [Quota(MAILBOXES_ID, held.used + 1, held.used + 1)]
+    with pytest.raises(OverQuota):
+        house.create("One more")
+    set_limits(house, Limits())
+    house.create("One more")
+    assert quotas(house.engine, ALICE)[0].limit == MAILBOXES_MAX
+
+
+def test_a_limit_of_mailboxes_that_is_ours_is_none(house: House) -> None:
+    plan = house.plan()
+    with plan.command():
+        plan_limits(plan, ALICE, Limits(mailboxes=MAILBOXES_MAX))
+    assert plan.empty
+
+
+def test_all_limits_are_set_at_once_and_what_is_not_named_goes(house: House) -> None:
+    every = Limits(octets=5_000, messages=10, mailboxes=20)
+    set_limits(house, every)
+    assert limits(house.engine, ALICE) == every
+    told = [(held.id, held.limit) for held in quotas(house.engine, ALICE)]
+    assert told == [(OCTETS_ID, 5_000), (MAILBOXES_ID, 20), (MESSAGES_ID, 10)]
+    before = house.version
+    set_limits(house, Limits(messages=11))
+    assert limits(house.engine, ALICE) == Limits(messages=11)
+    found = house.changes(TypeCode.QUOTA, before)
+    assert (found.updated, found.destroyed) == ([MAILBOXES_ID, MESSAGES_ID], [OCTETS_ID])
+
+
+def test_nothing_at_all_is_a_limit_too(house: House) -> None:
+    house.deliver(size=1)
+    nothing = Limits(octets=0, messages=0, mailboxes=0)
+    set_limits(house, nothing)
+    assert limits(house.engine, ALICE) == nothing
+    assert [held.limit for held in quotas(house.engine, ALICE)] == [0, 0, 0]
+    assert room(house.engine, ALICE) == 0
+    check_room(house.engine, ALICE, 0)
+    with pytest.raises(OverQuota):
+        check_room(house.engine, ALICE, 1)
+    with pytest.raises(OverQuota):
+        check_room(house.engine, ALICE, 0, messages=1)
+    with pytest.raises(OverQuota):
+        house.create("None")
+
+
+def test_the_largest_limit_is_kept(house: House) -> None:
+    largest = Limits(octets=LIMIT_MAX, messages=LIMIT_MAX)
+    set_limits(house, largest)
+    assert limits(house.engine, ALICE) == largest
+    house.deliver(size=10)
