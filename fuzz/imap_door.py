@@ -1,7 +1,8 @@
 """A whole IMAP door that hostile bytes are sent to: parser, core, session and ops, over a house in
 memory that is made anew for each input.
 
-The connection has logged in and selected its inbox when the bytes begin. While they come others
+The connection is an administrator's; it has logged in and selected its inbox when the bytes begin.
+While they come others
 change the account, and a second connection listens to all that NOTIFY can tell. What the door says
 must come to an end, be as the RFC's formal syntax has it, and end with the response it is at.
 """
@@ -20,6 +21,7 @@ from trio.testing import (
 
 from protocols.delivery import prepare
 from protocols.imap import ImapDoor
+from storage.accounts import plan_set_administrator
 from storage.mail import mailboxes
 from storage.mail.annotations import SHARED, plan_annotate
 from storage.mail.ingest import plan_ingest
@@ -29,6 +31,7 @@ from tests.fakes import FakeHouse, make_house
 from tests.protocols.imap.grammar import Heard
 
 ALICE: Final = "alice@example.org"
+BOB: Final = "bob@example.org"
 # The bytes come in pieces of this size, and others change something between two of them.
 PIECE_BYTES: Final = 128
 # What the door may say to one input, in octets: inputs are small, and so is the house.
@@ -52,7 +55,8 @@ def imap_door(data: bytes) -> None:
 
 
 async def _converse(data: bytes) -> None:
-    house = make_house({ALICE: "secret"})
+    house = make_house({ALICE: "secret", BOB: "secret"})
+    house.run(lambda plan: plan_set_administrator(plan, house.accounts[ALICE], True))
     world = _World(house)
     for number in range(4):
         world.deliver(number)

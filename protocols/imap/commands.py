@@ -13,7 +13,7 @@ from protocols.imap.batches import UidBatches
 from protocols.imap.connection_commands import Compress, GetJmapAccess, Unauthenticate
 from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem, Section
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
-from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
+from protocols.imap.quota_commands import GetQuota, GetQuotaRoot, SetQuota
 from protocols.imap.search_commands import (
     CancelUpdate,
     MultiSearch,
@@ -306,6 +306,6 @@ Command = (
     | Check | Close | Expunge | Fetch | Store | Copy | Replace
     | Search | Sort | Thread | NotSearched | CancelUpdate | MultiSearch | UidBatches
     | Compress | Unauthenticate | GetJmapAccess | GetMetadata | SetMetadata
-    | GetQuota | GetQuotaRoot | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights
+    | GetQuota | GetQuotaRoot | SetQuota | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights
     | ResetKey | GenUrlAuth | UrlFetch
 )  # fmt: skip

@@ -30,7 +30,7 @@ from protocols.imap.fetch_commands import Fetch
 from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.metadata import GetMetadata, SetMetadata
 from protocols.imap.parse import parse_command, parse_verb
-from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
+from protocols.imap.quota_commands import GetQuota, GetQuotaRoot, SetQuota
 from protocols.imap.responses import CHARSETS_CODE, Ending, bad, no, refused, render_ending
 from protocols.imap.search_commands import (
     CancelUpdate,
@@ -88,7 +88,7 @@ _MAILBOXES: Final[frozenset[type]] = frozenset(
     {
         c.Enable, c.Select, c.Create, c.Delete, c.Rename, c.Subscribe, c.List, c.Lsub,
         c.Namespace, c.Status, Append, c.Idle, c.Notify, Compress, Unauthenticate,
-        GetMetadata, SetMetadata, GetQuota, GetQuotaRoot, GetJmapAccess,
+        GetMetadata, SetMetadata, GetQuota, GetQuotaRoot, SetQuota, GetJmapAccess,
         MultiSearch,
         SetAcl, DeleteAcl, GetAcl, ListRights, MyRights,
         ResetKey, GenUrlAuth, UrlFetch,

@@ -28,7 +28,11 @@ from protocols.imap.metadata import parse_get_metadata, parse_set_metadata
 from protocols.imap.modifiers import parse_fetch_modifiers, parse_select, parse_unchanged_since
 from protocols.imap.multisearch import parse_multi_search
 from protocols.imap.notify import parse_notify
-from protocols.imap.quota_commands import parse_get_quota, parse_get_quota_root
+from protocols.imap.quota_commands import (
+    parse_get_quota,
+    parse_get_quota_root,
+    parse_set_quota,
+)
 from protocols.imap.search_keys import parse_cancel_update, parse_search, parse_sort, parse_thread
 from protocols.imap.tokens import Tokens
 from protocols.imap.url_commands import parse_gen_url_auth, parse_reset_key, parse_url_fetch
@@ -316,6 +320,7 @@ _RULES: Final[Mapping[bytes, Callable[[Tokens], c.Command]]] = {
     b"NOTIFY": parse_notify,
     b"GETQUOTA": parse_get_quota,
     b"GETQUOTAROOT": parse_get_quota_root,
+    b"SETQUOTA": parse_set_quota,
     b"LISTRIGHTS": parse_list_rights,
     b"MYRIGHTS": parse_my_rights,
     b"RESETKEY": parse_reset_key,

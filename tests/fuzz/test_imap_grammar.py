@@ -1,6 +1,6 @@
 """Commands drawn from the grammars of NOTIFY, MULTIAPPEND, REPLACE, CATENATE, URLAUTH, SORT,
-THREAD, METADATA and FILTERS, and exchanges of SCRAM: about half are right, the others nearly, and
-to each there is an answer."""
+THREAD, METADATA, FILTERS and SETQUOTA, and exchanges of SCRAM: about half are right, the others
+nearly, and to each there is an answer."""
 
 import base64
 
@@ -83,6 +83,17 @@ METADATA: Words = st.one_of(
         st.one_of(ENTRIES, listed(ENTRIES)),
     ),
 )
+ROOTS: Words = st.one_of(
+    st.sampled_from([b'""', b'"Other Users/bob@example.org"', b'"Other Users/"', b"x"]), TEXTS
+)
+LIMITS: Words = st.one_of(
+    joined(one_of("STORAGE message MAILBOX X"), one_of("0 1 10000 9007199254740992 -1 x")),
+    st.sampled_from([b"STORAGE 9223372036854775807", b"STORAGE 9223372036854775808", b"STORAGE"]),
+)
+QUOTA: Words = st.one_of(
+    joined(st.just(b"SETQUOTA"), ROOTS, listed(LIMITS, least=0)),
+    joined(one_of("GETQUOTA GETQUOTAROOT"), ROOTS),
+)
 MESSAGE: Words = st.builds(
     lambda flags, date, octets: flags + date + literal(octets),
     st.sampled_from([b"", b"() ", b"(\\Seen $x) "]),
@@ -150,7 +161,7 @@ SEARCHES: Words = st.one_of(
     joined(RETURNS.map(b"SEARCH %b".__mod__).map(bytes.strip), spaced(KEYS)),
 ).flatmap(lambda command: st.sampled_from([command, b"UID " + command]))
 COMMANDS: Words = st.one_of(
-    NOTIFY, METADATA, APPEND, SEARCHES, URLAUTH,
+    NOTIFY, METADATA, APPEND, SEARCHES, URLAUTH, QUOTA,
     st.sampled_from([b"NOOP", b"IDLE\r\nDONE", b"SELECT INBOX", b"EXPUNGE", b"ENABLE QRESYNC",
                      b"ENABLE UTF8=ACCEPT"]),
     st.sampled_from([b"UID STORE 1:* +FLAGS (\\Deleted)", b"DELETE new", b"CREATE new/a"]),

@@ -32,7 +32,7 @@ from protocols.imap.ops import (
     urlfetch,
 )
 from protocols.imap.ops.context import Context
-from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
+from protocols.imap.quota_commands import GetQuota, GetQuotaRoot, SetQuota
 from protocols.imap.responses import Ending
 from protocols.imap.search_commands import (
     CancelUpdate,
@@ -82,6 +82,7 @@ OPS: Final[Mapping[type, Op]] = {
     GetJmapAccess: login.get_jmap_access,
     GetMetadata: metadata.get_metadata,
     GetQuota: quota.get_quota,
+    SetQuota: quota.set_quota,
     GetQuotaRoot: quota.get_quota_root,
     SetMetadata: metadata.set_metadata,
     SetAcl: acl.set_acl,

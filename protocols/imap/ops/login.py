@@ -14,6 +14,7 @@ from protocols.imap.responses import Ending, bye, no, ok
 from protocols.ports import AuthBusy, AuthFailed, Principal
 from protocols.render.strings import render_string
 from protocols.sasl import Claim
+from storage.accounts import is_administrator
 from storage.mail.annotations import last_change
 
 # IMAP4rev2 holds most of these by itself; clients of IMAP4rev1 look for them by name. LITERAL+
@@ -91,8 +92,11 @@ def capabilities(context: Context) -> bytes:
             names.append(b"STARTTLS")
         names += _STRANGER
         names += _MECHANISMS if context.may_send_secrets else (b"LOGINDISABLED",)
-    elif context.door.jmap_url is not None:
-        names.append(b"JMAPACCESS")
+    else:
+        if context.door.jmap_url is not None:
+            names.append(b"JMAPACCESS")
+        if is_administrator(context.local(), context.account):  # the right may come and go
+            names.append(b"QUOTASET")
     if context.door.message_limit:
         names.append(b"MESSAGELIMIT=%d" % context.door.message_limit)
     elif context.door.save_limit:

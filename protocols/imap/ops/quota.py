@@ -1,8 +1,9 @@
-"""GETQUOTA, GETQUOTAROOT, and what an EXPUNGE would free (RFC 9208).
+"""GETQUOTA, GETQUOTAROOT, SETQUOTA, and what an EXPUNGE would free (RFC 9208).
 
 An account has one quota root, "" to its owner and `Other Users/<address>` to those it shares a
-mailbox with: its octets and its messages, while an operator limits them, and
-its mailboxes. Limits are the operator's to set, so there is no SETQUOTA, and no QUOTASET (4.1.3).
+mailbox with: its octets and its messages, while they are limited, and its mailboxes, which always
+are. Administrators see and set the root of every account, by the same names; whether somebody is
+one is read when he asks, for he may be one no more since he logged in.
 """
 
 from typing import Final
@@ -12,20 +13,28 @@ import trio
 from protocols.imap.commands import StatusItem
 from protocols.imap.flags import DELETED
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
-from protocols.imap.ops.places import find, need, prefix_of
-from protocols.imap.quota_commands import GetQuota, GetQuotaRoot
-from protocols.imap.responses import Ending, no, ok, render_mailbox
+from protocols.imap.ops.places import find, need, owner_named, prefix_of
+from protocols.imap.patterns import SEPARATOR
+from protocols.imap.quota_commands import GetQuota, GetQuotaRoot, SetQuota
+from protocols.imap.responses import Ending, no, ok, render_ending, render_mailbox
 from protocols.render.strings import render_string
+from storage.accounts import is_administrator, plan_set_quota
 from storage.engine import Rows
-from storage.ids import AccountId, MailboxId
+from storage.ids import SYSTEM_ACCOUNT, AccountId, MailboxId
 from storage.mail import quota, sharing
 from storage.mail.counts import read_counts
+from storage.mail.errors import NoPermission
+from storage.mail.quota import LIMIT_MAX, Limits
+from storage.mail.tree import MAILBOXES_MAX, OTHER_USERS
 from storage.mail.uids import UID_MAX, uid_rows
+from storage.plan import Plan
 
 # RFC 9208 5.1: STORAGE counts units of 1024 octets.
 _UNIT_OCTETS: Final = 1024
 # RFC 9208 5.2, 5.3
 _COUNTED: Final = {quota.MAILBOXES_ID: b"MAILBOX", quota.MESSAGES_ID: b"MESSAGE"}
+
+_NO_ROOT: Final = no("No such quota root", b"NONEXISTENT")
 
 
 async def get_quota(context: Context, command: GetQuota) -> Ending:
@@ -36,7 +45,11 @@ async def get_quota(context: Context, command: GetQuota) -> Ending:
         if root.encode() == command.root and _may_know(view, me, account):
             context.out.add(_quota(view, account, root))
             return ok("GETQUOTA completed")
-    return no("No such quota root", b"NONEXISTENT")
+    other = _named(view, me, command.root) if is_administrator(view, me) else None
+    if other is None:
+        return _NO_ROOT
+    context.out.add(_quota(view, other, _root(view, me, other)))
+    return ok("GETQUOTA completed")
 
 
 async def get_quota_root(context: Context, command: GetQuotaRoot) -> Ending:
@@ -50,6 +63,63 @@ async def get_quota_root(context: Context, command: GetQuotaRoot) -> Ending:
     context.out.add(b"* QUOTAROOT %b %b\r\n" % (name, render_string(root.encode())))
     context.out.add(_quota(view, place.account, root))
     return ok("GETQUOTAROOT completed")
+
+
+async def set_quota(context: Context, command: SetQuota) -> Ending:
+    """RFC 9208 4.1.3: what is not named is not limited any more. Limits over LIMIT_MAX are rounded
+    down to it, which the answer tells (3.2)."""
+    me = context.account
+
+    def plan_set(plan: Plan) -> AccountId | None:
+        if not is_administrator(plan, me):
+            raise NoPermission("Permission denied")
+        account = _named(plan, me, command.root)
+        limits = _limits_of(command)
+        if account is not None and limits is not None:
+            plan_set_quota(plan, account, limits.octets)
+            quota.plan_limits(plan, account, limits)
+        return account
+
+    account = await context.ports.writer.write(SYSTEM_ACCOUNT, plan_set)
+    if account is None:
+        return _NO_ROOT
+    rows = context.local()
+    context.out.add(_quota(rows, account, _root(rows, me, account)))
+    if _limits_of(command) is None:
+        return no("There is no such resource, or no such limit of it here", b"CANNOT")
+    selected = context.selected
+    if selected is not None and selected.account == account and _is_over(rows, account):
+        # 4.3.1: this must not be told unless the mailbox in question is selected.
+        context.out.add(render_ending(b"*", no("Over the new limit", b"OVERQUOTA")))
+    return ok("SETQUOTA completed")
+
+
+def _limits_of(command: SetQuota) -> Limits | None:
+    """What is to be set; None: some of it cannot be."""
+    asked = dict(command.resources)
+    mailboxes = asked.get(b"MAILBOX")
+    is_known = asked.keys() <= {b"STORAGE", *_COUNTED.values()}
+    if not is_known or len(asked) < len(command.resources) or (mailboxes or 0) > MAILBOXES_MAX:
+        return None
+    storage, messages = asked.get(b"STORAGE"), asked.get(b"MESSAGE")
+    return Limits(
+        octets=None if storage is None else min(storage * _UNIT_OCTETS, LIMIT_MAX),
+        messages=None if messages is None else min(messages, LIMIT_MAX),
+        mailboxes=mailboxes,
+    )
+
+
+def _is_over(rows: Rows, account: AccountId) -> bool:
+    return any(one.used > one.limit for one in quota.quotas(rows, account))
+
+
+def _named(rows: Rows, me: AccountId, root: bytes) -> AccountId | None:
+    """Whose quota root it is, whether that is shared with me or not."""
+    if not root:
+        return me
+    above, _, owner = root.decode("utf-8", "replace").partition(SEPARATOR)
+    account = owner_named(rows, owner) if above == OTHER_USERS else None
+    return None if account == me else account
 
 
 def _root(rows: Rows, me: AccountId, account: AccountId) -> str:

@@ -17,6 +17,7 @@ import pytest
 import trio
 
 from protocols.imap import ImapDoor
+from storage.accounts import plan_set_administrator
 from storage.mail.quota import plan_limit, plan_messages_limit
 from tests.protocols.imap.stage import SECRET, Client, Stage, mail, open_stage
 
@@ -100,6 +101,10 @@ class Player:
                 self.stage.deliver(octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
             case ["account", address]:
                 house.add_account(address, SECRET)
+            case ["administrator", address]:
+                self.appoint(address, True)
+            case ["no-administrator", address]:
+                self.appoint(address, False)
             case ["quota", octets]:
                 house.run(lambda plan: plan_limit(plan, self.stage.alice, int(octets)))
             case ["messages", count]:
@@ -125,6 +130,10 @@ class Player:
                     await self.client(name[0] if name else "").line()
             case _:
                 raise AssertionError(self.where("unknown stage direction"))
+
+    def appoint(self, address: str, administrator: bool) -> None:
+        account = self.stage.house.accounts[address]
+        self.stage.house.run(lambda plan: plan_set_administrator(plan, account, administrator))
 
     def where(self, what: str) -> str:
         return f"{self.path.name}:{self.number}: {what}"

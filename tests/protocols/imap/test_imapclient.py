@@ -1,11 +1,14 @@
 """A client that others wrote, over real sockets on loopback: both sides are understood."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import imapclient
+import pytest
 import trio
 
 from protocols.imap import ImapDoor
+from storage.accounts import plan_set_administrator
 from tests.fakes import make_house
 from tests.protocols.imap.stage import ALICE, SECRET, mail
 
@@ -47,8 +50,43 @@ def converse(port: int) -> None:
         client.logout()
 
 
-async def test_imapclient_has_a_good_day() -> None:
-    door = ImapDoor(make_house({ALICE: SECRET}).ports)
+def limit_others(port: int) -> None:
+    """An administrator sets what another may have."""
+    root = "Other Users/bob@example.org"
+    with imapclient.IMAPClient("127.0.0.1", port, ssl=False, timeout=20) as client:
+        client.login(ALICE, SECRET)
+        assert client.has_capability("QUOTASET")
+        client.set_quota(
+            [
+                imapclient.imapclient.Quota(root, "STORAGE", None, 20),
+                imapclient.imapclient.Quota(root, "MESSAGE", None, 3),
+            ]
+        )
+        (held,) = (one for one in client._get_quota(root) if one.resource == "STORAGE")
+        assert (held.quota_root, held.usage, held.limit) == (root, 0, 20)
+        client.logout()
+    with imapclient.IMAPClient("127.0.0.1", port, ssl=False, timeout=20) as client:
+        client.login("bob@example.org", SECRET)
+        assert not client.has_capability("QUOTASET")
+        roots, quotas = client.get_quota_root("INBOX")
+        assert roots.quota_roots == [""]
+        assert {one.resource: one.limit for one in quotas} == {
+            "STORAGE": 20,
+            "MESSAGE": 3,
+            "MAILBOX": 10_000,
+        }
+        with pytest.raises(imapclient.exceptions.IMAPClientError, match="OVERQUOTA"):
+            client.append("INBOX", mail("large", "x" * 30_000))
+        with pytest.raises(imapclient.exceptions.IMAPClientError, match="NOPERM"):
+            client.set_quota([imapclient.imapclient.Quota("", "STORAGE", None, 9_999)])
+        client.logout()
+
+
+@pytest.mark.parametrize("talk", [converse, limit_others])
+async def test_imapclient_has_a_good_day(talk: Callable[[int], None]) -> None:
+    house = make_house({ALICE: SECRET, "bob@example.org": SECRET})
+    house.run(lambda plan: plan_set_administrator(plan, house.accounts[ALICE], True))
+    door = ImapDoor(house.ports)
 
     async def serve(stream: trio.SocketStream) -> None:
         await door.converse(stream, "127.0.0.1", False)
@@ -58,5 +96,5 @@ async def test_imapclient_has_a_good_day() -> None:
         port = listener.socket.getsockname()[1]
         nursery.start_soon(trio.serve_listeners, serve, [listener])
         with trio.fail_after(60):
-            await trio.to_thread.run_sync(converse, port)
+            await trio.to_thread.run_sync(talk, port)
         nursery.cancel_scope.cancel()
