@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from storage import lists
+from storage import keys, lists
 from storage.addresses import AddressInvalid, fold_address, fold_domain
 from storage.collection import Collection
 from storage.engine import Rows
@@ -96,6 +96,12 @@ def is_administrator(rows: Rows, account: AccountId) -> bool:
     """Whether the account may do now what administrators may."""
     held = get_account(rows, account)
     return held is not None and held.administrator
+
+
+def plan_as_administrator(plan: Plan, account: AccountId) -> bool:
+    """`is_administrator`, and what is planned comes to nothing if the right goes meanwhile."""
+    plan.expect(keys.record_key(SYSTEM_ACCOUNT, TypeCode.ACCOUNT, account))
+    return is_administrator(plan, account)
 
 
 def list_accounts(rows: Rows) -> list[tuple[AccountId, Account]]:

@@ -18,7 +18,7 @@ from protocols.imap.patterns import SEPARATOR
 from protocols.imap.quota_commands import GetQuota, GetQuotaRoot, SetQuota
 from protocols.imap.responses import Ending, no, ok, render_ending, render_mailbox
 from protocols.render.strings import render_string
-from storage.accounts import is_administrator, plan_set_quota
+from storage.accounts import is_administrator, plan_as_administrator, plan_set_quota
 from storage.engine import Rows
 from storage.ids import SYSTEM_ACCOUNT, AccountId, MailboxId
 from storage.mail import quota, sharing
@@ -71,7 +71,7 @@ async def set_quota(context: Context, command: SetQuota) -> Ending:
     me = context.account
 
     def plan_set(plan: Plan) -> AccountId | None:
-        if not is_administrator(plan, me):
+        if not plan_as_administrator(plan, me):
             raise NoPermission("Permission denied")
         account = _named(plan, me, command.root)
         limits = _limits_of(command)

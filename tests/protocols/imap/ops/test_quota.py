@@ -77,6 +77,18 @@ async def test_who_loses_the_right_while_it_is_decided_sets_nothing() -> None:
         assert limits(stage.house.view(), stage.alice) == Limits()
 
 
+async def test_who_loses_the_right_on_another_node_meanwhile_sets_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_stage(people=PEOPLE) as stage:
+        client = await root(stage)
+        monkeypatch.setattr(stage.house, "interfere", lambda _: appoint(stage, False))
+        stage.house.conflicts = 1
+        (ending,) = await client.ask(b"SETQUOTA " + HERS + b" (MESSAGE 5)")
+        assert ending == b"t NO [NOPERM] Permission denied"
+        assert limits(stage.house.view(), stage.alice) == Limits()
+
+
 async def test_without_a_majority_nothing_is_said_to_be_set() -> None:
     async with open_stage(people=PEOPLE) as stage:
         client = await root(stage)
