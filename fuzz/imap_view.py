@@ -23,6 +23,8 @@ _ALL: Final = re.compile(rb" ALL ([0-9:,]+)")
 # What says nothing of messages.
 _ASIDE: Final = re.compile(rb"\* (OK|FLAGS|LIST|ENABLED|CAPABILITY|BYE|STATUS)\b")
 
+_RECENT: Final = b"\\recent"
+
 Flags = frozenset[bytes]
 
 
@@ -37,6 +39,8 @@ class Message:
     uid: int | None = None
     flags: Flags | None = None
     modseq: int = 0
+    recent: bool | None = None
+    """RFC 3501 2.3.2: it stays what it was as long as the mailbox is selected."""
 
     @property
     def known(self) -> bool:
@@ -103,6 +107,8 @@ class View:
     def open(self, *, resync: bool) -> None:
         """A SELECT is sent; `resync`: with what `keep` has left."""
         self._kept = self.messages if resync else None
+        for message in self._kept or ():
+            message.recent = None
         self.messages = []
         self.uidnext = 1
         self._opening, self._highest, self._code = True, 0, None
@@ -240,12 +246,21 @@ class View:
         uid, flags, modseq = _UID.search(data), _FLAGS.search(data), _MODSEQ.search(data)
         if uid:
             self._name(at, int(uid[1]))
-        shown = frozenset(flags[1].lower().split()) if flags else None
+        shown = None if flags is None else self._hear_flags(at, flags[1])
         if modseq:
             self._hear_modseq(message, int(modseq[1]), shown)
         if shown is not None:
             message.flags = shown
         self.fetched.append(Fetched(message.uid, shown, int(modseq[1]) if modseq else None))
+
+    def _hear_flags(self, at: int, listed: bytes) -> Flags:
+        """The flags that stay; \\Recent is of this session alone."""
+        message, shown = self.messages[at], frozenset(listed.lower().split())
+        recent = _RECENT in shown
+        if message.recent is not None and message.recent is not recent:
+            raise Violation(f"message {at + 1} was {'old' if recent else 'recent'}")
+        message.recent = recent
+        return shown - {_RECENT}
 
     def _name(self, at: int, uid: int) -> None:
         message = self.messages[at]

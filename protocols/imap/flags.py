@@ -29,6 +29,9 @@ _SHOWN: Final = {
     "$notjunk": b"$NotJunk",
     "$phishing": b"$Phishing",
 }
+SYSTEM_KEYWORDS: Final = ("$answered", "$flagged", "$deleted", "$seen", "$draft")
+# RFC 3501 2.3.2; no client may set it, and no keyword stands for it.
+RECENT: Final = b"\\Recent"
 SYSTEM_FLAGS: Final = (b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Seen", b"\\Draft")
 # RFC 9051 2.3.2: keywords a client may want to know of before any message has them.
 KEYWORDS_KNOWN: Final = ("$mdnsent", "$forwarded", "$junk", "$notjunk", "$phishing")

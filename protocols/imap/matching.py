@@ -44,6 +44,7 @@ from protocols.imap.search_commands import (
     OfEmail,
     OfThread,
     Or,
+    Recent,
     SearchKey,
     Sized,
 )
@@ -83,6 +84,11 @@ class Facts:
 Test = Callable[[Facts], bool | None]
 
 
+def no_recent(uid: int) -> bool:
+    """Nothing is \\Recent: to IMAP4rev2, and where no mailbox is selected."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Naming:
     """What the words of a search mean at the moment it is made."""
@@ -94,6 +100,8 @@ class Naming:
     now_ms: int
     owner: AccountId | None = None
     """Whose mailbox it is, when it is another's (selected.shown_id)."""
+    is_recent: Callable[[int], bool] = no_recent
+    """Whether the message with a UID is \\Recent in this session."""
     is_fuzzy: bool = False
     """What is like it is meant, too (RFC 6203)."""
 
@@ -113,6 +121,9 @@ def compile_key(key: SearchKey, naming: Naming) -> Test:
             return _dated(key)
         case Sized():
             return _sized(key)
+        case Recent():
+            is_recent = naming.is_recent
+            return lambda facts: is_recent(facts.uid)
         case ChangedSince():
             least = key.modseq
             return lambda facts: facts.row.modseq >= least

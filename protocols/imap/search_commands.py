@@ -19,6 +19,11 @@ class All:
 
 
 @dataclass(frozen=True, slots=True)
+class Recent:
+    """Messages that this session was the first to be told of (RFC 3501 2.3.2)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Numbers:
     """A set of sequence numbers, or of UIDs."""
 
@@ -149,7 +154,7 @@ class Filter:
 
 SearchKey = (
     All | Numbers | Keyword | Dated | Sized | ChangedSince | Aged | OfEmail | OfThread
-    | InHeader | InBody | Not | Or | And | Fuzzy | Filter
+    | Recent | InHeader | InBody | Not | Or | And | Fuzzy | Filter
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from protocols.imap.search_commands import (
     OfEmail,
     OfThread,
     Or,
+    Recent,
     Search,
     SearchKey,
     SearchReturn,
@@ -230,10 +231,10 @@ _SIMPLE: Final[Mapping[bytes, SearchKey]] = {
     b"UNDRAFT": Keyword("$draft", present=False),
     b"UNFLAGGED": Keyword("$flagged", present=False),
     b"UNSEEN": Keyword("$seen", present=False),
-    # RFC 3501 6.4.4. No message of ours is \Recent, so NEW and RECENT find none and OLD all.
-    b"NEW": Not(All()),
-    b"OLD": All(),
-    b"RECENT": Not(All()),
+    # RFC 3501 6.4.4; RFC 9051 has no more of them
+    b"NEW": And((Recent(), Keyword("$seen", present=False))),
+    b"OLD": Not(Recent()),
+    b"RECENT": Recent(),
 }
 
 

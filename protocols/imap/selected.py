@@ -19,13 +19,9 @@ from typing import Final
 
 from protocols.errors import RemoteProtocolError
 from protocols.imap import responses
-from protocols.imap.flags import (
-    KEYWORDS_KNOWN,
-    SYSTEM_FLAGS,
-    allowed,
-    render_flag,
-    render_flags,
-)
+from protocols.imap.flag_lists import FlagLists
+from protocols.imap.flags import KEYWORDS_KNOWN, RECENT, SYSTEM_KEYWORDS, allowed, render_flag
+from protocols.imap.recent import Recents
 from protocols.imap.responses import untagged_ok
 from protocols.imap.sets import NumberSet, Range, merge, runs
 from storage.changes import TooOld
@@ -36,11 +32,6 @@ from storage.mail import uids as mail_uids
 from storage.mail.counts import read_counts
 from storage.mail.errors import NoPermission
 from storage.mail.records import UidRow
-
-# Rendered flag lists that are remembered: real mailboxes have few combinations.
-FLAG_LISTS_MAX: Final = 256
-# Keywords of a mailbox that FLAGS responses list; more are shown in FETCH only.
-KEYWORDS_LISTED_MAX: Final = 256
 
 Positions = tuple[int, int]
 """Messages uids[first:end], counted from 0."""
@@ -64,10 +55,6 @@ def newest(positions: list[Positions], most: int) -> tuple[list[Positions], int 
     return positions, None
 
 
-SYSTEM_KEYWORDS_IN_ORDER: Final = ("$answered", "$flagged", "$deleted", "$seen", "$draft")
-SYSTEM_KEYWORDS: Final = frozenset(SYSTEM_KEYWORDS_IN_ORDER)
-
-
 def shown_id(owner: AccountId | None, text: str) -> str:
     """RFC 8474 3: no two objects that one sees have one id; those of others tell whose they are."""
     return text if owner is None else f"{render_account(owner)}-{text}"
@@ -87,11 +74,9 @@ class Selected:
 
     __slots__ = (
         "_answered",
-        "_flag_lists",
         "_flags_from",
         "_gone",
         "_gone_seen",
-        "_keywords",
         "_told_count",
         "_untold",
         "account",
@@ -100,10 +85,12 @@ class Selected:
         "fresh_after",
         "heeds",
         "keys_seen",
+        "lists",
         "mailbox",
         "name",
         "read_only",
         "reader",
+        "recents",
         "rights",
         "saved",
         "seen",
@@ -153,6 +140,9 @@ class Selected:
         """Its reader's keys of URLs that were reset up to here, the client knows of (RFC 4467)."""
         self.fresh_after: int | None = None
         """Messages with higher UIDs came since `take_fresh`, and the client has been told so."""
+        self.recents: Recents | None = None
+        """What is \\Recent here; None: nothing is (IMAP4rev2)."""
+        self.lists: Final = FlagLists()
         self.saved: list[Range] = []
         """UIDs of the last search with SAVE (RFC 9051 6.4.4.1)."""
         self._told_count = len(uids)
@@ -161,8 +151,6 @@ class Selected:
         self._flags_from: Version | None = None  # flags changed after it were not told
         self._untold: dict[int, UidRow] = {}
         self._answered: dict[int, Version] = {}
-        self._keywords: list[str] = list(KEYWORDS_KNOWN)
-        self._flag_lists: dict[tuple[str, ...], bytes] = {}
 
     # --- numbers to messages
 
@@ -303,6 +291,8 @@ class Selected:
                 self.fresh_after = self.uids[self._told_count - 1] if self._told_count else 0
             self._told_count = len(self.uids)
             out.append(responses.exists(self._told_count))
+        if self.recents is not None and (line := self.recents.news(self.uids, self._told_count)):
+            out.append(line)
         if self._untold:
             self._tell_flags(out)
         self._answered.clear()
@@ -345,7 +335,7 @@ class Selected:
         out: list[bytes],
     ) -> bytes:
         """A FETCH that nobody asked for, with the MODSEQ if the client knows what that is."""
-        told = b"FLAGS (%b)" % self.flags(keywords, out)
+        told = b"FLAGS (%b)" % self.flags(uid, keywords, out)
         if self.shows_modseq:
             told += b" MODSEQ (%d)" % modseq
         return self.fetch_line(position, uid, told)
@@ -412,9 +402,7 @@ class Selected:
         """RFC 9051 7.1 PERMANENTFLAGS: all that FLAGS lists stay (what it lists and this does not
         would not), RFC 4314 5.1.1: as far as the client may change them."""
         flags = (
-            []
-            if self.read_only
-            else [*allowed((*SYSTEM_KEYWORDS_IN_ORDER, *KEYWORDS_KNOWN), self.rights)]
+            [] if self.read_only else [*allowed((*SYSTEM_KEYWORDS, *KEYWORDS_KNOWN), self.rights)]
         )
         shown = [*map(render_flag, flags)]
         if flags and "w" in self.rights:
@@ -423,22 +411,9 @@ class Selected:
 
     # --- flags
 
-    def flags(self, keywords: tuple[str, ...], out: list[bytes]) -> bytes:
+    def flags(self, uid: int, keywords: tuple[str, ...], out: list[bytes]) -> bytes:
         """A message's flag list; a keyword not listed before is listed first (RFC 9051 7.3.5)."""
-        shown = self._flag_lists.get(keywords)
-        if shown is None:
-            self._list_new(keywords, out)
-            if len(self._flag_lists) >= FLAG_LISTS_MAX:
-                self._flag_lists.clear()
-            shown = self._flag_lists[keywords] = render_flags(keywords)
+        shown = self.lists.render(keywords, out)
+        if self.recents is not None and uid in self.recents:
+            return b" ".join([RECENT, shown]) if shown else RECENT
         return shown
-
-    def _list_new(self, keywords: tuple[str, ...], out: list[bytes]) -> None:
-        new = [k for k in keywords if k not in SYSTEM_KEYWORDS and k not in self._keywords]
-        if new and len(self._keywords) + len(new) <= KEYWORDS_LISTED_MAX:
-            self._keywords += new
-            out.append(self.flags_response())
-
-    def flags_response(self) -> bytes:
-        """RFC 9051 7.3.5 FLAGS."""
-        return b"* FLAGS (%b)\r\n" % b" ".join([*SYSTEM_FLAGS, *map(render_flag, self._keywords)])

@@ -41,6 +41,7 @@ from storage.mail.mailbox_rows import (
     trash_of,
 )
 from storage.mail.moves import plan_empty
+from storage.mail.recent import plan_drop_recent
 from storage.mail.records import ROLES_AT_START, Mailbox, MailboxCounts, pack
 from storage.mail.roles import check_role, plan_trash
 from storage.mail.sharing import plan_inherit, plan_unshare, readers
@@ -270,6 +271,7 @@ def plan_destroy_mailbox(
     plan.delete(keys.mailbox_counts_key(account, mailbox))
     plan_drop_annotations(plan, account, mailbox)
     plan_drop_url_keys(plan, account, mailbox, readers(plan, account, mailbox))
+    plan_drop_recent(plan, account, mailbox)
     plan_unshare(plan, account, mailbox)
     vanished = plan.scan(*keys.expunged_range(account, mailbox, -1), limit=_VANISHED_ROWS)
     for key, _ in vanished:

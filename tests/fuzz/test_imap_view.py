@@ -34,7 +34,7 @@ def uids(view: View) -> list[int | None]:
 def test_it_counts_as_it_is_told() -> None:
     view = view_of(b"* 1 EXPUNGE", b"* 1 EXPUNGE", b"* 2 EXISTS", b"* 2 FETCH (UID 31 FLAGS ())")
     assert uids(view) == [30, 31]
-    assert view.messages[1] == Message(31, frozenset())
+    assert view.messages[1] == Message(31, frozenset(), recent=False)
     assert view.gone == [10, 20]
 
 
@@ -61,6 +61,7 @@ def test_a_vanished_uid_that_it_never_heard_is_of_a_message_without_one() -> Non
         (b"* 2 FETCH (FLAGS () MODSEQ (1))", "MODSEQ fell"),
         (b"* 2 FETCH (FLAGS () MODSEQ (2))", "two sets of flags"),
         (b"* 2 FETCH (FLAGS () MODSEQ (5))", "was not told"),
+        (b"* 2 FETCH (FLAGS (\\Seen \\Recent))", "was old"),
         (b'* ESEARCH (TAG "other") ALL 1', "another command"),
         (b"* SURPRISE", "asked for"),
     ],

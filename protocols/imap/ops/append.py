@@ -13,6 +13,7 @@ from protocols.delivery import prepare
 from protocols.imap.append_commands import Append, NewMessage, Replace
 from protocols.imap.flags import allowed
 from protocols.imap.ops.carrying import MOVE_RIGHTS
+from protocols.imap.ops.catching_up import catch_up
 from protocols.imap.ops.catenate import Assembly, Refused
 from protocols.imap.ops.context import Context, OverLimit, refusal
 from protocols.imap.ops.copying import highest_if_resync
@@ -185,8 +186,8 @@ async def replace(context: Context, command: Replace) -> Ending:
     # RFC 8508 4.3: the client learns of the new message before the old one goes
     tell_normalized(context, command.mailbox)
     context.out.add(untagged_ok("Replacement message ready", _appenduid(uidvalidity, [uid])))
-    context.catch_up(expunges=False)
-    return ok("REPLACE completed", highest_if_resync(context))
+    await catch_up(context, expunges=False)
+    return ok("REPLACE completed", await highest_if_resync(context))
 
 
 async def _prepared(

@@ -7,6 +7,7 @@ from protocols.imap.batches import (
     batches,
     count_batches,
 )
+from protocols.imap.ops.catching_up import catch_up
 from protocols.imap.ops.context import Context
 from protocols.imap.responses import Ending, bad, no, ok
 from protocols.render.strings import render_string
@@ -22,7 +23,7 @@ async def uid_batches(context: Context, command: UidBatches) -> Ending:
     if 0 < most < command.size:  # RFC 10022 3.4: no command could work on one
         return no("Batches are too large", b"MESSAGELIMIT %d" % most)
     await context.reading()
-    context.catch_up(expunges=True)
+    await catch_up(context, expunges=True)
     uids = context.mailbox.uids
     if count_batches(len(uids), command) > BATCHES_MAX:
         return no(f"{BATCHES_MAX} batches are told at a time; name some", b"TOOMANY")

@@ -328,29 +328,6 @@ class Context:
         await self.warm(account, mailbox)
         return self.door.indexes.get(self.local(), account, mailbox)
 
-    def catch_up(self, *, expunges: bool, asked: bool = False, waiting: bool = False) -> None:
-        """Tell the client what has happened to its mailbox, as far as the moment allows. `asked`:
-        EXPUNGEs are the running command's answer, whatever NOTIFY says of news; `waiting`: no
-        command has ended.
-        """
-        selected = self.selected
-        if selected is None:
-            return
-        rows, before, rights = self.local(), selected.uids, selected.rights
-        selected.notice(rows)
-        if selected.rights != rights and not selected.deleted:  # RFC 4314 5.1.1
-            self.out.add(untagged_ok("Flags that stay now", selected.permanent_flags()))
-        if (updating := self.updating) is not None:
-            updating.tell_gone(self.out.lines)
-        expunges = expunges and (asked or selected.heeds is not Heed.NOTHING)
-        selected.tell(self.out.lines, expunges=expunges, waiting=waiting)
-        self.out.count()
-        version = selected.exact_at
-        if selected.uids is not before and not selected.deleted and version is not None:
-            selected.uids = self.door.indexes.offer(
-                selected.account, selected.mailbox, version, selected.uids
-            )
-
 
 # RFC 5530 3, RFC 9051 7.1: what a refusal of the store is called in IMAP.
 _REFUSALS: Final[dict[type[errors.MailError], bytes | None]] = {

@@ -13,6 +13,7 @@ import trio
 from protocols.imap.commands import Copy, Expunge
 from protocols.imap.flags import allowed
 from protocols.imap.ops.carrying import MOVE_RIGHTS, carry_across, take_out
+from protocols.imap.ops.catching_up import catch_up
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.places import find, missing, need
 from protocols.imap.ops.portions import in_portions
@@ -86,7 +87,7 @@ async def copy(context: Context, command: Copy) -> Ending:
     if command.move:
         # RFC 6851 4.3: the untagged OK comes before the EXPUNGEs
         context.out.add(_copied(target, pairs))
-        return ok("MOVE completed", highest_if_resync(context))
+        return ok("MOVE completed", await highest_if_resync(context))
     return ok("COPY completed", copyuid(target, pairs))
 
 
@@ -151,15 +152,15 @@ async def expunge(context: Context, command: Expunge) -> Ending:
     if command.uids is not None:  # RFC 9738 3: neither EXPUNGE nor CLOSE is limited
         uids = context.newest_uids(uids)
     await expunge_uids(context, uids)
-    return ok("EXPUNGE completed", highest_if_resync(context) if uids else None)
+    return ok("EXPUNGE completed", await highest_if_resync(context) if uids else None)
 
 
-def highest_if_resync(context: Context) -> bytes | None:
+async def highest_if_resync(context: Context) -> bytes | None:
     """RFC 7162 3.2.7, 3.2.9: the HIGHESTMODSEQ that an ending carries under QRESYNC, after all
     that the mailbox has seen up to it is told."""
     if not context.qresync:
         return None
-    context.catch_up(expunges=True, asked=True)
+    await catch_up(context, expunges=True, asked=True)
     return context.mailbox.modseq_code()
 
 

@@ -27,6 +27,7 @@ from protocols.imap.ops.bodies import (
     label_of_whole,
     need_parts,
 )
+from protocols.imap.ops.catching_up import catch_up
 from protocols.imap.ops.context import OUT_BYTES, SEND_BYTES_MAX, SLICE_MESSAGES, Context
 from protocols.imap.ops.facts import string
 from protocols.imap.ops.resync import changed_positions, vanished_earlier
@@ -80,7 +81,7 @@ async def fetch(context: Context, command: Fetch) -> Ending:
     since = command.changed_since
     if since is not None:
         view = await context.reading()
-        context.catch_up(expunges=command.uid)
+        await catch_up(context, expunges=command.uid)
         positions = _some(selected.positions(command.numbers, uid=command.uid), command.partial)
         if command.vanished:
             context.out.add(vanished_earlier(context, view, command.numbers, since))
@@ -247,7 +248,7 @@ class _Renderer:
         """The items of one message in the order of FetchItem."""
         data: list[bytes] = []
         if self.flags:
-            data.append(b"FLAGS (%b)" % self._selected.flags(row.keywords, self._lines))
+            data.append(b"FLAGS (%b)" % self._selected.flags(uid, row.keywords, self._lines))
         if self.uid:
             data.append(b"UID %d" % uid)
         if self.date:

@@ -10,7 +10,8 @@ import trio
 
 from protocols.imap.filters import UndefinedFilter, expand_filters, has_filters
 from protocols.imap.fuzzy import check_words, score_of
-from protocols.imap.matching import Facts, Naming, Test, compile_key
+from protocols.imap.matching import Facts, Naming, Test, compile_key, no_recent
+from protocols.imap.ops.catching_up import catch_up
 from protocols.imap.ops.context import SLICE_MESSAGES, Context, OverLimit
 from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
 from protocols.imap.ops.fetch import Row, read_rows, windows
@@ -73,7 +74,7 @@ async def find(
     try:
         await context.reading()
         # New messages may be found, so the client must count them; expunges wait (7.5.1).
-        context.catch_up(expunges=False)
+        await catch_up(context, expunges=False)
         if whole:
             context.check_whole(_scope(selected, key, naming_of(context)))
         return await find_here(context, key, scores)
@@ -102,7 +103,9 @@ def naming_of(context: Context) -> Naming:
         members = () if held is None else unpack_thread(held).members
         return frozenset([member.email for member in members])
 
-    return Naming(positions, emails, context.ports.clock.now_ms(), selected.owner)
+    recents = selected.recents
+    is_recent = no_recent if recents is None else recents.__contains__
+    return Naming(positions, emails, context.ports.clock.now_ms(), selected.owner, is_recent)
 
 
 def asks_modseq(key: SearchKey) -> bool:

@@ -20,6 +20,7 @@ from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.ops.metadata import find_entries, render_metadata
 from protocols.imap.ops.places import Place, find, need, prefix_of, shadows_others
 from protocols.imap.ops.quota import deleted_octets
+from protocols.imap.ops.recent import count_recent
 from protocols.imap.patterns import SEPARATOR, Patterns
 from protocols.imap.responses import Ending, no, object_id, ok, render_list, render_mailbox
 from protocols.imap.selected import shown_id, shown_modseq
@@ -51,8 +52,6 @@ _STATUS: Final[dict[StatusItem, Callable[[Mailbox, MailboxCounts], bytes]]] = {
     StatusItem.UNSEEN: lambda mailbox, counts: b"%d" % counts.unseen,
     StatusItem.DELETED: lambda mailbox, counts: b"%d" % counts.deleted,
     StatusItem.SIZE: lambda mailbox, counts: b"%d" % counts.octets,
-    # RFC 9051 A: \Recent is no more; 0 is what a server without it says.
-    StatusItem.RECENT: lambda mailbox, counts: b"0",
     StatusItem.HIGHESTMODSEQ: lambda mailbox, counts: b"%d" % shown_modseq(counts.modseq),
     StatusItem.APPENDLIMIT: lambda mailbox, counts: b"%d" % APPEND_BYTES_MAX,
 }
@@ -156,8 +155,9 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
         if command.status and selected and "r" in named.rights:
             holder = named.owner or account
             freed = await deleted_octets(context, holder, named.mailbox.id, command.status)
+            recent = await count_recent(context, holder, named.mailbox.id, command.status)
             rows = context.local()
-            line = status_line(rows, holder, named, command.status, context.utf8, freed)
+            line = status_line(rows, holder, named, command.status, context.utf8, freed, recent)
             context.out.add(line or b"")
         if command.metadata and selected and named.owner is None:
             entries = find_entries(context, context.local(), named.mailbox.id, command.metadata)
@@ -292,7 +292,8 @@ async def status(context: Context, command: Status) -> Ending:
     owner = None if place.own else holder
     named = Named(mailbox, command.mailbox, has_children=False, owner=owner)
     freed = await deleted_octets(context, holder, mailbox.id, command.items)
-    line = status_line(view, holder, named, command.items, context.utf8, freed)
+    recent = await count_recent(context, holder, mailbox.id, command.items)
+    line = status_line(view, holder, named, command.items, context.utf8, freed, recent)
     if line is None:
         return no("No such mailbox", b"NONEXISTENT")
     context.out.add(line)
@@ -306,8 +307,10 @@ def status_line(
     items: tuple[StatusItem, ...],
     utf8: bool,
     freed: int = 0,
+    recent: int = 0,
 ) -> bytes | None:
-    """RFC 9051 7.3.4 STATUS; None when the mailbox has just gone. `freed` is DELETED-STORAGE."""
+    """RFC 9051 7.3.4 STATUS; None when the mailbox has just gone. `freed` is DELETED-STORAGE,
+    `recent` RECENT, which RFC 9051 has no more."""
     counts = read_counts(rows, account, named.mailbox.id)
     if counts is None:
         return None
@@ -315,6 +318,8 @@ def status_line(
     for item in items:
         if item is StatusItem.DELETED_STORAGE:
             value = b"%d" % freed
+        elif item is StatusItem.RECENT:
+            value = b"%d" % recent
         elif item is StatusItem.MAILBOXID:
             value = object_id(shown_id(named.owner, render_mailbox_id(named.mailbox.id)))
         else:

@@ -13,6 +13,7 @@ from protocols.imap.commands import Event, StatusItem
 from protocols.imap.fetch_commands import BinarySize, Fetch, FetchItem
 from protocols.imap.notified import Lent, Notified, Panorama
 from protocols.imap.ops.bodies import UnknownEncoding
+from protocols.imap.ops.catching_up import catch_up
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.fetch import tell_messages
 from protocols.imap.ops.listing import Named, attributes_of, status_line
@@ -41,7 +42,7 @@ async def tell_news(
 ) -> None:
     """Say all that is due. `expunges`: EXPUNGE may be told now; `asked`: it is the answer;
     `waiting`: no command has ended."""
-    context.catch_up(expunges=expunges, asked=asked, waiting=waiting)
+    await catch_up(context, expunges=expunges, asked=asked, waiting=waiting)
     if context.selected is not None:
         await _tell_messages(context)
     tell_reset(context)

@@ -1,21 +1,30 @@
 """SELECT, EXAMINE, CLOSE and UNSELECT (RFC 9051 6.3.2, 6.3.3, 6.4.1, 6.4.2)."""
 
 from contextlib import suppress
+from typing import Final
 
 from protocols.imap import responses
 from protocols.imap.commands import Close, Select
+from protocols.imap.flags import SEEN
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.copying import expunge_uids, marked_deleted
 from protocols.imap.ops.listing import attributes_of, named_at, normalized, old_name
 from protocols.imap.ops.places import find, need
+from protocols.imap.ops.recent import decide_recent
 from protocols.imap.ops.resync import resync
 from protocols.imap.ops.urlauth import url_mechanisms
+from protocols.imap.recent import Recents
 from protocols.imap.responses import Ending, bad, object_id, ok, render_list, untagged_ok
 from protocols.imap.selected import Selected, shown_id
+from storage.engine import Rows
 from storage.ids import render_mailbox
 from storage.mail import mailboxes
 from storage.mail.errors import NoPermission
+from storage.mail.uids import uid_rows
 from storage.mail.url_keys import last_reset
+
+# Messages that SELECT looks at from each end of a mailbox for the first unseen: half a millisecond.
+UNSEEN_ROWS: Final = 256
 
 
 async def select(context: Context, command: Select) -> Ending:
@@ -48,13 +57,16 @@ async def select(context: Context, command: Select) -> Ending:
     selected.shows_modseq, selected.vanishes = context.condstore, context.qresync
     selected.by_uid, selected.heeds = context.uid_only, context.heeds
     selected.keys_seen = last_reset(view, context.account)
+    if not context.rev2:
+        selected.recents = Recents()
+        await decide_recent(context, selected, counts.uidnext)
     context.selected = selected
     out = context.out
-    out.add(selected.flags_response())
+    out.add(selected.lists.response())
     out.add(untagged_ok("Flags that stay", selected.permanent_flags()))
     out.add(responses.exists(len(selected.uids)))
-    if not context.rev2:
-        out.add(b"* 0 RECENT\r\n")  # RFC 3501 7.3.2; RFC 9051 has it no more
+    if selected.recents is not None:
+        out.add(*_tell_rev1(selected, selected.recents, view, counts.unseen))
     out.add(untagged_ok("UIDs valid", b"UIDVALIDITY %d" % mailbox.uidvalidity))
     out.add(untagged_ok("Next UID", b"UIDNEXT %d" % counts.uidnext))
     out.add(selected.highest_modseq())
@@ -72,6 +84,31 @@ async def select(context: Context, command: Select) -> Ending:
         await resync(context, view, command.resync, counts.uidnext)
     verb = "EXAMINE completed" if command.read_only else "SELECT completed"
     return ok(verb, b"READ-ONLY" if selected.read_only else b"READ-WRITE")
+
+
+def _tell_rev1(selected: Selected, recents: Recents, rows: Rows, unseen: int) -> list[bytes]:
+    """What RFC 3501 6.3.1 has told and RFC 9051 has no more: RECENT, and the first message unseen
+    where that is found soon."""
+    uids = selected.uids
+    told = [recents.news(uids, len(uids)) or recents.response()]
+    if (first := _first_unseen(selected, rows, unseen)) is not None:
+        told.append(untagged_ok("First unseen", b"UNSEEN %d" % (first + 1)))
+    return told
+
+
+def _first_unseen(selected: Selected, rows: Rows, unseen: int) -> int | None:
+    """The position of the first message without \\Seen. A mailbox is read from its end, so the
+    newest messages have as many as there are, or else its oldest have one; None: neither."""
+    if not unseen:
+        return None
+    account, mailbox, uids = selected.account, selected.mailbox, selected.uids
+    oldest = uid_rows(rows, account, mailbox, limit=UNSEEN_ROWS)
+    for uid, row in oldest:
+        if SEEN not in row.keywords:
+            return selected.position_of(uid)
+    newest = uid_rows(rows, account, mailbox, uids[-UNSEEN_ROWS:][0])
+    found = [uid for uid, row in newest if SEEN not in row.keywords]
+    return selected.position_of(found[0]) if len(found) == unseen else None
 
 
 async def close(context: Context, command: Close) -> Ending:

@@ -134,7 +134,7 @@ def _answer(
                 lines.append(selected.fetch_line(position, uid, b"MODSEQ (%d)" % meta.modseq))
             continue
         selected.answered(uid, meta.modseq)
-        flags = selected.flags(meta.keywords, lines)
+        flags = selected.flags(uid, meta.keywords, lines)
         if context.condstore:
             line = selected.flags_line(position, uid, meta.keywords, meta.modseq, lines)
             lines.append(line)

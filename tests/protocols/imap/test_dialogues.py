@@ -121,6 +121,8 @@ class Player:
                 self.peer_ip = ip
             case ["pass", seconds]:
                 house.clock.pass_s(float(seconds))
+            case ["rev1", *name]:
+                self.client(name[0] if name else "").hears_recent = True
             case ["deflate", *name]:
                 self.client(name[0] if name else "").deflate()
             case ["undeflate", *name]:

@@ -6,8 +6,9 @@ import pytest
 
 from protocols.delivery import prepare
 from protocols.errors import RemoteProtocolError
+from protocols.imap.flag_lists import FLAG_LISTS_MAX, KEYWORDS_LISTED_MAX
 from protocols.imap.flags import KEYWORDS_KNOWN
-from protocols.imap.selected import FLAG_LISTS_MAX, KEYWORDS_LISTED_MAX, Selected, newest
+from protocols.imap.selected import Selected, newest
 from protocols.imap.sets import parse_set
 from storage.changes import plan_trim
 from storage.ids import AccountId, MailboxId, Version
@@ -169,18 +170,18 @@ def test_a_huge_set_is_as_cheap_as_the_mailbox() -> None:
 
 def test_a_keyword_is_listed_once_before_it_is_shown() -> None:
     selected, out = Inbox(1).selected, []
-    assert selected.flags(("$seen", "work"), out) == b"\\Seen work"
+    assert selected.flags(1, ("$seen", "work"), out) == b"\\Seen work"
     assert len(out) == 1 and out[0].endswith(b" work)\r\n")
-    selected.flags(("work",), out)
+    selected.flags(1, ("work",), out)
     assert len(out) == 1
 
 
 def test_flag_lists_and_keywords_are_remembered_within_bounds() -> None:
     selected, out = Inbox(1).selected, []
     for number in range(2 * FLAG_LISTS_MAX + KEYWORDS_LISTED_MAX):
-        selected.flags((f"k{number}",), out)
+        selected.flags(1, (f"k{number}",), out)
     assert len(out) == KEYWORDS_LISTED_MAX - len(KEYWORDS_KNOWN)
-    assert len(selected._flag_lists) <= FLAG_LISTS_MAX
+    assert len(selected.lists._rendered) <= FLAG_LISTS_MAX
 
 
 def test_the_newest_of_a_set_are_its_last_messages() -> None:

@@ -50,8 +50,8 @@ async def test_a_long_move_leaves_nothing() -> None:
 async def test_a_copy_that_fails_midway_leaves_the_target_as_it_was() -> None:
     async with open_stage() as stage:
         stage.fill(MANY)
-        stage.door.ports = replace(stage.house.ports, writer=FullAfter(stage.house.writer, 1))
-        client = await stage.reader()
+        stage.door.ports = replace(stage.house.ports, writer=FullAfter(stage.house.writer, 2))
+        client = await stage.reader()  # which writes, too: the messages are \\Recent here
         assert (await client.ask(b"COPY 1:* Archive"))[-1].startswith(b"t NO [OVERQUOTA]")
         assert await count(client, "Archive") == 0
 
@@ -59,8 +59,8 @@ async def test_a_copy_that_fails_midway_leaves_the_target_as_it_was() -> None:
 async def test_a_move_that_fails_midway_says_what_it_moved() -> None:
     async with open_stage() as stage:
         stage.fill(MANY)
-        stage.door.ports = replace(stage.house.ports, writer=FullAfter(stage.house.writer, 1))
-        client = await stage.reader()
+        stage.door.ports = replace(stage.house.ports, writer=FullAfter(stage.house.writer, 2))
+        client = await stage.reader()  # which writes, too: the messages are \\Recent here
         lines = await client.ask(b"MOVE 1:* Archive")
         assert b"COPYUID" in lines[0] and lines[-1].startswith(b"t NO [OVERQUOTA]")
         assert lines[1:-1] == [b"* 1 EXPUNGE"] * COMMAND_EMAILS_MAX
