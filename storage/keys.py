@@ -62,6 +62,7 @@ _BYTE_U64: Final = struct.Struct(">BHQcBQ")
 _BYTE_BYTE: Final = struct.Struct(">BHQcBB")
 _NUMBER: Final = struct.Struct(">BHQcQ")
 _NUMBER_U32: Final = struct.Struct(">BHQcQI")
+_NUMBER_ALONE: Final = struct.Struct(f">{_PLAIN.size}xQ")
 _UID_ALONE: Final = struct.Struct(f">{_NUMBER.size}xI")
 _TWO: Final = struct.Struct(">BHQcQQ")
 _THREE: Final = struct.Struct(">BHQcQQQ")
@@ -259,6 +260,11 @@ def unpack_uid_key(key: bytes) -> tuple[MailboxId, int]:
     """Mailbox and UID."""
     fields = _NUMBER_U32.unpack(key)
     return MailboxId(fields[4]), fields[5]
+
+
+def unpack_numbers(number_keys: Iterable[bytes]) -> list[int]:
+    """The last number alone of many keys of rows by email, or by mailbox, at once."""
+    return [number for (number,) in _NUMBER_ALONE.iter_unpack(b"".join(number_keys))]
 
 
 def unpack_uids(uid_keys: Iterable[bytes]) -> list[int]:

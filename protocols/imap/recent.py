@@ -1,7 +1,7 @@
 """\\Recent as one session sees it (RFC 3501 2.3.2). IMAP4rev2 has it no more."""
 
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 
 from protocols.imap.sets import Range
 
@@ -30,6 +30,17 @@ class Recents:
         """Whether the message with this UID is \\Recent."""
         at = bisect_left(self._ranges, (uid + 1, 0)) - 1
         return at >= 0 and uid <= self._ranges[at][1]
+
+    def places(self, uids: Sequence[int]) -> Iterator[Range]:
+        """Where in these ascending UIDs those that are stand: first and end, one after another."""
+        if not uids:
+            return
+        for low, high in self._ranges[max(bisect_left(self._ranges, (uids[0], 0)) - 1, 0) :]:
+            first, end = bisect_left(uids, low), bisect_right(uids, high)
+            if first < end:
+                yield first, end
+            if high >= uids[-1]:
+                return
 
     def count(self, uids: Sequence[int], end: int) -> int:
         """How many of the first `end` of these ascending UIDs are."""

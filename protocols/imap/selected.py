@@ -414,6 +414,19 @@ class Selected:
     def flags(self, uid: int, keywords: tuple[str, ...], out: list[bytes]) -> bytes:
         """A message's flag list; a keyword not listed before is listed first (RFC 9051 7.3.5)."""
         shown = self.lists.render(keywords, out)
-        if self.recents is not None and uid in self.recents:
-            return b" ".join([RECENT, shown]) if shown else RECENT
-        return shown
+        return _recent(shown) if self.recents is not None and uid in self.recents else shown
+
+    def flag_column(
+        self, uids: Sequence[int], held: Sequence[tuple[str, ...]], out: list[bytes]
+    ) -> list[bytes]:
+        """The flag lists of messages with ascending UIDs and these keywords, as `flags` of each."""
+        shown = {keywords: self.lists.render(keywords, out) for keywords in dict.fromkeys(held)}
+        column = [shown[keywords] for keywords in held]
+        if self.recents is not None:
+            for first, end in self.recents.places(uids):
+                column[first:end] = map(_recent, column[first:end])
+        return column
+
+
+def _recent(shown: bytes) -> bytes:
+    return b" ".join([RECENT, shown]) if shown else RECENT

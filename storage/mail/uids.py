@@ -54,10 +54,22 @@ def uid_rows(
     limit: int | None = None,
 ) -> list[tuple[int, UidRow]]:
     """The messages with first_uid <= UID <= last_uid, ascending, at most `limit`."""
+    return list(zip(*uid_columns(rows, account, mailbox, first_uid, last_uid, limit), strict=True))
+
+
+def uid_columns(
+    rows: Rows,
+    account: AccountId,
+    mailbox: MailboxId,
+    first_uid: int,
+    last_uid: int,
+    limit: int | None = None,
+) -> tuple[list[int], list[UidRow]]:
+    """The same as two lists, UIDs and rows."""
     start, end = keys.uid_range(account, mailbox, first_uid, last_uid)
     found = rows.scan(start, end, limit=limit)
-    uids = keys.unpack_uids(key for key, _ in found)
-    return [(uid, unpack_uid_row(value)) for uid, (_, value) in zip(uids, found, strict=True)]
+    uids = keys.unpack_uids([key for key, _ in found])
+    return uids, [unpack_uid_row(value) for _, value in found]
 
 
 def vanished(rows: Rows, account: AccountId, mailbox: MailboxId, since: int) -> list[int]:

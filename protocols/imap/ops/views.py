@@ -64,9 +64,6 @@ def _read_range(
     decode: Callable[[bytes], T],
     key_of: Key,
 ) -> dict[EmailId, T]:
-    start = key_of(account, first)
-    end = key_of(account, EmailId(last + 1))
-    return {
-        EmailId(int.from_bytes(key[-8:], "big")): decode(value)
-        for key, value in rows.scan(start, end)
-    }
+    found = rows.scan(key_of(account, first), key_of(account, EmailId(last + 1)))
+    emails = map(EmailId, keys.unpack_numbers([key for key, _ in found]))
+    return dict(zip(emails, [decode(value) for _, value in found], strict=True))

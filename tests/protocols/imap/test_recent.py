@@ -1,5 +1,8 @@
 """What is \\Recent in one session (RFC 3501 2.3.2)."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from protocols.imap.recent import Recents
 
 
@@ -34,3 +37,15 @@ def test_the_number_is_told_when_it_is_another() -> None:
     assert recents.news([1, 2, 3, 5], 4) == b""
     assert recents.news([1, 2, 3, 5], 3) == b"* 1 RECENT\r\n"
     assert recents.news([1, 2], 2) == b"* 0 RECENT\r\n"
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40))), st.sets(st.integers(1, 45)))
+def test_places_are_where_those_stand_that_are_recent(
+    decisions: list[tuple[int, int]], named: set[int]
+) -> None:
+    recents = Recents()
+    for first, upto in decisions:
+        recents.decide(first, upto)
+    uids = sorted(named)
+    places = [at for first, end in recents.places(uids) for at in range(first, end)]
+    assert places == [at for at, uid in enumerate(uids) if uid in recents]

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.imap.ops.fetch import PORTION_BYTES, VIEW_SLICE_MESSAGES, portions, windows
+from protocols.imap.ops.items import Window
 from protocols.imap.ops.views import decode_view, read_views
 from protocols.imap.selected import Positions
 from storage.ids import EmailId, Version
@@ -38,15 +39,17 @@ def test_portions_hold_every_message_once_and_no_more_octets_than_their_size(
     sizes: list[int], sections: int
 ) -> None:
     rows = [
-        (number, number, UidRow(EmailId(number), (), Version(1), size, 0))
-        for number, size in enumerate(sizes, 1)
+        UidRow(EmailId(number), (), Version(1), size, 0) for number, size in enumerate(sizes, 1)
     ]
-    found = list(portions(rows, sections))
-    assert [row for portion in found for row in portion] == rows
+    numbers = range(1, len(rows) + 1)
+    found = list(portions(Window(numbers, numbers, rows), sections))
+    assert [row for portion in found for row in portion.rows] == rows
     for portion in found:
-        told = sections * sum(row.size for _, _, row in portion)
-        assert len(portion) == 1 or told <= PORTION_BYTES
-        assert 0 < len(portion) <= VIEW_SLICE_MESSAGES
+        told = sections * sum(row.size for row in portion.rows)
+        assert len(portion.rows) == 1 or told <= PORTION_BYTES
+        assert 0 < len(portion.rows) <= VIEW_SLICE_MESSAGES
+        emails = [row.email for row in portion.rows]
+        assert list(portion.sequences) == list(portion.uids) == emails
 
 
 async def test_what_is_expunged_while_the_others_are_sent_is_left_out() -> None:
