@@ -13,6 +13,7 @@ import trio
 from node import logs
 from node.trimmer import Trimmer
 from protocols.ports import Ports, Unavailable
+from storage import codes
 from storage.due import Due, list_due
 from storage.keys import TypeCode
 from storage.submissions import number_due
@@ -37,6 +38,7 @@ class Jobs:
         self._do: Final[Mapping[TypeCode, Do]] = {
             TypeCode.UPLOAD: self._expire_upload,
             TypeCode.SUBMISSION: self._send,
+            TypeCode.GRANT: self._end_grant,
         }
 
     async def run(self, leads: Callable[[], bool]) -> None:
@@ -64,6 +66,9 @@ class Jobs:
 
     async def _expire_upload(self, due: Due) -> None:
         await self._ports.writer.write(due.account, lambda plan: plan_expire(plan, due))
+
+    async def _end_grant(self, due: Due) -> None:
+        await self._ports.writer.write(due.account, lambda plan: codes.plan_expire(plan, due))
 
     async def _send(self, due: Due) -> None:
         await self._ports.submitter.send(self._ports, due.account, number_due(due))

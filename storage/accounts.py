@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from storage import keys, lists
+from storage import grants, keys, lists
 from storage.addresses import AddressInvalid, fold_address, fold_domain
 from storage.collection import Collection
 from storage.engine import Rows
@@ -196,7 +196,11 @@ def plan_create_account(
 def plan_set_password(
     plan: Plan, account: AccountId, password_hash: str, *, scram: str = ""
 ) -> None:
-    """Replace the password in both its forms; raises AccountUnknown."""
+    """Replace the password in both its forms; raises AccountUnknown.
+
+    Clients that were let in by the old one are in no longer (storage/grants.py).
+    """
+    grants.plan_revoke_all(plan, account)
     _update(plan, account, password=password_hash, scram=scram)
 
 

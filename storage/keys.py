@@ -30,7 +30,7 @@ System account (0):
     o  outcome           replica u64 | epoch u64 | sequence u64 -> outcome
     e  boot epoch        replica u64                -> epoch u64 and who registered
     f  formed                                       -> there once the first accounts are made
-    w  push watch, v push key, D due                -> see push_rows.py, due.py
+    w  push watch, v push key, D due, O OAuth       -> see push_rows.py, due.py, oauth_rows.py
     E  guarded, Y collected                         -> see collecting.py
 
 No mailbox has id 0; a `d` row of mailbox 0 orders all emails of the account.
@@ -95,6 +95,7 @@ class TypeCode(IntEnum):
     ANNOTATION = 16
     RIGHTS = 17
     URL_KEY = 18
+    GRANT = 19  # what OAuth has in the system account: due at its end, told when it is revoked
 
     @property
     def bit(self) -> int:

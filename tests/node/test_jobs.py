@@ -5,9 +5,11 @@ import trio
 from trio.testing import MockClock
 
 from node.jobs import DUE_MAX, LOOK_S, Jobs
+from storage.codes import EXPIRED_TOLD_MS, Asked, plan_device
 from storage.due import Due, list_due, plan_due
 from storage.ids import AccountId, BlobId, blob_id
 from storage.keys import TypeCode
+from storage.oauth_rows import Kind, row_range
 from storage.uploads import UPLOAD_KEPT_MS, plan_upload, uploaded_octets
 from tests.fakes import FakeHouse, make_house
 
@@ -62,3 +64,11 @@ async def test_much_is_done_in_several_looks(house: FakeHouse) -> None:
     assert await jobs.look() is True
     assert await jobs.look() is False
     assert list_due(house.engine, house.clock.now_ms(), limit=1) == []
+
+
+async def test_a_grant_ends_in_its_time(house: FakeHouse) -> None:
+    house.run(lambda plan: plan_device(plan, Asked("bird", "Bird", ()), user_code_ms=1_000))
+    house.clock.pass_s(1 + EXPIRED_TOLD_MS / 1000)
+    assert await Jobs(house.ports).look() is False
+    assert not house.engine.scan(*row_range(Kind.DEVICE))
+    assert not list_due(house.engine, 2**60, limit=1)
