@@ -151,6 +151,7 @@ def build_doors(
         url_applications=config.imap.url_applications,
         message_limit=config.imap.message_limit or 0,
         save_limit=config.imap.save_limit or 0,
+        append_bytes_max=config.limits.message_bytes,
     )
     for name, port, context in (("imap", own.imap, None), ("imaps", own.imaps, tls)):
         if port is not None:

@@ -57,8 +57,9 @@ STRANGER_BYTES_MAX: Final = 8 * KIB
 LITERALS_MAX: Final = 256
 # What all connections of the door together may hold of literals.
 LITERALS_BYTES_MAX: Final = 256 * MIB
-# Commands refused in a row before we hang up.
-ERRORS_MAX: Final = 20
+# Commands refused in a row before we hang up. A client that tries out what there is goes on for
+# longer than one would think; a flood ends soon all the same.
+ERRORS_MAX: Final = 100
 # What is received and not yet looked at: one line, its ending, and the start of the next.
 RECEIVE_BYTES_MAX: Final = LINE_BYTES_MAX + 8 * KIB
 
@@ -164,6 +165,7 @@ class Core:
     """One connection."""
 
     __slots__ = (
+        "_append_bytes_max",
         "_buffer",
         "_errors",
         "_gathering",
@@ -176,7 +178,8 @@ class Core:
         "utf8",
     )
 
-    def __init__(self, room: LiteralRoom) -> None:
+    def __init__(self, room: LiteralRoom, append_bytes_max: int = APPEND_BYTES_MAX) -> None:
+        self._append_bytes_max = append_bytes_max
         self._buffer = ReceiveBuffer(RECEIVE_BYTES_MAX)
         self._room = room
         self._held = 0  # octets taken from the room for what is being gathered
@@ -337,7 +340,7 @@ class Core:
         verb = parse_verb(gathering.text)
         octets = gathering.octets + count
         if verb is not None and self._phase in _UPLOADS.get(verb[1], ()):
-            if octets > APPEND_BYTES_MAX:
+            if octets > self._append_bytes_max:
                 return no("The message is too large", b"TOOBIG")
         elif len(gathering.text) + octets > self._command_bytes_max():
             return bad("The command is too large", b"TOOBIG")

@@ -22,6 +22,7 @@ from protocols.imap.authenticate import authenticate
 from protocols.imap.connection_commands import Compress, Unauthenticate
 from protocols.imap.core import NEEDS_MAILBOX, Core, LiteralRoom, Phase, Request
 from protocols.imap.fetch_commands import Fetch
+from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.ops import OPS, append
 from protocols.imap.ops.bodies import BrokenOff
 from protocols.imap.ops.context import SEND_BYTES_MAX, Context, Door, Outbox
@@ -77,6 +78,7 @@ class ImapDoor:
         autologout_s: float = AUTOLOGOUT_S,
         message_limit: int = 0,
         save_limit: int = 0,
+        append_bytes_max: int = APPEND_BYTES_MAX,
     ) -> None:
         self.ports = ports
         self.tls = tls
@@ -88,6 +90,7 @@ class ImapDoor:
             url_applications=url_applications,
             message_limit=message_limit,
             save_limit=save_limit,
+            append_bytes_max=append_bytes_max,
         )
 
     async def converse(self, transport: trio.abc.Stream, peer_ip: str, secure: bool) -> None:
@@ -110,7 +113,7 @@ class ImapSession:
         self._patience_for = ""
         self._uploads: Uploads | None = None  # while APPENDs follow one another
         self._sending = trio.Lock()
-        self.core = Core(door.shared.room)
+        self.core = Core(door.shared.room, door.shared.append_bytes_max)
         self._context = self._stranger(Outbox(self._send))
 
     def _stranger(self, out: Outbox) -> Context:

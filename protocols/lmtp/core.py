@@ -70,8 +70,11 @@ KIB: Final = 1024
 
 # Octets received and not yet understood; pipelined commands beyond it wait in the kernel.
 INPUT_BYTES_MAX: Final = 64 * KIB
-# Commands malformed or out of order; an MTA makes none.
-ERRORS_MAX: Final = 20
+# Commands malformed or out of order since the last message that was kept; an MTA makes none. RFC
+# 5321 3.8 wants who does not understand to go on; a flood of them is no conversation any more.
+ERRORS_MAX: Final = 100
+# What a proof that failed counts for: nobody guesses on for so long.
+PROOF_ERRORS: Final = 5
 # Commands since the last message that was kept: 1000 recipients, some RSETs, no idling about.
 COMMANDS_MAX: Final = 5000
 
@@ -160,7 +163,7 @@ class Core:
     def told(self, reply: Reply) -> None:
         """The answer to NameAsked, and to AuthAsked when the claim is not proven."""
         assert isinstance(self._asked, NameAsked | AuthAsked), self._asked
-        self._errors += isinstance(self._asked, AuthAsked)
+        self._errors += PROOF_ERRORS * isinstance(self._asked, AuthAsked)
         self._asked = None
         self._reply(reply)
 
@@ -178,7 +181,7 @@ class Core:
         for reply in each:
             self._reply(reply)
         if any(reply.positive for reply in each):
-            self._commands = 0
+            self._commands = self._errors = 0
         self._reset()
 
     def tls_started(self) -> None:

@@ -15,7 +15,6 @@ import trio
 
 from protocols.errors import RemoteProtocolError
 from protocols.imap.append_commands import NewMessage, Url
-from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.ops.bodies import MessageGone, open_message, read_section, section_bytes_max
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.places import find
@@ -90,7 +89,7 @@ class Assembly:
 
     def _grow(self, count: int) -> None:
         self._size += count
-        if self._size > APPEND_BYTES_MAX:
+        if self._size > self._context.door.append_bytes_max:
             raise Refused(_TOO_BIG)
 
     def _take(self, count: int) -> None:
@@ -112,7 +111,7 @@ class Assembly:
         size = None if message is None else section_bytes_max(message, wanted.section)
         if message is None or size is None:
             raise _bad(url)
-        if self._size + size > APPEND_BYTES_MAX:
+        if self._size + size > context.door.append_bytes_max:
             raise Refused(_TOO_BIG)
         self._take(size)
         try:

@@ -14,7 +14,8 @@ from weakref import WeakValueDictionary
 import trio
 
 from protocols.imap.contexts import Contexts
-from protocols.imap.core import LiteralRoom
+from protocols.imap.core import LITERALS_BYTES_MAX, LiteralRoom
+from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.notified import Lent, Notified, Panorama
 from protocols.imap.responses import Ending, Status, no, render_ending, untagged_ok
 from protocols.imap.selected import Heed, Positions, Selected, newest
@@ -106,13 +107,16 @@ class Door:
         url_applications: Mapping[str, Collection[str]] | None = None,
         message_limit: int = 0,
         save_limit: int = 0,
+        append_bytes_max: int = APPEND_BYTES_MAX,
     ) -> None:
+        self.append_bytes_max = append_bytes_max
+        """The largest message that is taken (RFC 7889); of all of one command together too."""
         self.message_limit = message_limit
         """How many messages one command works on (RFC 9738); 0: as many as there are."""
         self.save_limit = message_limit or save_limit
         """How many messages one COPY or APPEND adds."""
         self.indexes = MailboxIndexes(indexes_bytes_max)
-        self.room = room or LiteralRoom()
+        self.room = room or LiteralRoom(max(LITERALS_BYTES_MAX, 2 * append_bytes_max))
         self.jmap_url = jmap_url
         self.url_applications: Mapping[str, Collection[str]] = url_applications or {}
         """Addresses of the accounts that fetch URLs for an application (RFC 5593 3.3), `submit`

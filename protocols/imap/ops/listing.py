@@ -14,7 +14,6 @@ import trio
 
 from protocols.imap import responses
 from protocols.imap.commands import List, Lsub, Namespace, Status, StatusItem
-from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.ops.acl import my_rights_line
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
 from protocols.imap.ops.metadata import find_entries, render_metadata
@@ -53,7 +52,6 @@ _STATUS: Final[dict[StatusItem, Callable[[Mailbox, MailboxCounts], bytes]]] = {
     StatusItem.DELETED: lambda mailbox, counts: b"%d" % counts.deleted,
     StatusItem.SIZE: lambda mailbox, counts: b"%d" % counts.octets,
     StatusItem.HIGHESTMODSEQ: lambda mailbox, counts: b"%d" % shown_modseq(counts.modseq),
-    StatusItem.APPENDLIMIT: lambda mailbox, counts: b"%d" % APPEND_BYTES_MAX,
 }
 
 
@@ -157,7 +155,7 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
             freed = await deleted_octets(context, holder, named.mailbox.id, command.status)
             recent = await count_recent(context, holder, named.mailbox.id, command.status)
             rows = context.local()
-            line = status_line(rows, holder, named, command.status, context.utf8, freed, recent)
+            line = status_line(context, rows, holder, named, command.status, freed, recent)
             context.out.add(line or b"")
         if command.metadata and selected and named.owner is None:
             entries = find_entries(context, context.local(), named.mailbox.id, command.metadata)
@@ -293,7 +291,7 @@ async def status(context: Context, command: Status) -> Ending:
     named = Named(mailbox, command.mailbox, has_children=False, owner=owner)
     freed = await deleted_octets(context, holder, mailbox.id, command.items)
     recent = await count_recent(context, holder, mailbox.id, command.items)
-    line = status_line(view, holder, named, command.items, context.utf8, freed, recent)
+    line = status_line(context, view, holder, named, command.items, freed, recent)
     if line is None:
         return no("No such mailbox", b"NONEXISTENT")
     context.out.add(line)
@@ -301,11 +299,11 @@ async def status(context: Context, command: Status) -> Ending:
 
 
 def status_line(
+    context: Context,
     rows: Rows,
     account: AccountId,
     named: Named,
     items: tuple[StatusItem, ...],
-    utf8: bool,
     freed: int = 0,
     recent: int = 0,
 ) -> bytes | None:
@@ -320,12 +318,15 @@ def status_line(
             value = b"%d" % freed
         elif item is StatusItem.RECENT:
             value = b"%d" % recent
+        elif item is StatusItem.APPENDLIMIT:
+            value = b"%d" % context.door.append_bytes_max
         elif item is StatusItem.MAILBOXID:
             value = object_id(shown_id(named.owner, render_mailbox_id(named.mailbox.id)))
         else:
             value = _STATUS[item](named.mailbox, counts)
         told.append(b"%b %b" % (item.value, value))
-    return b"* STATUS %b (%b)\r\n" % (render_mailbox(named.name, utf8=utf8), b" ".join(told))
+    whole = render_mailbox(named.name, utf8=context.utf8)
+    return b"* STATUS %b (%b)\r\n" % (whole, b" ".join(told))
 
 
 async def namespace(context: Context, command: Namespace) -> Ending:

@@ -8,7 +8,6 @@ from typing import Final
 
 from protocols.imap.commands import Capability, Check, Enable, Id, Login, Logout, Noop
 from protocols.imap.connection_commands import GetJmapAccess
-from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.ops.context import Context
 from protocols.imap.responses import Ending, bye, no, ok
 from protocols.ports import AuthBusy, AuthFailed, Principal
@@ -78,7 +77,6 @@ _KNOWN: Final = (
     b"UTF8=ACCEPT",
     b"WITHIN",
 )
-_APPENDLIMIT: Final = b"APPENDLIMIT=%d" % APPEND_BYTES_MAX  # RFC 7889 3
 _NAME: Final = b"Trireme"
 WRONG: Final = no("Wrong user name or password", b"AUTHENTICATIONFAILED")
 BUSY: Final = no("Too many attempts; try again later", b"LIMIT")
@@ -103,7 +101,8 @@ def capabilities(context: Context) -> bytes:
         names.append(b"SAVELIMIT=%d" % context.door.save_limit)
     if not context.compressed:
         names.append(b"COMPRESS=DEFLATE")
-    return b"CAPABILITY " + b" ".join([*names, *_KNOWN, _APPENDLIMIT])
+    append_limit = b"APPENDLIMIT=%d" % context.door.append_bytes_max  # RFC 7889 3
+    return b"CAPABILITY " + b" ".join([*names, *_KNOWN, append_limit])
 
 
 async def capability(context: Context, command: Capability) -> Ending:

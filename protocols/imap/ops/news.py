@@ -193,7 +193,7 @@ async def _tell_moved(
             continue
         items = _items(context, moved, events)
         if items is not None:
-            line = status_line(context.local(), holder, named, items, context.utf8)
+            line = status_line(context, context.local(), holder, named, items)
             context.out.add(line or b"")
         if context.out.full:
             await context.out.flush()

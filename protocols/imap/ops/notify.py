@@ -87,6 +87,6 @@ async def _tell_status(context: Context, named: Named, events: frozenset[Event])
     )
     if Event.FLAG_CHANGE in events:
         items += (StatusItem.HIGHESTMODSEQ,)
-    context.out.add(status_line(context.local(), holder, named, items, context.utf8) or b"")
+    context.out.add(status_line(context, context.local(), holder, named, items) or b"")
     if context.out.full:
         await context.out.flush()

@@ -29,9 +29,11 @@ MIB = 1024 * 1024
 class Wire:
     """A core and the peer's end of its wire."""
 
-    def __init__(self, *, room: int = 256 * MIB, known: bool = True) -> None:
+    def __init__(
+        self, *, room: int = 256 * MIB, known: bool = True, append_bytes_max: int = APPEND_BYTES_MAX
+    ) -> None:
         self.room = LiteralRoom(room)
-        self.core = Core(self.room)
+        self.core = Core(self.room, append_bytes_max)
         if known:
             self.core.authenticated()
 
@@ -126,6 +128,14 @@ def test_a_literal_too_large_is_refused_unread() -> None:
     wire = Wire()
     wire.send(b"a SELECT {%d}\r\n" % COMMAND_BYTES_MAX)
     assert wire.said() == b"a BAD [TOOBIG] The command is too large\r\n"
+
+
+def test_how_large_a_message_may_be_is_the_operators_to_say() -> None:
+    wire = Wire(append_bytes_max=1000)
+    wire.send(b"a APPEND x {1001}\r\n")
+    assert wire.said() == b"a NO [TOOBIG] The message is too large\r\n"
+    wire.send(b"b APPEND x {1000}\r\n")
+    assert wire.said() == b"+ Ready\r\n"
 
 
 def test_a_literal_too_large_that_comes_anyhow_ends_the_connection() -> None:

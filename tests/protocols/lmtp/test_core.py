@@ -57,6 +57,16 @@ def test_garbage_is_put_up_with_for_so_long() -> None:
     assert talker.closed
 
 
+def test_a_message_that_was_kept_makes_errors_forgotten() -> None:
+    """RFC 5321 3.8: who does not understand a command goes on serving."""
+    talker = client()
+    for _ in range(3):
+        assert codes(talker.say(b"FROB\r\n" * ERRORS_MAX)) == [500] * ERRORS_MAX
+        begun(talker)
+        assert codes(talker.say(b"DATA\r\n.\r\n")) == [354, 250]
+    assert not talker.closed
+
+
 def test_nothing_but_crlf_ends_a_command() -> None:
     """RFC 5321 2.3.8: what others smuggle behind a bare LF or CR is no command here."""
     talker = client()

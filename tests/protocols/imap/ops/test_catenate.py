@@ -6,7 +6,6 @@ import pytest
 
 from protocols.imap import ImapDoor
 from protocols.imap.core import LiteralRoom
-from protocols.imap.ops import catenate
 from storage.batch import KIB
 from tests.protocols.imap.stage import Client, Stage, mail, open_stage
 
@@ -31,10 +30,8 @@ def url(partial: str = "") -> str:
     return f'URL "/INBOX/;UID=1{partial}"'
 
 
-async def test_what_would_be_too_large_is_refused(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catenate, "APPEND_BYTES_MAX", 2 * SIZE)
+async def test_what_would_be_too_large_is_refused(stage: Stage) -> None:
+    stage.door = ImapDoor(stage.house.ports, append_bytes_max=2 * SIZE)
     client = await stage.reader()
     assert (await append(client, url(), url())).startswith(b"t OK")
     assert await append(client, url(), url(), url("/;PARTIAL=0.1")) == (
@@ -45,10 +42,8 @@ async def test_what_would_be_too_large_is_refused(
     assert told[0] == b"* STATUS Drafts (MESSAGES 1)"
 
 
-async def test_so_are_several_messages_together(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catenate, "APPEND_BYTES_MAX", 2 * SIZE)
+async def test_so_are_several_messages_together(stage: Stage) -> None:
+    stage.door = ImapDoor(stage.house.ports, append_bytes_max=2 * SIZE)
     client = await stage.reader()
     line = f"APPEND Drafts CATENATE ({url()}) CATENATE ({url()}) CATENATE ({url()})"
     assert (await client.ask(line.encode()))[-1].startswith(b"t NO [TOOBIG]")
@@ -75,3 +70,13 @@ async def test_a_part_that_cannot_be_read_just_now_is_no_bad_url(
 
     monkeypatch.setattr(stage.house.blobs, "read", damaged)
     assert (await append(client, url())).startswith(b"t NO [UNAVAILABLE]")
+
+
+async def test_the_limit_is_told_as_it_is_kept(stage: Stage) -> None:
+    """RFC 7889 3, 4: what CAPABILITY and STATUS say is `[limits] message-bytes`."""
+    stage.door = ImapDoor(stage.house.ports, append_bytes_max=2 * SIZE)
+    client = await stage.reader()
+    said = b" ".join(await client.ask(b"CAPABILITY"))
+    assert b" APPENDLIMIT=%d" % (2 * SIZE) in said
+    told = await client.ask(b"STATUS INBOX (APPENDLIMIT)")
+    assert told[0] == b"* STATUS INBOX (APPENDLIMIT %d)" % (2 * SIZE)
