@@ -19,6 +19,7 @@ from protocols.imap.ops.context import Context, OverLimit, refusal
 from protocols.imap.ops.copying import highest_if_resync
 from protocols.imap.ops.listing import tell_normalized
 from protocols.imap.ops.places import is_own, missing, need, needed, still
+from protocols.imap.ops.recent import Taken, plan_taken
 from protocols.imap.responses import Ending, no, ok, untagged_ok
 from protocols.imap.sets import render_ranges, runs
 from storage.batch import BatchError
@@ -111,11 +112,18 @@ async def _add(
     """One commit. A refusal among others knows all that was acknowledged before, as one alone does:
     the batch applies on the very version of the account that it was planned on."""
 
-    def plan_group(plan: Plan) -> list[Added | MailError]:
-        return [_plan_one(plan, context.account, account, one) for one in group]
+    into = {one.command.mailbox for one in group}
+    here = context.selected if context.selected and context.selected.name in into else None
+
+    def plan_group(plan: Plan) -> tuple[list[Added | MailError], Taken | None]:
+        done = [_plan_one(plan, context.account, account, one) for one in group]
+        return done, None if here is None else plan_taken(plan, here)
 
     blobs = [blob for one in group for blob in one.blobs]
-    return await context.ports.writer.write(account, plan_group, blobs=blobs)
+    done, taken = await context.ports.writer.write(account, plan_group, blobs=blobs)
+    if here is not None and here.recents is not None and taken is not None:
+        here.recents.decide(*taken)
+    return done
 
 
 def _plan_one(plan: Plan, me: AccountId, account: AccountId, one: Incoming) -> Added | MailError:

@@ -1,11 +1,12 @@
 """LIST, LSUB, STATUS and NAMESPACE (RFC 9051 6.3.9-6.3.11; RFC 3501 6.3.9; RFC 5258, 5819, 6154).
 
 Every mailbox of an account exists and can be selected, so \\Noselect is said only where LSUB's
-rules invent a name, and \\NonExistent only above what others share (ops/places.py).
+rules invent a name, and \\NonExistent only above what others share (ops/places.py) and of names
+that are subscribed to though their mailboxes are gone.
 """
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -24,10 +25,11 @@ from protocols.imap.patterns import SEPARATOR, Patterns
 from protocols.imap.responses import Ending, no, object_id, ok, render_list, render_mailbox
 from protocols.imap.selected import shown_id, shown_modseq
 from storage.engine import Rows
-from storage.ids import AccountId, MailboxId
+from storage.ids import AccountId, MailboxId, Version
 from storage.ids import render_mailbox as render_mailbox_id
 from storage.mail import mailboxes, sharing
 from storage.mail.counts import read_counts
+from storage.mail.left_names import left_names
 from storage.mail.mailbox_rows import child_ids
 from storage.mail.records import Mailbox, MailboxCounts
 from storage.mail.tree import OTHER_USERS
@@ -55,6 +57,9 @@ _STATUS: Final[dict[StatusItem, Callable[[Mailbox, MailboxCounts], bytes]]] = {
 }
 
 
+_NOTHING: Final = Mailbox(MailboxId(0), "", MailboxId(0), None, 0, True, 0, Version(0))
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """A mailbox, its whole name, and whether others are under it.
@@ -68,6 +73,16 @@ class Named:
     has_children: bool
     owner: AccountId | None = None
     rights: str = sharing.ALL
+    left: bool = False
+    """Nothing is there any more, but the name is subscribed to (RFC 9051 6.3.7)."""
+
+
+def left_behind(rows: Rows, account: AccountId, there: Sequence[Named]) -> list[Named]:
+    """Names that are subscribed to and no mailbox has, by name; `there`: the mailboxes."""
+    taken = {named.name for named in there}
+    names = [name for name in left_names(rows, account) if name not in taken]
+    above = {parent for name in (*names, *taken) for parent in _parents(name)}
+    return [Named(_NOTHING, name, name in above, rights="", left=True) for name in names]
 
 
 def named_mailboxes(rows: Rows, account: AccountId) -> list[Named]:
@@ -118,6 +133,8 @@ def others_mailboxes(rows: Rows, me: AccountId) -> list[Named]:
 def attributes_of(named: Named) -> list[bytes]:
     """What LIST always says: children (RFC 3348) and special use (RFC 6154)."""
     attributes = [b"\\HasChildren" if named.has_children else b"\\HasNoChildren"]
+    if named.left:
+        return [b"\\NonExistent", *attributes]
     special = SPECIAL_USE.get(named.mailbox.role or "")
     if special is not None:
         attributes.append(special)
@@ -136,9 +153,11 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
     account = context.account
     patterns = Patterns(command.reference, command.patterns)
     others = others_mailboxes(view, account)
-    found = named_mailboxes(view, account) + others
+    own = named_mailboxes(view, account)
+    left = left_behind(view, account, own) if command.select_subscribed else []
+    found = own + left + others
     inside = _names_above(found, command, patterns) if command.recursive else {}
-    for hidden in _hidden_lines(context, command, others, inside):
+    for hidden in _hidden_lines(context, command, [*left, *others], inside, own):
         context.out.add(hidden)
     for at, named in enumerate(found):
         if at % SLICE_MESSAGES == SLICE_MESSAGES - 1:
@@ -148,6 +167,8 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
         if not (selected or below) or not patterns.match(named.name):
             continue
         context.out.add(_list_line(context, command, named, below))
+        if named.left:
+            continue
         if command.return_rights and selected:  # RFC 8440 3
             context.out.add(my_rights_line(named.name, named.rights, utf8=context.utf8))
         if command.status and selected and "r" in named.rights:
@@ -205,15 +226,19 @@ def named_at(rows: Rows, me: AccountId, place: Place, name: str) -> Named:
 
 
 def _hidden_lines(
-    context: Context, command: List, others: list[Named], inside: dict[str, bytes]
+    context: Context,
+    command: List,
+    others: list[Named],
+    inside: dict[str, bytes],
+    own: list[Named],
 ) -> Iterator[bytes]:
     """RFC 9051 6.3.9, 7.3.1: a pattern that ends in `%` shows the levels above what others share,
-    though nothing is there that one may see."""
+    or what was deleted, though nothing is there that one may see."""
     levels = Patterns(command.reference, tuple(p for p in command.patterns if p.endswith("%")))
     selective = command.select_subscribed or command.select_special
     # RFC 9051 9 mbx-list-sflag: one of them, and a client of RFC 3501 alone knows but the second.
     missing = b"\\NonExistent" if command.extended or context.rev2 else b"\\Noselect"
-    seen = {named.name for named in others}
+    seen = {named.name for named in (*others, *own)}
     for name in sorted({above for named in others for above in _parents(named.name)} - seen):
         below = inside.get(name, b"")
         if levels.match(name) and (below or not selective):
@@ -266,7 +291,9 @@ async def lsub(context: Context, command: Lsub) -> Ending:
     patterns = Patterns(command.reference, (command.pattern,))
     shown: dict[str, list[bytes]] = {}
     account = context.account
-    for named in named_mailboxes(view, account) + others_mailboxes(view, account):
+    own = named_mailboxes(view, account)
+    left = left_behind(view, account, own)
+    for named in own + left + others_mailboxes(view, account):
         if not named.mailbox.subscribed:
             continue
         if patterns.match(named.name):

@@ -29,6 +29,7 @@ from storage.mail.errors import (
     TooManyEmails,
 )
 from storage.mail.ledger import COMMAND_EMAILS_MAX
+from storage.mail.left_names import plan_leave_name, plan_take_name
 from storage.mail.mailbox_rows import TOP, child_ids
 from storage.mail.moves import plan_expunge, plan_move_uids
 from storage.mail.sharing import plan_follow
@@ -86,8 +87,9 @@ def _make(
         found = mailboxes.by_path(plan, account, names[:depth])
         if found is None:
             its = role if depth == len(names) else None
+            was = plan_take_name(plan, account, SEPARATOR.join(names[:depth]))
             found = mailboxes.plan_create(
-                plan, account, name, parent=parent, role=its, subscribed=False
+                plan, account, name, parent=parent, role=its, subscribed=was
             )
         parent = found.id
     return parent
@@ -100,6 +102,9 @@ async def delete(context: Context, command: Delete) -> Ending:
 
     def plan_delete(plan: Plan) -> None:
         found = need(still(plan, me, command.mailbox, "x", account), "x")
+        if found.subscribed:
+            names = mailboxes.path(plan, account, found.id)
+            plan_leave_name(plan, account, SEPARATOR.join(names))
         mailboxes.plan_destroy_mailbox(plan, account, found.id, remove_emails=True)
 
     while True:
@@ -150,7 +155,9 @@ async def rename(context: Context, command: Rename) -> Ending:
             # Names above the target would be made inside what moves.
             raise MailboxProtected("a mailbox cannot move into itself")
         parent = _make(plan, account, names[:-1])
-        mailboxes.plan_update(plan, account, found.id, name=names[-1], parent=parent)
+        moved = mailboxes.plan_update(plan, account, found.id, name=names[-1], parent=parent)
+        if plan_take_name(plan, account, SEPARATOR.join(names)) and not moved.subscribed:
+            mailboxes.plan_update(plan, account, found.id, subscribed=True)
 
     await context.ports.writer.write(account, plan_rename)
     _tell_renamed(context, command)
@@ -193,13 +200,17 @@ async def _rename_inbox(context: Context, name: str) -> Ending:
 
 async def subscribe(context: Context, command: Subscribe) -> Ending:
     """RFC 9051 6.3.7, 6.3.8. A subscription is a property of the mailbox (RFC 8621 2), or of the
-    account that follows another's."""
+    account that follows another's; only of names that were a mailbox's it is the name's."""
     account = context.account
-    verb = "SUBSCRIBE" if command.wanted else "UNSUBSCRIBE"
+    verb, name = "SUBSCRIBE" if command.wanted else "UNSUBSCRIBE", normalized(command.mailbox)
 
     def plan_subscribe(plan: Plan) -> bool:
         place = find(plan, account, command.mailbox)
         found, wanted = place.mailbox, command.wanted
+        if place.own and found is None and plan_take_name(plan, account, name):
+            if wanted:  # as it was
+                plan_leave_name(plan, account, name)
+            return True
         if found is None or (wanted and "l" not in place.rights):  # RFC 4314 4
             return False
         if place.own:

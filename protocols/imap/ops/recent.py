@@ -1,8 +1,8 @@
 """Which messages are \\Recent in a session: decided before it tells of them (RFC 3501 2.3.2).
 
 Who may change the mailbox takes them, and nobody else sees them \\Recent then; who only looks
-(EXAMINE, 6.3.2) leaves them to the next. One small write for each time that new messages are told
-is what it costs, and none where nothing is new or another session was first.
+(EXAMINE, 6.3.2) leaves them to the next. One small write for each time that new messages of others
+are told is what it costs, and none where nothing is new or another session was first.
 """
 
 from bisect import bisect_left
@@ -13,7 +13,9 @@ from protocols.imap.ops.context import Context
 from protocols.imap.selected import Selected
 from protocols.ports import Unavailable
 from storage.ids import AccountId, MailboxId
+from storage.mail.counts import read_counts
 from storage.mail.recent import first_recent, plan_take_recent
+from storage.plan import Plan
 
 
 async def decide_recent(context: Context, selected: Selected, upto: int) -> None:
@@ -32,6 +34,22 @@ async def decide_recent(context: Context, selected: Selected, upto: int) -> None
             # then that message SHOULD be considered recent": so `first` stays what it was.
             pass
     recents.decide(first, upto)
+
+
+Taken = tuple[int, int]
+"""What a session has taken: from one UID on, and below another."""
+
+
+def plan_taken(plan: Plan, selected: Selected) -> Taken | None:
+    """Take what a command of the session's own adds to the mailbox it has selected, in the same
+    write, and with it all else that is new there."""
+    if selected.recents is None or selected.read_only:
+        return None
+    account, mailbox = selected.account, selected.mailbox
+    counts = read_counts(plan, account, mailbox)
+    if counts is None:
+        return None
+    return plan_take_recent(plan, account, mailbox, counts.uidnext), counts.uidnext
 
 
 async def count_recent(

@@ -77,6 +77,19 @@ async def test_nothing_is_written_where_nothing_is_new() -> None:
         assert b"* 0 RECENT" in lines and counted.asked == 0
 
 
+async def test_ones_own_message_is_taken_with_the_write_that_adds_it() -> None:
+    async with open_stage() as stage:
+        client, _ = await rev1(stage)
+        stage.deliver(mail("another's"))
+        before = stage.house.writer.writes
+        octets = mail("mine")
+        await client.send(b"t APPEND INBOX {%d+}\r\n%b\r\n" % (len(octets), octets))
+        told = [await client.line() for _ in range(3)]
+        assert told[:2] == [b"* 2 EXISTS", b"* 2 RECENT"]
+        assert stage.house.writer.writes - before == 1
+        assert taken(stage) == 3
+
+
 async def test_the_mark_goes_with_the_mailbox() -> None:
     async with open_stage() as stage:
         stage.deliver(mail("first"), mailbox="Junk")
