@@ -77,6 +77,7 @@ class TlsSection(_Section, frozen=True, kw_only=True):
 
     certificate: str = ""
     key: str = ""
+    client_ca: str = ""  # whose certificates open accounts at the mail doors
 
 
 class HttpSection(_Section, frozen=True, kw_only=True):
@@ -405,10 +406,11 @@ def _check_nodes(config: Config, text: str) -> None:
 
 def _check_rest(config: Config, text: str) -> None:
     path = config.path
-    if bool(config.tls.certificate) != bool(config.tls.key):
+    if not bool(config.tls.certificate) == bool(config.tls.key) >= bool(config.tls.client_ca):
         line = line_of(text, ("tls",))
         raise ConfigError(
-            f"{path}:{line}: key 'tls': certificate and key go together: give both files."
+            f"{path}:{line}: key 'tls': certificate and key go together, client-ca "
+            "needs them: give both files."
         )
     if not config.tls.certificate:
         for index, node in enumerate(config.node):

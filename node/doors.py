@@ -16,7 +16,7 @@ from node.foundation import Foundation
 from node.jobs import Jobs
 from node.listeners import Door
 from node.passwords import Passwords
-from node.tls import server_context
+from node.tls import mail_context, server_context
 from protocols.http.app import HttpApp, HttpSettings
 from protocols.http.serve import HttpDoor
 from protocols.imap.session import ImapDoor
@@ -27,6 +27,7 @@ from protocols.lmtp.session import LmtpDoor
 from protocols.ports import Blobs, News, Ports, Reader, Writer
 from protocols.serve import OpeningHours
 from protocols.submitting import LocalSubmitter
+from protocols.tls_stream import TlsContext
 
 # A hostname for greetings when the file gives none: the node's own name is at least true.
 _ANONYMOUS: Final = "localhost"
@@ -115,9 +116,7 @@ def build_doors(
         news=news,
         passwords=passwords,
     )
-    tls: ssl.SSLContext | None = None
-    if config.tls.certificate:
-        tls = _context(foundation)
+    tls = _mail_context(foundation) if config.tls.certificate else None
     limits = jmap_limits(config)
     app = HttpApp(
         ports,
@@ -130,18 +129,17 @@ def build_doors(
         ready=ready,
     )
     doors = Doors(app, ports, Jobs(ports))
-    for port, context in ((own.http, None), (own.https, tls)):
+    for port, secured in ((own.http, False), (own.https, True)):
         if port is not None:
             # The HTTP door shakes hands itself: the protocol is chosen there (ALPN).
-            secure = _context(foundation) if context is not None else None
             http = HttpDoor(
                 app,
                 clock=env.clock,
-                tls=secure,
+                tls=_https_context(foundation) if secured else None,
                 message_octets_max=limits.request_bytes_max,
             )
             doors.http.append(http)
-            name = "http" if context is None else "https"
+            name = "https" if secured else "http"
             doors.doors.append(Door(name, port, partial(_serve_http, http)))
     base = config.http.public_url or (named_url(config.cluster.hostname, own) if tls else None)
     imap = ImapDoor(
@@ -164,7 +162,7 @@ def build_doors(
     return doors
 
 
-def _lmtp(config: Config, ports: Ports, tls: ssl.SSLContext | None) -> LmtpDoor:
+def _lmtp(config: Config, ports: Ports, tls: TlsContext | None) -> LmtpDoor:
     policy = Policy(
         trusted=config.lmtp.trusted_networks,
         accounts=[address.lower() for address in config.lmtp.accounts],
@@ -201,9 +199,18 @@ def jmap_limits(config: Config) -> Limits:
     )
 
 
-def _context(foundation: Foundation) -> ssl.SSLContext:
+def _https_context(foundation: Foundation) -> ssl.SSLContext:
     directory, tls = foundation.config.path.parent, foundation.config.tls
     return server_context(directory / tls.certificate, directory / tls.key)
+
+
+def _mail_context(foundation: Foundation) -> TlsContext:
+    directory, tls = foundation.config.path.parent, foundation.config.tls
+    return mail_context(
+        directory / tls.certificate,
+        directory / tls.key,
+        client_ca=directory / tls.client_ca if tls.client_ca else None,
+    )
 
 
 async def _serve_http(http: HttpDoor, stream: trio.abc.Stream, peer_ip: str, secure: bool) -> None:

@@ -7,7 +7,6 @@ contain   a bug met by one connection ends that connection, is logged with its t
 stop      no new connections, a time to finish, then the rest are cancelled
 """
 
-import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Final, Protocol
 import trio
 
 from node import logs
+from protocols.tls_stream import TlsContext, TlsStream
 
 HANDSHAKE_S: Final = 20.0
 # Whose connection it is cannot be told (it is gone already): not loopback, so nothing is trusted.
@@ -47,7 +47,7 @@ class Door:
     name: str
     port: int
     converse: Converse
-    tls: ssl.SSLContext | None = None
+    tls: TlsContext | None = None
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ class Listeners:
             if door.tls is None:
                 await door.converse(stream, peer, False)
                 return
-            wrapped = trio.SSLStream(stream, door.tls, server_side=True, https_compatible=True)
+            wrapped = TlsStream(stream, door.tls)
             with trio.fail_after(HANDSHAKE_S):
                 await wrapped.do_handshake()
             await door.converse(wrapped, peer, True)

@@ -8,13 +8,13 @@ PeerGone. Which octets mean what does not belong here.
 
 import ipaddress
 import os
-import ssl
 from types import TracebackType
 from typing import Final
 
 import trio
 
 from protocols.deflate import Deflater, Inflater
+from protocols.tls_stream import PROMPT_BYTES_MAX, TlsContext, TlsStream
 
 # A reply that the peer does not take off the wire within this long ends the connection.
 SEND_S: Final = 60.0
@@ -27,9 +27,6 @@ CLOSE_S: Final = 2.0
 LINGER_BYTES_MAX: Final = 256 * 1024
 # What is received at once of a compressed stream: it waits until it has been inflated.
 DEFLATED_READ_BYTES: Final = 4 * 1024
-
-# Answers up to this go out in the same step as they are made, when the kernel has room for them.
-PROMPT_BYTES_MAX: Final = 4 * 1024
 
 # Linux alone has it.
 _QUICK_ACK: Final[int | None] = getattr(trio.socket, "TCP_QUICKACK", None)
@@ -72,6 +69,17 @@ class DoorStream:
     def may_send_secrets(self) -> bool:
         """A password may cross this stream: under TLS, or without leaving the machine."""
         return self._secure or self.loopback
+
+    def binding(self, kind: str) -> bytes | None:
+        """Channel binding data of a type (RFC 5056), None when this connection has none."""
+        transport = self._transport
+        return transport.binding(kind) if isinstance(transport, TlsStream) else None
+
+    @property
+    def certified(self) -> tuple[str, ...]:
+        """Mail addresses in the certificate that the peer has shown and OpenSSL has verified."""
+        transport = self._transport
+        return transport.certified if isinstance(transport, TlsStream) else ()
 
     @property
     def writable(self) -> bool:
@@ -137,8 +145,8 @@ class DoorStream:
         kernel (Nagle) until ours acknowledges the literal.
         """
         transport = self._transport
-        if isinstance(transport, trio.SSLStream):
-            transport = transport.transport_stream
+        if isinstance(transport, TlsStream):
+            transport = transport.transport
         if isinstance(transport, trio.SocketStream) and _QUICK_ACK is not None:
             try:
                 transport.setsockopt(trio.socket.IPPROTO_TCP, _QUICK_ACK, 1)
@@ -187,21 +195,14 @@ class DoorStream:
             raise PeerGone("the connection broke while sending") from error
         return b"" if sent == len(data) else memoryview(data)[sent:]
 
-    async def start_tls(self, context: ssl.SSLContext) -> None:
+    async def start_tls(self, context: TlsContext) -> None:
         """Shake hands as the server; what follows is under TLS.
 
         The caller has forgotten all that came in clear text (RFC 3207 4.2, RFC 9051 6.2.1).
         """
         assert not self._secure, "TLS is on already"
         self._kept = b""
-        wrapped = trio.SSLStream(
-            self._transport,
-            context,
-            server_side=True,
-            # Our protocols frame what they say, so an end without close_notify cuts nothing
-            # unnoticed, and many clients leave that way.
-            https_compatible=True,
-        )
+        wrapped = TlsStream(self._transport, context)
         with trio.move_on_after(HANDSHAKE_S):
             try:
                 await wrapped.do_handshake()

@@ -6,7 +6,6 @@ connection is one task, and one more while it waits and news may be told (tellin
 after NOTIFY, or while APPENDs are committed as others come in (uploads.py).
 """
 
-import ssl
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -44,6 +43,7 @@ from protocols.imap.uploads import Upload, Uploads
 from protocols.ports import Ports
 from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerGone, PeerSlow
+from protocols.tls_stream import TlsContext
 from storage.ids import AccountId
 
 # RFC 9051 5.4: an autologout timer is 30 minutes at least; a minute for the clock of the client.
@@ -71,7 +71,7 @@ class ImapDoor:
         self,
         ports: Ports,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: TlsContext | None = None,
         room: LiteralRoom | None = None,
         jmap_url: str | None = None,
         url_applications: Mapping[str, Collection[str]] | None = None,

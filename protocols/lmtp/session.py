@@ -3,7 +3,6 @@
 What becomes of a message is distribution.py's business; what 250 means stands there.
 """
 
-import ssl
 from contextlib import nullcontext
 from typing import Final
 
@@ -31,6 +30,7 @@ from protocols.ports import AuthBusy, AuthFailed, Ports, TooManyMembers, Unavail
 from protocols.sasl import Claim
 from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerSlow
+from protocols.tls_stream import TlsContext
 from storage.view import View
 
 MIB: Final = 1024 * 1024
@@ -59,7 +59,7 @@ class LmtpDoor:
         ports: Ports,
         offer: Offer,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: TlsContext | None = None,
         policy: Policy | None = None,
         held_bytes_max: int = HELD_BYTES_MAX,
     ) -> None:

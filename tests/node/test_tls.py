@@ -1,14 +1,18 @@
 """TLS contexts from files, and a sentence for each way the files can be wrong."""
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from node.tls import TlsError, server_context
+from node.tls import TlsError, mail_context, server_context
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +92,44 @@ def test_a_passphrase_is_never_asked_for(files: tuple[Path, Path], tmp_path: Pat
     )
     with pytest.raises(TlsError, match="passphrase"):
         server_context(files[0], locked)
+
+
+def test_what_the_mail_doors_are_bound_to_is_a_hash_of_the_certificate(
+    files: tuple[Path, Path],
+) -> None:
+    ours = x509.load_pem_x509_certificate(files[0].read_bytes())
+    assert mail_context(*files).end_point == ours.fingerprint(hashes.SHA256())
+
+
+def test_a_signature_without_a_hash_of_its_own_gives_no_end_point(tmp_path: Path) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail.example.org")])
+    now = datetime.now(UTC)
+    ours = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, None)
+    )
+    pem = serialization.Encoding.PEM
+    files = tmp_path / "cert.pem", tmp_path / "key.pem"
+    files[0].write_bytes(ours.public_bytes(pem))
+    files[1].write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    assert mail_context(*files).end_point is None
+
+
+def test_a_client_ca_that_is_none_says_so(files: tuple[Path, Path], tmp_path: Path) -> None:
+    missing, garbage = tmp_path / "no.pem", tmp_path / "bad.pem"
+    garbage.write_text("no certificates")
+    with pytest.raises(TlsError, match=r"client-ca .*no\.pem cannot be read .* give the path"):
+        mail_context(*files, client_ca=missing)
+    with pytest.raises(TlsError, match=r"client-ca .*bad\.pem holds no certificate .* give the"):
+        mail_context(*files, client_ca=garbage)
+    with pytest.raises(TlsError, match="is not PEM that can be used"):
+        mail_context(garbage, files[1])

@@ -7,9 +7,10 @@ import struct
 import pytest
 import trio
 import trio.testing
-import trustme
 
-from protocols.stream import PROMPT_BYTES_MAX, SEND_S, DoorStream, PeerGone, PeerSlow
+from protocols.stream import SEND_S, DoorStream, PeerGone, PeerSlow
+from protocols.tls_stream import PROMPT_BYTES_MAX, TlsContext
+from tests.tls import Authority
 
 
 def pair(peer_ip: str = "127.0.0.1") -> tuple[DoorStream, trio.abc.HalfCloseableStream]:
@@ -179,13 +180,9 @@ async def test_a_socket_whose_peer_is_gone_is_the_same_error() -> None:
         await stream.receive_some(100)
 
 
-def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("mail.example.org").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
+def tls_contexts() -> tuple[TlsContext, ssl.SSLContext]:
+    authority = Authority()
+    return authority.server(), authority.client()
 
 
 async def test_tls_starts_in_mid_stream_and_lets_secrets_through() -> None:

@@ -1,16 +1,15 @@
 """COMPRESS over whole connections: with TLS and without, bombs, garbage, and its end."""
 
-import ssl
 import zlib
 
 import trio
-import trustme
 from trio.testing import MockClock, memory_stream_pair
 
 from protocols.imap import ImapDoor
 from protocols.serve import UNAUTHENTICATED_S
 from tests.fakes import make_house
 from tests.protocols.imap.stage import ALICE, SECRET, Client, mail, open_stage
+from tests.tls import Authority
 
 
 def squeeze(data: bytes, flush: int = zlib.Z_SYNC_FLUSH) -> bytes:
@@ -38,11 +37,8 @@ async def test_a_large_message_is_appended_and_fetched_through_deflate() -> None
 
 
 async def test_deflate_is_inside_of_tls() -> None:
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("mail.example.org").configure_cert(server)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    authority = Authority()
+    server, trusting = authority.server(), authority.client()
     door = ImapDoor(make_house({ALICE: SECRET}).ports, tls=server)
     ours, theirs = memory_stream_pair()
     async with trio.open_nursery() as nursery:

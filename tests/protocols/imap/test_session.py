@@ -1,11 +1,9 @@
 """The session: time limits, TLS, slow readers, news, and what is left when it is over."""
 
-import ssl
 from dataclasses import dataclass, replace
 
 import pytest
 import trio
-import trustme
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from protocols.imap import ImapDoor
@@ -17,6 +15,7 @@ from protocols.serve import COMMAND_S, UNAUTHENTICATED_S
 from storage.ids import BlobId
 from tests.fakes import make_house
 from tests.protocols.imap.stage import ALICE, SECRET, Client, mail, open_stage
+from tests.tls import Authority
 
 
 async def test_a_stranger_who_says_nothing_is_sent_away(autojump_clock: MockClock) -> None:
@@ -202,18 +201,15 @@ async def test_auth_that_is_busy_says_so() -> None:
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
+def authority() -> Authority:
     """Who our certificates are from."""
-    return trustme.CA()
+    return Authority()
 
 
 async def test_starttls_lets_passwords_through_and_forgets_what_came_before(
-    authority: trustme.CA,
+    authority: Authority,
 ) -> None:
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("mail.example.org").configure_cert(server)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    server, trusting = authority.server(), authority.client()
     house = make_house({ALICE: SECRET})
     door = ImapDoor(house.ports, tls=server)
     ours, theirs = memory_stream_pair()

@@ -1,20 +1,20 @@
 """Who may hand mail in: by network, or by AUTH; and who is told what is here."""
 
-import ssl
 from base64 import b64encode
 from dataclasses import replace
 
 import pytest
 import trio
 import trio.testing
-import trustme
 
 from protocols.lmtp import LmtpDoor
 from protocols.lmtp.policy import Policy
 from protocols.serve import UNAUTHENTICATED_S
+from protocols.tls_stream import TlsContext
 from storage import accounts
 from tests.fakes import FakeHouse, make_house
 from tests.protocols.lmtp.test_session import HELLO, OFFER, Mta, connected, inbox
+from tests.tls import Authority
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
 STRANGER, LOOPBACK = "198.51.100.7", "127.0.0.1"
@@ -29,7 +29,7 @@ def plain(user: str, password: str) -> str:
     return b64encode(f"\0{user}\0{password}".encode()).decode()
 
 
-def door(house: FakeHouse, *, tls: ssl.SSLContext | None = None) -> LmtpDoor:
+def door(house: FakeHouse, *, tls: TlsContext | None = None) -> LmtpDoor:
     """A door that trusts no network, and Alice."""
     offer = replace(OFFER, auth=True, starttls=tls is not None)
     return LmtpDoor(house.ports, offer, tls=tls, policy=Policy(trusted=(), accounts=[ALICE]))
@@ -125,11 +125,8 @@ async def test_a_cluster_that_cannot_say_is_no_wrong_password(house: FakeHouse) 
 
 
 async def test_no_password_in_clear_text_and_none_that_came_so_counts(house: FakeHouse) -> None:
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("mail.example.org").configure_cert(server)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    authority = Authority()
+    server, trusting = authority.server(), authority.client()
     async with connected(house, door=door(house, tls=server), peer_ip=STRANGER) as mta:
         assert (await mta.ask(HELLO)) == ["250 STARTTLS"]  # and no AUTH
         assert (await mta.ask(f"AUTH PLAIN {plain(ALICE, 'a')}"))[0][:10] == "538 5.7.11"

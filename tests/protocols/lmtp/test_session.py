@@ -1,6 +1,5 @@
 """Whole LMTP connections over storage in memory: what 250 means, and every way not to get it."""
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -8,11 +7,11 @@ from dataclasses import replace
 import pytest
 import trio
 import trio.testing
-import trustme
 
 from protocols.lmtp import LmtpDoor, Offer
 from protocols.lmtp.session import CONTENT_S, IDLE_S
 from protocols.serve import COMMAND_S
+from protocols.tls_stream import TlsContext
 from storage import keys
 from storage.ids import EmailId
 from storage.mail import quota
@@ -20,6 +19,7 @@ from storage.mail.mailboxes import by_role
 from storage.mail.messages import email_view, meta, uid_rows
 from tests.fakes import FakeHouse, make_house
 from tests.protocols.mime.odd_messages import ODD_MESSAGES
+from tests.tls import Authority
 
 OFFER = Offer(hostname="mail.example.org")
 MESSAGE = b"From: Carol <carol@example.net>\r\nSubject: hi\r\n\r\nHello.\r\n"
@@ -76,7 +76,7 @@ async def connected(
     offer: Offer = OFFER,
     *,
     door: LmtpDoor | None = None,
-    tls: ssl.SSLContext | None = None,
+    tls: TlsContext | None = None,
     peer_ip: str = "10.0.2.25",
 ) -> AsyncIterator[Mta]:
     """An MTA that has said hello to the house's LMTP door."""
@@ -281,11 +281,8 @@ async def test_a_full_door_says_come_again(house: FakeHouse) -> None:
 
 
 async def test_starttls(house: FakeHouse) -> None:
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("mail.example.org").configure_cert(server)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    authority = Authority()
+    server, trusting = authority.server(), authority.client()
     async with connected(house, replace(OFFER, starttls=True), tls=server) as mta:
         assert (await mta.ask("STARTTLS"))[0][:3] == "220"
         wrapped = trio.SSLStream(mta.stream, trusting, server_hostname="mail.example.org")

@@ -1,0 +1,83 @@
+"""Both ends of TLS for tests of the mail doors: our certificates, a client that trusts them."""
+
+import ssl
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from node.tls import mail_context
+from protocols.tls_stream import TlsContext
+
+NAME = "mail.example.org"
+
+
+class Authority:
+    """Who our certificates, and the clients', are from."""
+
+    def __init__(self) -> None:
+        self.ca = trustme.CA()
+        self.issued = self.ca.issue_cert(NAME)
+
+    def server(self, *, client_ca: trustme.CA | None = None) -> TlsContext:
+        """The context of a mail door; with `client_ca` it asks for certificates."""
+        with tempfile.TemporaryDirectory() as directory:
+            certificate, key, authorities = (
+                Path(directory, name) for name in ("cert.pem", "key.pem", "ca.pem")
+            )
+            certificate.write_bytes(b"".join(pem.bytes() for pem in self.issued.cert_chain_pems))
+            self.issued.private_key_pem.write_to_path(key)
+            if client_ca is None:
+                return mail_context(certificate, key)
+            client_ca.cert_pem.write_to_path(authorities)
+            return mail_context(certificate, key, client_ca=authorities)
+
+    def client(self, *, shows: trustme.LeafCert | None = None) -> ssl.SSLContext:
+        """A client's context, with a certificate of its own perhaps."""
+        context = ssl.create_default_context()
+        self.ca.configure_trust(context)
+        if shows is not None:
+            shows.configure_cert(context)
+        return context
+
+
+def issue(
+    ca: trustme.CA,
+    names: Sequence[x509.GeneralName],
+    *,
+    usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.CLIENT_AUTH,
+    until: datetime | None = None,
+) -> trustme.LeafCert:
+    """A certificate of these names exactly, which trustme would choose itself."""
+    signer = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bob@example.org")]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(until or now + timedelta(days=9))
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return trustme.LeafCert(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        ),
+        builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM),
+        [],
+    )
