@@ -72,6 +72,8 @@ class Facts:
     row: UidRow
     view: Mapping[bytes, str | None] | None = None
     sent_day: int | None = None
+    has_groups: bool = False
+    """Groups of addresses are in it, whose names `view` has not (RFC 5322 3.4)."""
     header: tuple[tuple[bytes, str, bytes], ...] | None = None
     text: str | None = None
     octets: tuple[bytes, ...] = ()
@@ -230,8 +232,8 @@ def _in_header(key: InHeader) -> Test:
             return None
         held = facts.view[name]
         if held is None:
-            return False
-        return text in held or (is_malformed(held) and in_header(facts))
+            return facts.has_groups and in_header(facts)
+        return text in held or ((facts.has_groups or is_malformed(held)) and in_header(facts))
 
     return in_view if name in VIEW_FIELDS else in_header
 

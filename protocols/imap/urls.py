@@ -34,14 +34,15 @@ _ACHAR: Final = rb"(?:[A-Za-z0-9._~!$'()*+,&=-]|%[0-9A-Fa-f]{2})"
 # RFC 5092 11 iserver, RFC 3986 3.2.2 host.
 _SERVER: Final = re.compile(
     rb"imap://(?:(?P<user>" + _ACHAR + rb"+)?(?:;AUTH=" + _ACHAR + rb"+)?@)?"
-    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)"
+    rb"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)"
     rb"(?::[0-9]{0,5})?(?=/)",
     re.IGNORECASE,
 )
-# RFC 5092 11 iurlauth, with the access of RFC 5593 4. No `;` is in what it may follow.
+# RFC 5092 11 iurlauth, with the access of RFC 5593 4. No `;` is in what it may follow. An @ should
+# be percent-encoded in a user's name; clients are about that do not.
 _AUTHORIZATION: Final = re.compile(
     rb"(?:;EXPIRE=(?P<expire>[0-9TZ:.+-]{20,45}))?"
-    rb";URLAUTH=(?P<application>[A-Za-z0-9]+)(?:\+(?P<holder>" + _ACHAR + rb"+))?"
+    rb";URLAUTH=(?P<application>[A-Za-z0-9]+)(?:\+(?P<holder>(?:" + _ACHAR + rb"|@)+))?"
     rb"(?P<verifier>:(?P<mechanism>[A-Za-z0-9.-]+):(?P<token>[0-9A-F]{32,}))?\Z",
     re.IGNORECASE,
 )
@@ -121,13 +122,20 @@ def parse_authorized(text: bytes) -> AuthorizedUrl:
     if found["verifier"] is not None:
         verifier = Verifier(found["mechanism"].upper(), found["token"])
     return AuthorizedUrl(
-        user=_text(server["user"]),
+        user=_owner(server["user"], server["host"]),
         message=message,
         expires_ms=None if found["expire"] is None else parse_rfc3339(found["expire"]),
         access=_access(found["application"], found["holder"]),
         rump=text if verifier is None else text[: found.start("verifier")],
         verifier=verifier,
     )
+
+
+def _owner(user: bytes, host: bytes) -> str:
+    """Whose URL it is: users here have whole addresses, so one without a domain is of the server's
+    that is named, as the URL reads: `imap://joe@example.com/`."""
+    name = _text(user)
+    return name if "@" in name else f"{name}@{_text(host)}"
 
 
 def _access(application: bytes, holder: bytes | None) -> Access:

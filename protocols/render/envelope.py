@@ -29,7 +29,7 @@ REMEMBERED_BYTES_MAX: Final = 256
 
 _ADDRESS_FIELDS: Final = ("from", "sender", "reply-to", "to", "cc", "bcc")
 _NAMES: Final = frozenset({*_ADDRESS_FIELDS, "date", "subject", "in-reply-to", "message-id"})
-_GROUP_END: Final = b"(NIL NIL NIL NIL)"
+GROUP_END: Final = b"(NIL NIL NIL NIL)"
 EMPTY_ENVELOPE: Final = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
 
 
@@ -107,7 +107,7 @@ def _people(raw: bytes) -> bytes:
 def _group(group: Group) -> bytes:
     """RFC 9051 7.5.2: a start with the group's name and no host, members, an end of only NILs."""
     start = b"(NIL NIL %b NIL)" % render_string(ascii_text(group.name))
-    return start + b"".join(map(_address, group.members)) + _GROUP_END
+    return start + b"".join(map(_address, group.members)) + GROUP_END
 
 
 def _address(address: EmailAddress) -> bytes:

@@ -19,6 +19,7 @@ from protocols.mime.bodies import decode_text, decode_transfer
 from protocols.mime.grammar import unfold
 from protocols.mime.parts import Part
 from protocols.ports import Damaged
+from protocols.render.envelope import GROUP_END
 from storage.ids import BlobId
 from storage.mail import messages
 from storage.mail.records import LIST_PROPERTIES, EmailView, unpack_view
@@ -47,6 +48,7 @@ def read_views_of(context: Context, undecided: Sequence[Facts]) -> None:
         view = views.get(facts.row.email)
         facts.view = dict.fromkeys(VIEW_FIELDS) if view is None else _fields(view)
         facts.sent_day = None if view is None else _day(string(view.json[_PLACES["sentAt"]]))
+        facts.has_groups = view is not None and GROUP_END in view.envelope
 
 
 def _fields(view: EmailView) -> Mapping[bytes, str | None]:

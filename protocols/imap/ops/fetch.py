@@ -50,6 +50,9 @@ Row = tuple[int, int, UidRow]
 """Sequence number, UID, row."""
 
 
+_GONE: Final = no("Some of the messages are gone", b"EXPUNGEISSUED")
+
+
 async def fetch(context: Context, command: Fetch) -> Ending:
     """RFC 9051 6.4.5."""
     selected = context.mailbox
@@ -73,6 +76,9 @@ async def fetch(context: Context, command: Fetch) -> Ending:
     reads = any(isinstance(item, Section) and not item.peek for item in command.sections)
     if reads and not selected.read_only and "s" in selected.rights:  # RFC 4314 4
         command = await _see(context, command, positions)
+    if command.items == {FetchItem.UID} and not (command.sections or command.uid):
+        may = await _tell_uids(context, positions)
+        return ok("FETCH completed") if may else _GONE
     try:
         told, damaged = await tell_messages(context, command, positions)
     except UnknownEncoding:
@@ -80,7 +86,7 @@ async def fetch(context: Context, command: Fetch) -> Ending:
     if damaged:
         return CORRUPTION
     if told < wanted and not command.uid:
-        return no("Some of the messages are gone", b"EXPUNGEISSUED")
+        return _GONE
     return ok("FETCH completed")
 
 
@@ -97,6 +103,22 @@ def _some(positions: list[Positions], partial: PartialRange | None) -> list[Posi
             found.append((first, last))
         before += high - low
     return found
+
+
+async def _tell_uids(context: Context, positions: Iterable[Positions]) -> bool:
+    """What the client's count says without a look at the messages, also of those that are gone and
+    whose EXPUNGE waits (RFC 2180 4.1.2). False: the right to read it has gone."""
+    out, uids = context.out, context.mailbox.uids
+    for window in windows(positions, SLICE_MESSAGES):
+        if not context.mailbox.may_read(context.local()):
+            return False
+        for first, end in window:
+            out.add(*[b"* %d FETCH (UID %d)\r\n" % (at + 1, uids[at]) for at in range(first, end)])
+        if out.full:
+            await out.flush()
+        else:
+            await trio.lowlevel.checkpoint()
+    return True
 
 
 async def tell_messages(

@@ -83,9 +83,22 @@ def test_nothing_but_a_protocol_error_comes_of_any_octets(text: bytes) -> None:
 # --- URLs with an authorization
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"imap://joe%40example.com@mail.example.com/INBOX/;UID=1;URLAUTH=user+joe%40example.com",
+        b"imap://joe@example.com/INBOX/;UID=1;URLAUTH=user+joe@example.com",
+        b"imap://joe@example.com:143/INBOX/;UID=1;URLAUTH=user+joe@example.com:INTERNAL:" + TOKEN,
+    ],
+)
+def test_a_user_is_an_address_however_it_is_written(text: bytes) -> None:
+    url = parse_authorized(text)
+    assert (url.user, url.access) == ("joe@example.com", Access("user", "joe@example.com"))
+
+
 def test_the_example_of_rfc_5092() -> None:
     url = parse_authorized(RUMP + b":internal:" + TOKEN)
-    assert (url.user, url.message.mailbox, url.message.uid) == ("joe", "INBOX", 20)
+    assert (url.user, url.message.mailbox, url.message.uid) == ("joe@example.com", "INBOX", 20)
     assert url.message.section.path == (1, 2)
     assert (url.access, url.expires_ms) == (Access("submit", "fred"), None)
     assert (url.rump, url.verifier) == (RUMP, Verifier(b"INTERNAL", TOKEN))
