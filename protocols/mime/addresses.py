@@ -31,6 +31,8 @@ class EmailAddress(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     name: str | None
     email: str
+    route: str = ""
+    """RFC 5322 4.4 obs-route without its colon, which IMAP alone shows (RFC 9051 7.5.2)."""
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True):
@@ -166,6 +168,7 @@ class _Reader:
         "in_angle",
         "members",
         "phrase",
+        "route",
     )
 
     def __init__(self) -> None:
@@ -181,6 +184,7 @@ class _Reader:
         self.angle: list[_Token] | None = None
         self.in_angle = False
         self.comment: str | None = None
+        self.route = ""
 
     def read(self, tokens: Iterator[_Token]) -> list[EmailAddress | Group]:
         for token in tokens:
@@ -224,7 +228,7 @@ class _Reader:
             case "<":
                 pass  # <<user@example.org>>, RFC 7103 7.1.1
             case ":" if self.angle and self.angle[0][0] == "@":
-                self.angle = []  # RFC 5322 4.4: the route is dropped
+                self.route, self.angle = _join_spec(self.angle), []  # RFC 5322 4.4
             case "," if not self.angle or self.angle[0][0] != "@":
                 self.close_mailbox()  # RFC 7103 7.1.5
             case _:
@@ -259,7 +263,7 @@ class _Reader:
         if not name and not email:
             return
         self.count += 1
-        mailbox = EmailAddress(name or None, email)
+        mailbox = EmailAddress(name or None, email, self.route)
         if self.group is None:
             self.found.append(mailbox)
         else:

@@ -118,4 +118,5 @@ def _address(address: EmailAddress) -> bytes:
     if len(local) > 1 and local[0] == local[-1] == '"':
         local = unquote(local[1:-1])
     name = None if address.name is None else ascii_text(address.name)
-    return b"(%b NIL %b %b)" % (render_nstring(name), render_text(local), render_text(host))
+    route = NIL if not address.route else render_string(ascii_text(address.route))
+    return b"(%b %b %b %b)" % (render_nstring(name), route, render_text(local), render_text(host))

@@ -58,6 +58,14 @@ def test_quotes_are_taken_off_and_put_on() -> None:
     assert b'(("A \\"Q\\" \\\\ B" NIL "john doe" "x.org"))' in found
 
 
+def test_a_source_route_is_shown_where_there_is_one() -> None:
+    """RFC 9051 7.5.2 addr-adl, RFC 5322 4.4 obs-route."""
+    shown = envelope(b"From: Joe <@a.example,@b.example:joe@c.example>, ann@d.example\r\n")
+    assert (
+        b'(("Joe" "@a.example,@b.example" "joe" "c.example")(NIL NIL "ann" "d.example"))' in shown
+    )
+
+
 def test_no_host_is_an_empty_host_and_not_a_group() -> None:
     assert b'((NIL NIL "postmaster" ""))' in envelope(b"From: postmaster")
 
