@@ -28,6 +28,8 @@ VALUE_BYTES_MAX: Final = 64 * 1024
 ENTRIES_MAX: Final = 100
 # What was removed and is still named, beside them.
 _REMOVED_MAX: Final = 100
+# What one guest may keep for himself on a mailbox of another, in whose account it counts.
+GUEST_BYTES_MAX: Final = 2 * VALUE_BYTES_MAX
 # All of an account together; every node holds them as rows.
 ACCOUNT_BYTES_MAX: Final = 16 * 1024 * 1024
 
@@ -122,6 +124,8 @@ def plan_annotate(
     after = {entry: value for entry, value in {**held, **changed}.items() if value is not None}
     if len(after) > ENTRIES_MAX:
         raise TooManyAnnotations(f"a mailbox may have {ENTRIES_MAX} annotations")
+    if reader not in (SHARED, account) and _octets(after) > GUEST_BYTES_MAX:
+        raise TooManyAnnotations(f"a guest may keep {GUEST_BYTES_MAX} octets of annotations")
     _forget_removed(plan, prefix, keep=changed)
     _count(plan, account, _octets(after) - _octets(held), version)
     _raise_modseq(plan, account, mailbox, Version(version))

@@ -17,8 +17,15 @@ from protocols.imap import responses
 from protocols.imap.commands import List, Lsub, Namespace, Status, StatusItem
 from protocols.imap.ops.acl import my_rights_line
 from protocols.imap.ops.context import SLICE_MESSAGES, Context
-from protocols.imap.ops.metadata import find_entries, render_metadata
-from protocols.imap.ops.places import Place, find, need, prefix_of, shadows_others
+from protocols.imap.ops.metadata import find_entries, may_annotate, render_metadata
+from protocols.imap.ops.places import (
+    SPECIAL_USE,
+    Place,
+    find,
+    need,
+    prefix_of,
+    shadows_others,
+)
 from protocols.imap.ops.quota import deleted_octets
 from protocols.imap.ops.recent import count_recent
 from protocols.imap.patterns import SEPARATOR, Patterns
@@ -33,18 +40,6 @@ from storage.mail.left_names import left_names
 from storage.mail.mailbox_rows import child_ids
 from storage.mail.records import Mailbox, MailboxCounts
 from storage.mail.tree import OTHER_USERS
-
-# RFC 6154 2, RFC 8457: roles that are mailbox attributes too. The inbox needs none.
-SPECIAL_USE: Final = {
-    "all": b"\\All",
-    "archive": b"\\Archive",
-    "drafts": b"\\Drafts",
-    "flagged": b"\\Flagged",
-    "important": b"\\Important",
-    "junk": b"\\Junk",
-    "sent": b"\\Sent",
-    "trash": b"\\Trash",
-}
 
 _STATUS: Final[dict[StatusItem, Callable[[Mailbox, MailboxCounts], bytes]]] = {
     StatusItem.MESSAGES: lambda mailbox, counts: b"%d" % counts.emails,
@@ -171,15 +166,16 @@ async def list_mailboxes(context: Context, command: List) -> Ending:
             continue
         if command.return_rights and selected:  # RFC 8440 3
             context.out.add(my_rights_line(named.name, named.rights, utf8=context.utf8))
+        holder = named.owner or account
         if command.status and selected and "r" in named.rights:
-            holder = named.owner or account
             freed = await deleted_octets(context, holder, named.mailbox.id, command.status)
             recent = await count_recent(context, holder, named.mailbox.id, command.status)
             rows = context.local()
             line = status_line(context, rows, holder, named, command.status, freed, recent)
             context.out.add(line or b"")
-        if command.metadata and selected and named.owner is None:
-            entries = find_entries(context, context.local(), named.mailbox.id, command.metadata)
+        if command.metadata and selected and may_annotate(named.rights):
+            number, rows = named.mailbox.id, context.local()
+            entries = find_entries(context, rows, holder, number, command.metadata)
             context.out.add(render_metadata(named.name, entries, utf8=context.utf8))
         if context.out.full:
             await context.out.flush()

@@ -9,8 +9,16 @@ from typing import Final
 
 from protocols.imap.commands import Create, Delete, Rename, Subscribe
 from protocols.imap.ops.context import Context
-from protocols.imap.ops.listing import SPECIAL_USE, normalized, tell_normalized
-from protocols.imap.ops.places import Place, check_creation, find, need, needed, still
+from protocols.imap.ops.listing import normalized, tell_normalized
+from protocols.imap.ops.places import (
+    SPECIAL_USE,
+    Place,
+    check_creation,
+    find,
+    need,
+    needed,
+    still,
+)
 from protocols.imap.ops.portions import in_portions
 from protocols.imap.patterns import SEPARATOR
 from protocols.imap.responses import Ending, no, object_id, ok

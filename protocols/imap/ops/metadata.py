@@ -1,8 +1,8 @@
 """GETMETADATA and SETMETADATA (RFC 5464), and what LIST tells of annotations (RFC 9590).
 
-Annotations are rows of the account whose mailbox it is (storage/mail/annotations.py). What is
-shared of the server as a whole belongs to nobody's account, so nobody sets it here: there is
-/shared/admin, where mail to postmaster arrives.
+Annotations are rows of the account whose mailbox it is (storage/mail/annotations.py), those too
+that another user keeps there under /private/. What is shared of the server as a whole belongs to
+nobody's account, so nobody sets it here: there is /shared/admin, where mail to postmaster arrives.
 """
 
 import re
@@ -12,12 +12,13 @@ from typing import Final
 from protocols.errors import RemoteProtocolError
 from protocols.imap.metadata import Entry, GetMetadata, SetMetadata
 from protocols.imap.ops.context import Context
-from protocols.imap.ops.places import find, need
+from protocols.imap.ops.places import SPECIAL_USE, find, need
 from protocols.imap.responses import Ending, no, ok, render_mailbox
 from protocols.imap.search_keys import parse_search_keys
 from protocols.render.strings import render_nstring, render_string
 from storage.engine import Rows
 from storage.ids import AccountId, MailboxId
+from storage.mail import mailboxes
 from storage.mail.annotations import (
     SHARED,
     VALUE_BYTES_MAX,
@@ -25,7 +26,12 @@ from storage.mail.annotations import (
     annotations,
     plan_annotate,
 )
-from storage.mail.errors import AnnotationTooLarge, NoPermission, TooManyAnnotations
+from storage.mail.errors import (
+    AnnotationTooLarge,
+    MailboxNotFound,
+    NoPermission,
+    TooManyAnnotations,
+)
 from storage.plan import Plan
 
 # RFC 5466 3.2: what is below is a search by name.
@@ -33,28 +39,38 @@ FILTERS: Final = "/filters/values/"
 _ADMIN: Final = "/admin"
 # RFC 6154 4: not a text like others, for a use must be one that there is and one mailbox's.
 _SPECIAL_USE: Final = "/specialuse"
+# RFC 5464 3.3: with "l" and one of these, annotations are read, and one's own set. To set those
+# that all share takes "w" here, as a mailbox's other properties that all share do.
+_ANY_OF: Final = frozenset("rswip")
 _ATOM: Final = re.compile(rb"[A-Za-z0-9/._-]+\Z")
 
 Found = tuple[bytes, bytes | None]
 """An entry as it is told, and its value; None where there is none."""
 
 
-def _find(rows: Rows, account: AccountId, name: str) -> MailboxId:
-    """The mailbox, or for "" the account as a whole. Annotations are for the owner alone."""
+def may_annotate(rights: str, *, shared: bool = False) -> bool:
+    """Whether these rights let annotations be read and set; `shared`: set for all."""
+    return not _ANY_OF.isdisjoint(rights) and ("w" in rights or not shared)
+
+
+def _find(
+    rows: Rows, me: AccountId, name: str, *, shared: bool = False
+) -> tuple[AccountId, MailboxId]:
+    """Whose mailbox it is, and which; for "" the account as a whole."""
     if not name:
-        return WHOLE_ACCOUNT
-    place = find(rows, account, name)
+        return me, WHOLE_ACCOUNT
+    place = find(rows, me, name)
     found = need(place, "l")
-    if not place.own:
+    if not may_annotate(place.rights, shared=shared):
         raise NoPermission("Permission denied")
-    return found.id
+    return place.account, found.id
 
 
 async def get_metadata(context: Context, command: GetMetadata) -> Ending:
     """RFC 5464 4.2."""
     view = await context.barrier()
-    mailbox = _find(view, context.account, command.mailbox)
-    found = find_entries(context, view, mailbox, command.entries, command.depth)
+    holder, mailbox = _find(view, context.account, command.mailbox)
+    found = find_entries(context, view, holder, mailbox, command.entries, command.depth)
     longest = 0
     if command.size_max is not None:
         sizes = [len(value) for _, value in found if value is not None]
@@ -69,12 +85,15 @@ async def get_metadata(context: Context, command: GetMetadata) -> Ending:
 def find_entries(
     context: Context,
     rows: Rows,
+    holder: AccountId,
     mailbox: MailboxId,
     entries: Sequence[Entry],
     depth: int | None = 0,
 ) -> list[Found]:
-    """The values asked for, each once, those not there as None; and what is below them."""
-    held = {shared: _held(context, rows, mailbox, shared=shared) for shared in (True, False)}
+    """The values asked for of one of the holder's mailboxes, each once, those not there as None;
+    and what is below them."""
+    scopes = (True, False)
+    held = {shared: _held(context, rows, holder, mailbox, shared=shared) for shared in scopes}
     found: dict[tuple[bool, str], Found] = {}
     for entry in entries:
         values = held[entry.shared]
@@ -91,9 +110,13 @@ def find_entries(
     return list(found.values())
 
 
-def _held(context: Context, rows: Rows, mailbox: MailboxId, *, shared: bool) -> dict[str, bytes]:
-    account = context.account
-    held = annotations(rows, account, mailbox, SHARED if shared else account)
+def _held(
+    context: Context, rows: Rows, holder: AccountId, mailbox: MailboxId, *, shared: bool
+) -> dict[str, bytes]:
+    me = context.account
+    held = annotations(rows, holder, mailbox, SHARED if shared else me)
+    if not shared and holder == me and (use := _use(rows, me, mailbox)) is not None:
+        held[_SPECIAL_USE] = use
     if shared and mailbox == WHOLE_ACCOUNT:
         assert context.principal is not None
         _, _, domain = context.principal.address.rpartition("@")
@@ -101,6 +124,12 @@ def _held(context: Context, rows: Rows, mailbox: MailboxId, *, shared: bool) -> 
         if context.ports.directory.is_known(context.local(), postmaster):
             held[_ADMIN] = f"mailto:{postmaster}".encode()
     return held
+
+
+def _use(rows: Rows, me: AccountId, mailbox: MailboxId) -> bytes | None:
+    """RFC 6154 4: /private/specialuse is what LIST says; another's mailbox has no use for one."""
+    found = None if mailbox == WHOLE_ACCOUNT else mailboxes.get_mailbox(rows, me, mailbox)
+    return None if found is None else SPECIAL_USE.get(found.role or "")
 
 
 def render_metadata(name: str, found: Sequence[Found], *, utf8: bool) -> bytes:
@@ -131,7 +160,7 @@ def _mailbox(name: str, *, utf8: bool) -> bytes:
 def read_filter(context: Context, name: str) -> bytes | None:
     """RFC 5466 3.1: the text of a filter, the user's own before one that all share."""
     for shared in (False, True):
-        held = _held(context, context.local(), WHOLE_ACCOUNT, shared=shared)
+        held = _held(context, context.local(), context.account, WHOLE_ACCOUNT, shared=shared)
         if (text := held.get(FILTERS + name)) is not None:
             return text
     return None
@@ -148,7 +177,8 @@ def _searches(value: bytes | None) -> bool:
 async def set_metadata(context: Context, command: SetMetadata) -> Ending:
     """RFC 5464 4.3: all of it, or nothing."""
     account = context.account
-    if not command.mailbox and any(entry.shared for entry, _ in command.values):
+    shared = any(entry.shared for entry, _ in command.values)
+    if not command.mailbox and shared:
         return no("What all users of the server share is set by its administrator", b"NOPERM")
     values: dict[bool, dict[str, bytes | None]] = {}
     for entry, value in command.values:
@@ -158,13 +188,17 @@ async def set_metadata(context: Context, command: SetMetadata) -> Ending:
             return no("A mailbox gets its use when it is made", b"USEATTR")
         values.setdefault(entry.shared, {})[entry.name] = value
 
+    holder, _ = _find(await context.barrier(), account, command.mailbox, shared=shared)
+
     def plan_set(plan: Plan) -> None:
-        mailbox = _find(plan, account, command.mailbox)
-        for shared, some in values.items():
-            plan_annotate(plan, account, mailbox, SHARED if shared else account, some)
+        still, mailbox = _find(plan, account, command.mailbox, shared=shared)
+        if still != holder:
+            raise MailboxNotFound("No such mailbox")
+        for for_all, some in values.items():
+            plan_annotate(plan, holder, mailbox, SHARED if for_all else account, some)
 
     try:
-        await context.ports.writer.write(account, plan_set)
+        await context.ports.writer.write(holder, plan_set)
     except AnnotationTooLarge as error:
         return no(str(error), b"METADATA MAXSIZE %d" % VALUE_BYTES_MAX)
     except TooManyAnnotations as error:

@@ -20,6 +20,18 @@ from storage.mail.tree import MAILBOX_DEPTH_MAX, OTHER_USERS
 
 NOBODY: Final = AccountId(0)
 
+# RFC 6154 2, RFC 8457: roles that are mailbox attributes too. The inbox needs none.
+SPECIAL_USE: Final = {
+    "all": b"\\All",
+    "archive": b"\\Archive",
+    "drafts": b"\\Drafts",
+    "flagged": b"\\Flagged",
+    "important": b"\\Important",
+    "junk": b"\\Junk",
+    "sent": b"\\Sent",
+    "trash": b"\\Trash",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -101,3 +101,12 @@ def test_they_are_copied_to_a_mailbox_and_go_with_it(house: House) -> None:
         mailboxes.plan_destroy_mailbox(plan, ALICE, box, remove_emails=True)
     assert held(house, box) == held(house, box, ALICE) == {}
     assert held(house, BOX) == {"/a": b"1"}
+
+
+def test_a_guest_keeps_so_much_in_the_owners_account_and_no_more(house: House) -> None:
+    guest = AccountId(ALICE + 1)
+    whole = bytes(notes.VALUE_BYTES_MAX - 2)
+    annotate(house, reader=guest, a=whole, b=whole)
+    with pytest.raises(TooManyAnnotations, match="a guest"):
+        annotate(house, reader=guest, c=b"1")
+    annotate(house, reader=ALICE, a=whole, b=whole, c=whole)
