@@ -18,9 +18,11 @@ from node.listeners import Door
 from node.passwords import Passwords
 from node.tls import mail_context, server_context
 from protocols.http.app import HttpApp, HttpSettings
-from protocols.http.serve import HttpDoor
+from protocols.http.serve import FULL, HttpDoor
+from protocols.imap import responses
 from protocols.imap.session import ImapDoor
 from protocols.jmap.capabilities import Limits
+from protocols.lmtp import replies
 from protocols.lmtp.events import Offer
 from protocols.lmtp.policy import Policy
 from protocols.lmtp.session import LmtpDoor
@@ -31,6 +33,9 @@ from protocols.tls_stream import TlsContext
 
 # A hostname for greetings when the file gives none: the node's own name is at least true.
 _ANONYMOUS: Final = "localhost"
+# What is said to whom there is no room for: RFC 9051 7.1.5 and RFC 5530 3, RFC 5321 3.8.
+FULL_IMAP: Final = responses.bye("Too many connections; try again later", b"UNAVAILABLE")
+FULL_LMTP: Final = replies.TOO_MANY_CONNECTIONS.render()
 # What https URLs lead to when they name no port.
 HTTPS_PORT: Final = 443
 
@@ -136,33 +141,42 @@ def build_doors(
                 app,
                 clock=env.clock,
                 tls=_https_context(foundation) if secured else None,
+                connections_max=config.limits.connections,
                 message_octets_max=limits.request_bytes_max,
             )
             doors.http.append(http)
-            name = "https" if secured else "http"
-            doors.doors.append(Door(name, port, partial(_serve_http, http)))
+            name, full = ("https", b"") if secured else ("http", FULL)
+            doors.doors.append(Door(name, port, partial(_serve_http, http), full=full))
     base = config.http.public_url or (named_url(config.cluster.hostname, own) if tls else None)
-    imap = ImapDoor(
-        ports,
-        tls=tls,
-        jmap_url=f"{base}/.well-known/jmap" if base else None,
-        url_applications=config.imap.url_applications,
-        message_limit=config.imap.message_limit or 0,
-        save_limit=config.imap.save_limit or 0,
-        append_bytes_max=config.limits.message_bytes,
-    )
+    imap = imap_door(config, ports, tls, jmap_url=f"{base}/.well-known/jmap" if base else None)
     for name, port, context in (("imap", own.imap, None), ("imaps", own.imaps, tls)):
         if port is not None:
-            doors.doors.append(Door(name, port, imap.converse, context))
-    lmtp = _lmtp(config, ports, tls)
+            doors.doors.append(Door(name, port, imap.converse, context, FULL_IMAP))
+    lmtp = lmtp_door(config, ports, tls)
     doors.hours += [imap.hours, lmtp.hours]
     for name, port, context in (("lmtp", own.lmtp, None), ("lmtps", own.lmtps, tls)):
         if port is not None:
-            doors.doors.append(Door(name, port, lmtp.converse, context))
+            doors.doors.append(Door(name, port, lmtp.converse, context, FULL_LMTP))
     return doors
 
 
-def _lmtp(config: Config, ports: Ports, tls: TlsContext | None) -> LmtpDoor:
+def imap_door(
+    config: Config, ports: Ports, tls: TlsContext | None, *, jmap_url: str | None = None
+) -> ImapDoor:
+    """The IMAP door as the file wants it."""
+    return ImapDoor(
+        ports,
+        tls=tls,
+        jmap_url=jmap_url,
+        url_applications=config.imap.url_applications,
+        append_bytes_max=config.limits.message_bytes,
+        message_limit=config.imap.message_limit or 0,
+        save_limit=config.imap.save_limit or 0,
+    )
+
+
+def lmtp_door(config: Config, ports: Ports, tls: TlsContext | None) -> LmtpDoor:
+    """The LMTP door, likewise."""
     policy = Policy(
         trusted=config.lmtp.trusted_networks,
         accounts=[address.lower() for address in config.lmtp.accounts],

@@ -1,7 +1,8 @@
 """The doors' sockets: accept, bound, hand each connection to its door, and drain at the stop.
 
 open      the port of every door this node has
-refuse    over CONNECTIONS_MAX of a door, or too many of one address: closed at once
+refuse    over `connections` of a door, or too many of one address: told so in the door's words, and
+          closed; under TLS without words, for a handshake costs more than is there
 contain   a bug met by one connection ends that connection, is logged with its traceback and
           counted; the node and everybody else's connections go on
 stop      no new connections, a time to finish, then the rest are cancelled
@@ -19,6 +20,11 @@ from node import logs
 from protocols.tls_stream import TlsContext, TlsStream
 
 HANDSHAKE_S: Final = 20.0
+# Refusals that are being said at once, and how long each may take; beyond, nothing is said.
+REFUSING_MAX: Final = 64
+REFUSAL_S: Final = 1.0
+# What a client may have sent already, and must be read: a socket closed on it takes our words back.
+REFUSED_BYTES_MAX: Final = 64 * 1024
 # Whose connection it is cannot be told (it is gone already): not loopback, so nothing is trusted.
 UNKNOWN_PEER: Final = "0.0.0.0"  # noqa: S104
 
@@ -42,12 +48,14 @@ class Listening(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One port: `tls` is shaken hands for first when it is given (an implicit-TLS port)."""
+    """One port: `tls` is shaken hands for first when it is given (an implicit-TLS port); `full` is
+    what is said, in clear, to whom there is no room for."""
 
     name: str
     port: int
     converse: Converse
     tls: TlsContext | None = None
+    full: bytes = b""
 
 
 @dataclass(slots=True)
@@ -76,6 +84,7 @@ class Listeners:
         self._connections_max = connections_max
         self._per_address_max = connections_per_address_max
         self._per_address: Counter[tuple[str, str]] = Counter()
+        self._refusing = 0
         self.counts: dict[str, DoorCounts] = {}
         """By the door's name."""
 
@@ -115,7 +124,7 @@ class Listeners:
         full = counts.open >= self._connections_max
         if full or self._per_address[place] >= self._per_address_max:
             counts.refused += 1
-            await trio.aclose_forcefully(stream)
+            await self._refuse(door, stream)
             return
         counts.accepted += 1
         counts.open += 1
@@ -127,6 +136,17 @@ class Listeners:
             self._per_address[place] -= 1
             if not self._per_address[place]:
                 del self._per_address[place]
+            await trio.aclose_forcefully(stream)
+
+    async def _refuse(self, door: Door, stream: trio.abc.Stream) -> None:
+        """Say that there is no room, if that costs little, and close."""
+        self._refusing += 1
+        try:
+            if door.full and door.tls is None and self._refusing <= REFUSING_MAX:
+                with trio.move_on_after(REFUSAL_S):
+                    await _part(stream, door.full)
+        finally:
+            self._refusing -= 1
             await trio.aclose_forcefully(stream)
 
     async def _contained(self, door: Door, stream: trio.abc.Stream, peer: str) -> None:
@@ -144,3 +164,16 @@ class Listeners:
         except Exception:
             self.counts[door.name].failed += 1
             log.exception("connection failed", door=door.name, peer=peer)
+
+
+async def _part(stream: trio.abc.Stream, words: bytes) -> None:
+    """The only words, and then the peer's until it has heard them."""
+    try:
+        await stream.send_all(words)
+        if isinstance(stream, trio.abc.HalfCloseableStream):
+            await stream.send_eof()
+        octets = 0
+        while octets < REFUSED_BYTES_MAX and (said := await stream.receive_some()):
+            octets += len(said)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return  # it did not wait

@@ -20,6 +20,11 @@ from protocols.ports import Clock
 CONNECTIONS_MAX: Final = 10_000
 HANDSHAKE_S: Final = 15.0
 CLOSE_S: Final = 1.0
+# What is said in clear to whom there is no room for (RFC 9110 15.6.4).
+FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n"
+)
 ALPN: Final = ("h2", "http/1.1")
 
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113 3.4

@@ -54,6 +54,7 @@ SEND_DATA: Final = _reply(354, "", "go on, end with a dot on a line by itself")
 SENDER_OK: Final = _reply(250, "2.1.0", "sender ok")
 
 CLOSING: Final = _reply(421, "4.3.2", "this node stops, come back")
+TOO_MANY_CONNECTIONS: Final = _reply(421, "4.3.2", "too many connections, come back")
 TOO_SLOW: Final = _reply(421, "4.4.2", "waited too long for you")
 TOO_MANY_ERRORS: Final = _reply(421, "4.7.0", "too many errors")
 TOO_MANY_COMMANDS: Final = _reply(421, "4.7.0", "too many commands and no message")
