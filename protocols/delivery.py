@@ -26,7 +26,8 @@ from storage.plan import Plan
 # What an older one made is shown as it is: a client may keep a BODYSTRUCTURE for ever (RFC 9051
 # 2.3.1.1), so it must not change under its UID.
 # 2: a parameter that is not ASCII is one in BODYSTRUCTURE, however long (RFC 2231).
-RENDERER: Final = 2
+# 3: names in ENVELOPE keep their encoded words as written, and routes are told.
+RENDERER: Final = 3
 
 # What tells a message from another of the same words, and how much of a header is searched for it.
 _TELLING: Final = re.compile(rb"^(?:message-id|received)[ \t]*:", re.IGNORECASE | re.MULTILINE)

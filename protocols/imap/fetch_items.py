@@ -170,13 +170,13 @@ def _shown(name: bytes) -> bytes:
 
 
 def _partial(tokens: Tokens, section: Section) -> Section:
-    """RFC 9051 9 partial: `<origin.count>`; the answer repeats the origin."""
+    """RFC 9051 9 partial: `<origin.count>`; the answer repeats the origin. Of BINARY some clients
+    ask for all that follows as `<origin>`."""
     if not tokens.accept(b"<"):
         return section
-    origin = tokens.number(NUMBER64_MAX)
-    tokens.expect(b".")
-    count = tokens.nz_number(NUMBER64_MAX)
-    tokens.expect(b">")
-    if count > NUMBER_MAX:
-        count = NUMBER_MAX
+    origin, count = tokens.number(NUMBER64_MAX), NUMBER_MAX
+    if not (section.decoded and tokens.accept(b">")):
+        tokens.expect(b".")
+        count = min(count, tokens.nz_number(NUMBER64_MAX))
+        tokens.expect(b">")
     return replace(section, label=b"%b<%d>" % (section.label, origin), partial=(origin, count))

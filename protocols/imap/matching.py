@@ -7,6 +7,7 @@ message first and reads dear ones only for those messages that the cheap ones le
     view      addresses, subject, date sent             one stored record
     header    any other field                           the header's octets
     text      BODY and TEXT                             the text parts, decoded
+    inner     TEXT                                      headers of parts and embedded messages
 
 Texts are compared by i;unicode-casemap (RFC 5255 4, RFC 5051). One that is not as its charset says
 is compared as far as it can be read, and by its octets too (RFC 5255 4.6).
@@ -57,6 +58,9 @@ from storage.mail.records import UidRow
 VIEW_FIELDS: Final = (b"from", b"to", b"cc", b"bcc", b"subject")
 
 
+Field = tuple[bytes, str, bytes]
+
+
 @dataclass(slots=True)
 class Facts:
     """What is known of one message; None: not read yet.
@@ -64,7 +68,7 @@ class Facts:
     `view` maps each of VIEW_FIELDS to its folded text, or None when the message has no such
     field; `sent_day` goes with it. `header` has (lower-case name, folded text, octets) per field;
     `text` the folded text of its body, `octets` of it. Octets are only of what is not as its
-    charset says.
+    charset says. `inner` is as `header`, of its parts and of messages embedded in it.
     """
 
     position: int
@@ -74,8 +78,9 @@ class Facts:
     sent_day: int | None = None
     has_groups: bool = False
     """Groups of addresses are in it, whose names `view` has not (RFC 5322 3.4)."""
-    header: tuple[tuple[bytes, str, bytes], ...] | None = None
+    header: tuple[Field, ...] | None = None
     text: str | None = None
+    inner: tuple[Field, ...] | None = None
     octets: tuple[bytes, ...] = ()
     body: Text | None = None
     """`text` as FUZZY looks at it; nobody has asked yet."""
@@ -241,16 +246,23 @@ def _in_header(key: InHeader) -> Test:
 def _in_body(key: InBody) -> Test:
     text, exact, header_too = key.text, key.octets, key.header_too
 
+    def holds(field: Field) -> bool:
+        name, value, octets = field
+        return text in value or exact in octets or text in fold(name.decode())
+
     def in_body(facts: Facts) -> bool | None:
         if header_too:
             if facts.header is None:
                 return None
-            for name, value, octets in facts.header:
-                if text in value or exact in octets or text in fold(name.decode()):
-                    return True
+            if any(map(holds, facts.header)):
+                return True
         if facts.text is None:
             return None
-        return text in facts.text or any(exact in octets for octets in facts.octets)
+        if text in facts.text or any(exact in octets for octets in facts.octets):
+            return True
+        if not header_too:
+            return False
+        return None if facts.inner is None else any(map(holds, facts.inner))
 
     return in_body
 

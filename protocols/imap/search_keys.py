@@ -114,7 +114,7 @@ def parse_cancel_update(tokens: Tokens) -> CancelUpdate:
 
 def _charset(tokens: Tokens, returns: frozenset[SearchReturn] | None = None) -> None:
     charset = tokens.astring()
-    if charset.upper() not in CHARSETS:
+    if charset.upper() not in CHARSETS and not tokens.at_end:
         saves = returns is not None and SearchReturn.SAVE in returns
         raise BadCharset(filters=b"FILTER " in tokens.rest().upper(), saves=saves)
     tokens.space()

@@ -3,12 +3,13 @@
 Broken lists are read as RFC 7103 7.1 advises: stray commas end an address, unclosed quotes and
 parentheses are plain characters, doubled angle brackets count once, text without an @ is kept as
 an address that does not conform (RFC 8621 4.1.2.3). The email of an address is its addr-spec with
-comments, folding and obsolete routes removed, the quotes of a quoted local part kept.
+comments, folding and obsolete routes removed, the quotes of a quoted local part kept. `as_written`
+keeps encoded words as they stand, for IMAP (RFC 9051 7.5.2).
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -66,23 +67,29 @@ _PLAIN: Final = re.compile(
 _Token = tuple[str, str, bool]
 
 
-def parse_addresses(value: str | bytes, fallback: str | None = None) -> list[EmailAddress | Group]:
+def parse_addresses(
+    value: str | bytes, fallback: str | None = None, *, as_written: bool = False
+) -> list[EmailAddress | Group]:
     """The mailboxes and groups of an address-list, in order; best effort, never fails."""
     if isinstance(value, bytes) and len(value) <= REMEMBERED_BYTES_MAX:
-        return list(_parse_remembered(value, fallback))
-    return _parse(value, fallback)
+        return list(_parse_remembered(value, fallback, as_written))
+    return _parse(value, fallback, as_written)
 
 
 @lru_cache(REMEMBERED_FIELDS_MAX)
-def _parse_remembered(value: bytes, fallback: str | None) -> tuple[EmailAddress | Group, ...]:
-    return tuple(_parse(value, fallback))
+def _parse_remembered(
+    value: bytes, fallback: str | None, as_written: bool
+) -> tuple[EmailAddress | Group, ...]:
+    return tuple(_parse(value, fallback, as_written))
 
 
-def _parse(value: str | bytes, fallback: str | None) -> list[EmailAddress | Group]:
+def _parse(
+    value: str | bytes, fallback: str | None, as_written: bool
+) -> list[EmailAddress | Group]:
     text = charsets.decode_header(value, fallback) if isinstance(value, bytes) else value
     text = grammar.unfold(text[:FIELD_CHARS_MAX]).strip()
     quick = _parse_plain(text)
-    return quick if quick is not None else _Reader().read(_tokens(text))
+    return quick if quick is not None else _Reader(as_written).read(_tokens(text))
 
 
 def flatten(found: list[EmailAddress | Group]) -> list[EmailAddress]:
@@ -161,6 +168,7 @@ class _Reader:
     __slots__ = (
         "after",
         "angle",
+        "as_written",
         "comment",
         "count",
         "found",
@@ -171,7 +179,8 @@ class _Reader:
         "route",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, as_written: bool) -> None:
+        self.as_written = as_written
         self.found: list[EmailAddress | Group] = []
         self.members: list[EmailAddress] = []
         self.group: str | None = None
@@ -214,7 +223,7 @@ class _Reader:
             self.close_mailbox()
             self.close_group()
         elif kind == ":" and self.angle is None and self.group is None:
-            self.group = _phrase_text(self.phrase)
+            self.group = self.phrase_text(self.phrase)
             self.reset()
         elif kind != ">":
             (self.phrase if self.angle is None else self.after).append(token)
@@ -237,7 +246,7 @@ class _Reader:
 
     def close_mailbox(self) -> None:
         if self.angle is not None:
-            name = _phrase_text(self.phrase or self.after) or self.comment_text()
+            name = self.phrase_text(self.phrase or self.after) or self.comment_text()
             self.add(name, _join_spec(self.angle))
         elif self.phrase:
             self.close_bare()
@@ -250,14 +259,18 @@ class _Reader:
             self.add(self.comment_text(), _join_spec(self.phrase))
             return
         first, last = _spec_bounds(self.phrase, at)
-        name = _phrase_text(self.phrase[:first]) or _phrase_text(self.phrase[last:])
+        name = self.phrase_text(self.phrase[:first]) or self.phrase_text(self.phrase[last:])
         self.add(name or self.comment_text(), _join_spec(self.phrase[first:last]))
 
     def comment_text(self) -> str | None:
         """RFC 8621 4.1.2.3: the comment after the addr-spec names a mailbox without a phrase."""
         if self.comment is None:
             return None
-        return _tidy(words.decode(grammar.unquote(self.comment))) or None
+        text = grammar.unquote(self.comment)
+        return _tidy(text if self.as_written else words.decode(text)) or None
+
+    def phrase_text(self, tokens: list[_Token]) -> str | None:
+        return _phrase_text(tokens, str if self.as_written else words.decode)
 
     def add(self, name: str | None, email: str) -> None:
         if not name and not email:
@@ -301,8 +314,8 @@ def _join_spec(tokens: list[_Token]) -> str:
     return unicodedata.normalize("NFC", "".join(pieces))
 
 
-def _phrase_text(tokens: list[_Token]) -> str | None:
-    """A display name (RFC 5322 3.2.5, obs-phrase): words with single spaces, decoded.
+def _phrase_text(tokens: list[_Token], decode: Callable[[str], str]) -> str | None:
+    """A display name (RFC 5322 3.2.5, obs-phrase): words with single spaces, encoded ones decoded.
 
     RFC 2047 5 (3): an encoded word stands apart from other words, and never in a quoted string.
     """
@@ -316,20 +329,20 @@ def _phrase_text(tokens: list[_Token]) -> str | None:
         if kind == "encoded" and apart:
             run.append(text)
             continue
-        _flush_run(run, pieces)
+        _flush_run(run, pieces, decode)
         if spaced and pieces:
             pieces.append(" ")
         pieces.append(grammar.unquote(text) if kind == "quoted" else text)
-    _flush_run(run, pieces)
+    _flush_run(run, pieces, decode)
     return _tidy("".join(pieces)) or None
 
 
-def _flush_run(run: list[str], pieces: list[str]) -> None:
+def _flush_run(run: list[str], pieces: list[str], decode: Callable[[str], str]) -> None:
     """Neighbouring encoded words are decoded together, so that characters split over them join."""
     if run:
         if pieces:
             pieces.append(" ")
-        pieces.append(words.decode(" ".join(run)))
+        pieces.append(decode(" ".join(run)))
         run.clear()
 
 

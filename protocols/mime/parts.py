@@ -94,6 +94,18 @@ def walk(root: Part) -> Iterator[Part]:
         stack.extend(reversed(part.children))
 
 
+def inner(root: Part) -> Iterator[Part]:
+    """The parts inside a part depth first, embedded messages entered; not the part itself."""
+    stack = [root]
+    while stack:
+        part = stack.pop()
+        if part is not root:
+            yield part
+        stack.extend(reversed(part.children))
+        if part.message is not None:
+            stack.append(part.message)
+
+
 def find_part(root: Part, part_id: str) -> Part | None:
     """The part with an IMAP number, embedded messages entered; the container before its message."""
     stack = [root]

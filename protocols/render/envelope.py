@@ -1,8 +1,9 @@
 """ENVELOPE of a message, rendered once at ingest (RFC 9051 7.5.2 ENVELOPE).
 
-The result holds ASCII wherever mail can say a thing in ASCII: what came as raw 8-bit text is put
-in encoded words (RFC 2047), because a client may read the same octets before and after it enables
-IMAP4rev2. Only an address that is itself not ASCII (RFC 6532) goes out as a literal of UTF-8.
+The result holds ASCII wherever mail can say a thing in ASCII. Encoded words (RFC 2047) stand as
+they were written; what came as raw 8-bit text is put in such words, because a client may read the
+same octets before and after it enables IMAP4rev2. Only an address that is itself not ASCII (RFC
+6532) goes out as a literal of UTF-8.
 
 Everything is bounded: a hostile header costs a shortened envelope, never an unbounded record.
 """
@@ -72,10 +73,10 @@ def _text(fields: Mapping[str, bytes], name: str) -> bytes:
 
 
 def ascii_text(text: str) -> bytes:
-    """Text as it may stand in a header: 8-bit text as encoded words."""
+    """Text as it may stand in a header: 8-bit text as encoded words, which then hold none."""
     if text.isascii():
         return text.encode("ascii")
-    return " ".join(words.encode(text)).encode("ascii", "replace")
+    return " ".join(words.encode(words.decode(text))).encode("ascii", "replace")
 
 
 def _addresses(fields: Mapping[str, bytes], name: str, default: bytes = NIL) -> bytes:
@@ -95,7 +96,7 @@ def _people(raw: bytes) -> bytes:
     """The addresses of a field in parentheses; nothing when there are none."""
     pieces: list[bytes] = []
     room = LIST_BYTES_MAX
-    for item in parse_addresses(raw):
+    for item in parse_addresses(raw, as_written=True):
         piece = _group(item) if isinstance(item, Group) else _address(item)
         room -= len(piece)
         if room < 0:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from protocols.collation import fold
-from protocols.imap.matching import VIEW_FIELDS, Facts
+from protocols.imap.matching import VIEW_FIELDS, Facts, Field
 from protocols.imap.ops.bodies import HEADER_BYTES_MAX, MessageGone, read_span
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.views import read_views
@@ -41,7 +41,7 @@ string: Final = msgspec.json.Decoder(str | None).decode
 
 
 def read_views_of(context: Context, undecided: Sequence[Facts]) -> None:
-    """Fill in `view` and `sent_day`; what is gone has nothing that could match."""
+    """Fill in `view` and what goes with it; what is gone has nothing that could match."""
     emails = [facts.row.email for facts in undecided]
     views = read_views(context.local(), context.mailbox.account, emails, unpack_view)
     for facts in undecided:
@@ -86,15 +86,37 @@ async def read_header_of(context: Context, facts: Facts) -> None:
         facts.header = ()
         return
     blob, root = opened
-    end = min(root.body_start, HEADER_BYTES_MAX)
     try:
-        octets = await read_span(context, blob, Span(0, end))
+        facts.header = await _header_of(context, blob, root)
     except MessageGone:
         _check_gone(context, facts)
         facts.header = ()
+
+
+async def read_inner_of(context: Context, facts: Facts) -> None:
+    """Fill in `inner`: RFC 9051 6.4.4 TEXT is the header with the MIME header fields, and what a
+    message embedded in the body says in its header is said in the body."""
+    facts.inner = ()
+    opened = _open(context, facts)
+    if opened is None:
         return
-    fields = headers.split(octets, min(root.header_start, end), end)
-    facts.header = tuple(map(_folded, fields))
+    blob, root = opened
+    found: list[Field] = []
+    for part in mime_parts.inner(root):
+        try:
+            found += await _header_of(context, blob, part)
+        except MessageGone:
+            _check_gone(context, facts)
+            return
+    facts.inner = tuple(found)
+
+
+async def _header_of(context: Context, blob: BlobId, part: Part) -> tuple[Field, ...]:
+    start, end = part.header_start, min(part.body_start, part.header_start + HEADER_BYTES_MAX)
+    if start == end:
+        return ()
+    octets = await read_span(context, blob, Span(start, end))
+    return tuple(map(_folded, headers.split(octets, 0, len(octets))))
 
 
 def _check_gone(context: Context, facts: Facts) -> None:
@@ -104,7 +126,7 @@ def _check_gone(context: Context, facts: Facts) -> None:
         raise Damaged("a message has no octets")
 
 
-def _folded(field: headers.Header) -> tuple[bytes, str, bytes]:
+def _folded(field: headers.Header) -> Field:
     text = headers.as_text(field.raw)
     octets = b""
     if words.is_malformed(text):
@@ -138,16 +160,11 @@ async def read_text_of(context: Context, facts: Facts) -> None:
 
 
 def _text_parts(root: Part) -> list[Part]:
-    found: list[Part] = []
-    stack = [root]
-    while stack:
-        part = stack.pop()
-        if part.type == "text" and not part.children:
-            found.append(part)
-        stack.extend(reversed(part.children))
-        if part.message is not None:
-            stack.append(part.message)
-    return found
+    return [
+        part
+        for part in (root, *mime_parts.inner(root))
+        if part.type == "text" and not part.children
+    ]
 
 
 def _open(context: Context, facts: Facts) -> tuple[BlobId, Part] | None:

@@ -13,7 +13,7 @@ from protocols.imap.fuzzy import check_words, score_of
 from protocols.imap.matching import Facts, Naming, Test, compile_key, no_recent
 from protocols.imap.ops.catching_up import catch_up
 from protocols.imap.ops.context import SLICE_MESSAGES, Context, OverLimit
-from protocols.imap.ops.facts import read_header_of, read_text_of, read_views_of
+from protocols.imap.ops.facts import read_header_of, read_inner_of, read_text_of, read_views_of
 from protocols.imap.ops.fetch import Row, read_rows, windows
 from protocols.imap.ops.metadata import read_filter
 from protocols.imap.search_commands import (
@@ -220,12 +220,15 @@ async def _decide(
             await read_text_of(context, facts)
             matches = test(facts)
             await trio.lowlevel.checkpoint()
+        if matches is None:
+            await read_inner_of(context, facts)
+            matches = test(facts)
         assert matches is not None, "all facts are read"
         if matches:
             found.append(facts.position)
             if scores is not None:
                 scores[facts.position] = score_of(facts.likenesses)
         # A slice holds one message's text at most.
-        facts.header = facts.text = facts.view = facts.body = None
+        facts.header = facts.text = facts.inner = facts.view = facts.body = None
         facts.octets = ()
     return found

@@ -128,4 +128,22 @@ def test_what_is_not_as_its_charset_says_is_compared_by_its_octets_too() -> None
     assert ask("TEXT Caf", message(view=broken, header=held)) is True
     octets = (b"A\xc0\xb1Z",)
     assert ask("BODY A", message(text="\ufffd", octets=octets, header=())) is True
-    assert ask("TEXT a", message(text="\ufffd", octets=octets, header=())) is False
+    assert ask("TEXT a", message(text="\ufffd", octets=octets, header=(), inner=())) is False
+
+
+def test_text_asks_for_the_headers_of_parts_last_and_body_never() -> None:
+    bare = message(text="words", header=())
+    assert ask("TEXT words", bare) is True
+    assert ask("TEXT crate", bare) is None
+    assert ask("BODY crate", bare) is False
+    named = message(text="words", header=(), inner=((b"content-type", "NAME=CRATE.BIN", b""),))
+    assert ask("TEXT crate", named) is True
+    assert ask("TEXT content-type", named) is True
+    assert ask("TEXT other", named) is False
+
+
+def test_a_groups_name_is_looked_for_in_the_header() -> None:
+    header = ((b"to", "THE CREW: A@X;", b""),)
+    assert ask("TO crew", message(view=VIEW, header=header)) is False
+    assert ask("TO crew", message(view=VIEW, has_groups=True)) is None
+    assert ask("TO crew", message(view=VIEW, has_groups=True, header=header)) is True

@@ -16,7 +16,7 @@ from protocols.imap.list_options import PATTERN_CHARACTERS_MAX, PATTERNS_MAX
 from protocols.imap.parse import CAPABILITIES_MAX, ID_FIELDS_MAX, parse_command
 from protocols.imap.search_commands import SearchReturn
 from protocols.imap.search_keys import DEPTH_MAX, KEYS_MAX
-from protocols.imap.sets import NumberSet
+from protocols.imap.sets import NUMBER_MAX, NumberSet
 from protocols.imap.tokens import Tokens
 
 
@@ -84,6 +84,15 @@ def test_a_fetch_section_knows_how_its_answer_is_called() -> None:
     assert whole == Section(b"RFC822", peek=False)
 
 
+def test_binary_may_be_asked_for_from_an_octet_on() -> None:
+    """RFC 3516 has no such partial, yet clients are seen to send it."""
+    found = parse(b"FETCH 1 BINARY.PEEK[1]<40>")
+    assert isinstance(found, Fetch)
+    [section] = found.sections
+    assert isinstance(section, Section)
+    assert (section.label, section.partial) == (b"BINARY[1]<40>", (40, NUMBER_MAX))
+
+
 def test_search_nests() -> None:
     found = parse(b"UID SEARCH RETURN (MIN SAVE) OR (SEEN NOT 1:2) NOT OR DRAFT UID 7 LARGER 5")
     assert isinstance(found, s.Search)
@@ -105,6 +114,7 @@ def test_search_nests() -> None:
         b"STORE 1 FLAGS \\Unheard", b"SEARCH", b"SEARCH OR SEEN", b"SEARCH ()", b"SEARCH SEEN)",
         b"SEARCH  SEEN", b"STATUS a (UIDNEXT", b"LIST a", b"ID x", b'ID ("a")', b"ENABLE",
         b"APPEND a x", b"AUTHENTICATE PLAIN ", b"IDLE now", b'SELECT "a\rb"',
+        b"SORT (DATE) ALL", b"THREAD REFERENCES ALL", b"FETCH 1 BINARY[1]<1.>",
     ],
 )  # fmt: skip
 def test_what_the_grammar_does_not_allow(text: bytes) -> None:

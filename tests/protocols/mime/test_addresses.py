@@ -3,7 +3,12 @@
 import pytest
 
 from protocols.mime import addresses
-from protocols.mime.addresses import EmailAddress, Group, flatten, parse_addresses
+from protocols.mime.addresses import (
+    EmailAddress,
+    Group,
+    flatten,
+    parse_addresses,
+)
 
 
 def test_mailboxes_and_groups_come_in_order() -> None:
@@ -32,7 +37,7 @@ def test_mailboxes_and_groups_come_in_order() -> None:
 def test_the_quick_way_reads_what_the_thorough_one_reads(text: str) -> None:
     quick = addresses._parse_plain(text.strip())
     assert quick is not None
-    assert quick == addresses._Reader().read(addresses._tokens(text.strip()))
+    assert quick == addresses._Reader(as_written=False).read(addresses._tokens(text.strip()))
 
 
 def test_eight_bit_names_are_read_in_the_charset_of_the_message() -> None:
@@ -69,3 +74,17 @@ def test_a_field_is_read_by_the_charset_of_its_own_message() -> None:
     field = b"J\xf6rg <j@example.org>"
     names = [parse_addresses(field, charset)[0].name for charset in ("latin1", "koi8-r", "latin1")]
     assert names == ["J\xf6rg", "J\u0416rg", "J\xf6rg"]
+
+
+def test_as_written_keeps_encoded_words() -> None:
+    raw = b'=?utf-8?q?J=C3=B6rg?= <j@k.l>, "A" <a@b.c>'
+    assert parse_addresses(raw, as_written=True) == [
+        EmailAddress("=?utf-8?q?J=C3=B6rg?=", "j@k.l"),
+        EmailAddress("A", "a@b.c"),
+    ]
+    assert parse_addresses(raw) == [EmailAddress("J\u00f6rg", "j@k.l"), EmailAddress("A", "a@b.c")]
+
+
+def test_a_group_as_written_keeps_the_words_of_its_name() -> None:
+    [group] = parse_addresses(b"=?utf-8?q?=C3=89quipe?= : a@b.c;", as_written=True)
+    assert group == Group("=?utf-8?q?=C3=89quipe?=", (EmailAddress(None, "a@b.c"),))

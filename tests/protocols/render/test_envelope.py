@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.mime.structure import parse
+from protocols.mime.words import decode
 from protocols.render.envelope import LIST_BYTES_MAX, TEXT_BYTES_MAX, render_envelope
 from protocols.render.strings import render_nstring, render_string
 
@@ -76,6 +77,21 @@ def test_eight_bit_text_becomes_encoded_words() -> None:
     assert b"=?utf-8?" in found
     kept = envelope(b"Subject: =?iso-8859-1?q?Gr=FC=DFe?=")
     assert b'"=?iso-8859-1?q?Gr=FC=DFe?="' in kept
+
+
+def test_a_name_keeps_its_encoded_words_as_they_were_written() -> None:
+    found = envelope(b"From: =?ISO-8859-1?Q?J=F6rg?= <j@x>\r\nTo: =?utf-8?b?w4k=?=: a@x;")
+    assert b'(("=?ISO-8859-1?Q?J=F6rg?=" NIL "j" "x"))' in found
+    assert b'((NIL NIL "=?utf-8?b?w4k=?=" NIL)' in found
+
+
+def test_eight_bit_text_beside_encoded_words_is_encoded_once() -> None:
+    found = envelope(
+        "Subject: =?utf-8?q?a=C3=A9?= \u00fc\r\nFrom: =?utf-8?q?=C3=A9?= \u00fc <j@x>".encode()
+    )
+    assert found.isascii()
+    assert decode(found.decode().split('"')[1]) == "a\u00e9 \u00fc"
+    assert b"=3D=3F" not in found
 
 
 def test_an_address_that_is_not_ascii_is_a_literal() -> None:

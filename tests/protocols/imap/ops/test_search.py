@@ -17,8 +17,9 @@ FORWARDED = (
     b"S\xfc\xdfe Birnen\r\n"
 )
 IN_PARTS = (
-    b"Subject: two parts\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nfirst\r\n"
-    b"--b\r\nContent-Type: application/octet-stream\r\n\r\npears\r\n--b\r\n"
+    b"Subject: two parts\r\nTo: the crew: a@x, b@y;\r\nCc: nobody:;\r\n"
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nfirst\r\n"
+    b"--b\r\nContent-Type: application/octet-stream; name=crate.bin\r\n\r\npears\r\n--b\r\n"
     b"Content-Type: text/html\r\n\r\n<b>second</b>\r\n--b--\r\n"
 )
 LETTERS = (ENCODED, FORWARDED, IN_PARTS)
@@ -36,6 +37,15 @@ LETTERS = (ENCODED, FORWARDED, IN_PARTS)
         ('BODY "süße BIRNEN"', [2]),
         ("BODY inner", []),
         ("TEXT forwarded", [2]),
+        # RFC 9051 6.4.4: MIME header fields are header, an embedded message's header is body
+        ("TEXT inner", [2]),
+        ("TEXT crate.bin", [3]),
+        ("NOT TEXT octet-stream", [1, 2]),
+        ("BODY crate.bin", []),
+        # RFC 9051 6.4.4, 7.5.2: the To field of the envelope structure tells a group's name
+        ('TO "the CREW"', [3]),
+        ("CC nobody", [3]),
+        ("TO nobody", []),
         ("BODY pears", []),
         ("BODY second NOT BODY third", [3]),
         ('BODY "first second"', []),
