@@ -47,7 +47,7 @@ from protocols.imap.sets import NUMBER_MAX, NumberSet
 from protocols.imap.tokens import Tokens
 from storage import ids
 
-# How deep NOT, OR and parentheses may nest: evaluation follows the nesting.
+# How deep NOT, OR and parentheses may nest: evaluation follows the nesting. ORs of ORs are one.
 DEPTH_MAX: Final = 50
 # How many keys one search may have: each is asked of each message.
 KEYS_MAX: Final = 500
@@ -153,6 +153,14 @@ def _all_of(keys: list[SearchKey]) -> SearchKey:
     return keys[0] if len(keys) == 1 else And(tuple(keys))
 
 
+def _any_of(keys: list[SearchKey]) -> SearchKey:
+    """A tree no deeper than it must be."""
+    if len(keys) == 1:
+        return keys[0]
+    half = len(keys) // 2
+    return Or(_any_of(keys[:half]), _any_of(keys[half:]))
+
+
 def _program(tokens: Tokens) -> SearchKey:
     """search-key *(SP search-key) up to the end of the command."""
     root = _Frame(_all_of, None)
@@ -164,6 +172,9 @@ def _program(tokens: Tokens) -> SearchKey:
             raise LimitExceeded("SEARCH_KEYS", f"a search may have {KEYS_MAX} keys")
         opened = _open(tokens)
         if opened is not None:
+            if opened.build is _any_of and stack[-1].build is _any_of and stack[-1].needs:
+                stack[-1].needs += 1  # OR a OR b c is one of three: clients make long chains
+                continue
             stack.append(opened)
             if len(stack) > DEPTH_MAX:
                 raise LimitExceeded("SEARCH_DEPTH", f"a search may nest {DEPTH_MAX} deep")
@@ -187,7 +198,7 @@ def _open(tokens: Tokens) -> _Frame | None:
     if tokens.accept_word(b"FUZZY "):
         return _Frame(lambda keys: Fuzzy(keys[0]), 1)
     if tokens.accept_word(b"OR "):
-        return _Frame(lambda keys: Or(keys[0], keys[1]), 2)
+        return _Frame(_any_of, 2)
     return None
 
 

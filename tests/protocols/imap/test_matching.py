@@ -132,11 +132,11 @@ def test_what_is_not_as_its_charset_says_is_compared_by_its_octets_too() -> None
 
 
 def test_text_asks_for_the_headers_of_parts_last_and_body_never() -> None:
-    bare = message(text="words", header=())
+    bare = message(text="WORDS", header=())
     assert ask("TEXT words", bare) is True
     assert ask("TEXT crate", bare) is None
     assert ask("BODY crate", bare) is False
-    named = message(text="words", header=(), inner=((b"content-type", "NAME=CRATE.BIN", b""),))
+    named = message(text="WORDS", header=(), inner=((b"content-type", "NAME=CRATE.BIN", b""),))
     assert ask("TEXT crate", named) is True
     assert ask("TEXT content-type", named) is True
     assert ask("TEXT other", named) is False

@@ -84,6 +84,20 @@ def test_a_fetch_section_knows_how_its_answer_is_called() -> None:
     assert whole == Section(b"RFC822", peek=False)
 
 
+def test_ors_of_ors_are_one_of_many_however_they_are_nested() -> None:
+    """Clients look for a hundred messages in one search: a chain is not deep."""
+    one, two, three = s.Sized(over=1), s.Sized(over=2), s.Sized(over=3)
+    either = s.And((s.Or(one, s.Or(two, three)),))
+    for text in (b"OR LARGER 1 OR LARGER 2 LARGER 3", b"OR OR LARGER 1 LARGER 2 LARGER 3"):
+        found = parse(b"SEARCH " + text)
+        assert isinstance(found, s.Search)
+        assert s.And((found.key,)) == either
+    chain = b"OR LARGER 1 " * (KEYS_MAX // 2 - 1) + b"LARGER 2"
+    assert isinstance(parse(b"SEARCH " + chain), s.Search)
+    assert "keys" in refused(b"SEARCH " + b"OR LARGER 1 " * KEYS_MAX + b"LARGER 2")
+    assert "deep" in refused(b"SEARCH " + b"OR NOT LARGER 1 NOT " * DEPTH_MAX + b"LARGER 2")
+
+
 def test_binary_may_be_asked_for_from_an_octet_on() -> None:
     """RFC 3516 has no such partial, yet clients are seen to send it."""
     found = parse(b"FETCH 1 BINARY.PEEK[1]<40>")
