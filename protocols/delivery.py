@@ -38,13 +38,14 @@ class NoInbox(Exception):
     """The account has no inbox: it went away since the recipient was asked for."""
 
 
-def prepare(message: bytes, *, received_ms: int) -> NewEmail:
+def prepare(message: bytes, *, received_ms: int, east_minutes: int = 0) -> NewEmail:
     """Everything ingest keeps of a message."""
     summary = summarise(message)
     return NewEmail(
         blob=blob_id(message),
         size=len(message),
         received_ms=received_ms,
+        east_minutes=east_minutes,
         message_ids=_thread_ids(summary),
         thread_subject=_thread_subject(summary.base_subject),
         view=EmailView(

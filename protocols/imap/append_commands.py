@@ -24,11 +24,14 @@ class Url:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class NewMessage:
-    """RFC 9051 9 append-message; `received_ms` None is now. The message is its parts together."""
+    """RFC 9051 9 append-message; `received_ms` None is now. The message is its parts together.
+    `east_minutes` is the zone that the date was given in.
+    """
 
     keywords: tuple[str, ...]
     received_ms: int | None
     parts: tuple[bytes | Url, ...]
+    east_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,11 @@ def _message(tokens: Tokens) -> NewMessage:
     if tokens.peek() == b"(":
         keywords = parse_flag_list(tokens)
         tokens.space()
-    received_ms = None
+    received_ms, east_minutes = None, 0
     if tokens.peek() == b'"':
-        received_ms = parse_date_time(tokens.string())
+        received_ms, east_minutes = parse_date_time(tokens.string())
         tokens.space()
-    return NewMessage(keywords, received_ms, _data(tokens))
+    return NewMessage(keywords, received_ms, _data(tokens), east_minutes)
 
 
 def _data(tokens: Tokens) -> tuple[bytes | Url, ...]:

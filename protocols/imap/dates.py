@@ -1,6 +1,7 @@
 """IMAP's dates: `1-Feb-2026` and `" 1-Feb-2026 10:00:00 +0100"` (RFC 9051 9 date, date-time).
 
-Days are counted from 1970-01-01; instants are milliseconds since then, UTC.
+Days are counted from 1970-01-01; instants are milliseconds since then, UTC. A zone is how many
+minutes its clocks are east, that is ahead, of UTC.
 """
 
 import re
@@ -9,6 +10,7 @@ from typing import Final
 
 from protocols.errors import RemoteProtocolError
 
+MINUTE_MS: Final = 60_000
 DAY_S: Final = 86_400
 DAY_MS: Final = DAY_S * 1000
 # How many rendered days are remembered: a FETCH of dates costs divisions and look-ups alone.
@@ -28,7 +30,8 @@ _DATE_TIME: Final = re.compile(
 _days: Final[dict[int, bytes]] = {}
 # Every minute of a day and every second of a minute, as INTERNALDATE shows them.
 _MINUTES: Final = tuple(b" %02d:%02d:" % divmod(minute, 60) for minute in range(24 * 60))
-_SECONDS: Final = tuple(b'%02d +0000"' % second for second in range(60))
+_SECONDS: Final = tuple(b"%02d " % second for second in range(60))
+_UTC: Final = b'+0000"'
 
 
 def parse_date(text: bytes) -> int:
@@ -39,8 +42,8 @@ def parse_date(text: bytes) -> int:
     return _day(found[1], found[2], found[3])
 
 
-def parse_date_time(text: bytes) -> int:
-    """RFC 9051 9 date-time, without its quotes, as milliseconds."""
+def parse_date_time(text: bytes) -> tuple[int, int]:
+    """RFC 9051 9 date-time, without its quotes: milliseconds, and the zone."""
     found = _DATE_TIME.match(text)
     if found is None:
         raise RemoteProtocolError('expected a date-time like " 1-Feb-2026 10:00:00 +0000"')
@@ -50,8 +53,9 @@ def parse_date_time(text: bytes) -> int:
     if hour > 23 or minute > 59 or second > 60 or east_hours > 23 or east_minutes > 59:
         raise RemoteProtocolError("no such time")
     seconds = _day(found[1], found[2], found[3]) * 86_400 + hour * 3600 + minute * 60 + second
-    east = east_hours * 3600 + east_minutes * 60
-    return (seconds - east if found[7] == b"+" else seconds + east) * 1000
+    east = east_hours * 60 + east_minutes
+    east = east if found[7] == b"+" else -east
+    return (seconds - east * 60) * 1000, east
 
 
 def _day(day: bytes, month: bytes, year: bytes) -> int:
@@ -64,14 +68,20 @@ def _day(day: bytes, month: bytes, year: bytes) -> int:
         raise RemoteProtocolError("no such day") from error
 
 
-def render_date_time(instant_ms: int) -> bytes:
-    """An instant as INTERNALDATE shows it, quotes included, in UTC."""
-    day, within = divmod(instant_ms // 1000, 86_400)
+def render_date_time(instant_ms: int, east_minutes: int = 0) -> bytes:
+    """An instant as INTERNALDATE shows it in a zone, quotes included."""
+    day, within = divmod(instant_ms // 1000 + east_minutes * 60, 86_400)
     text = _days.get(day)
     if text is None:
         text = _render_day(day)
     minute, second = divmod(within, 60)
-    return text + _MINUTES[minute] + _SECONDS[second]
+    zone = _zone(east_minutes) if east_minutes else _UTC
+    return text + _MINUTES[minute] + _SECONDS[second] + zone
+
+
+def _zone(east_minutes: int) -> bytes:
+    sign = b"+" if east_minutes > 0 else b"-"
+    return b'%b%02d%02d"' % (sign, *divmod(abs(east_minutes), 60))
 
 
 def _render_day(day: int) -> bytes:

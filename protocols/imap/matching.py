@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from protocols.collation import fold
-from protocols.imap.dates import DAY_MS, DAY_S
+from protocols.imap.dates import DAY_MS, DAY_S, MINUTE_MS
 from protocols.imap.fuzzy import (
     DAYS_OFF_MAX,
     SIZE_OFF_MAX,
@@ -184,7 +184,7 @@ def _dated(key: Dated) -> Test:
         return (first is None or day >= first) and (end is None or day < end)
 
     if key.moment is Moment.RECEIVED:
-        return lambda facts: within(facts.row.received_ms // DAY_MS)
+        return lambda facts: within(_received_day(facts.row))
     if key.moment is Moment.SAVED:
         return lambda facts: within(_saved_day(facts.row))
 
@@ -198,7 +198,12 @@ def _dated(key: Dated) -> Test:
 
 def _saved_day(row: UidRow) -> int:
     """RFC 8514 4.3: where it is not known when a message was saved, its INTERNALDATE stands in."""
-    return row.saved_s // DAY_S if row.saved_s else row.received_ms // DAY_MS
+    return row.saved_s // DAY_S if row.saved_s else _received_day(row)
+
+
+def _received_day(row: UidRow) -> int:
+    """RFC 9051 6.4.4: the day of the internal date as it stands there, whatever its zone."""
+    return (row.received_ms + row.east_minutes * MINUTE_MS) // DAY_MS
 
 
 def _aged(key: Aged, now_ms: int) -> Test:
@@ -345,7 +350,7 @@ def _like_date(key: Dated) -> Grade:
 
     def came(facts: Facts) -> float:
         saved = moment is Moment.SAVED
-        day = _saved_day(facts.row) if saved else facts.row.received_ms // DAY_MS
+        day = _saved_day(facts.row) if saved else _received_day(facts.row)
         return nearness(day, first, end, DAYS_OFF_MAX)
 
     return sent if moment is Moment.SENT else came

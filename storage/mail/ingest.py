@@ -65,6 +65,7 @@ def plan_ingest(
         mailboxes=tuple((mailbox, ledger.next_uid(mailbox)) for mailbox in chosen),
         modseq=ledger.version,
         created=ledger.version,
+        east_minutes=email.east_minutes,
     )
     view = msgspec.structs.replace(email.view, hints=pack_hints(hints))
     ledger.change(None, new)

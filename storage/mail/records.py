@@ -88,6 +88,8 @@ class EmailMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
     each of them when the email came into it, in seconds (RFC 8514). It is empty, or 0 for a
     mailbox, where an older version of this software wrote the row: then nobody knows. `origin` is
     the email that this one was copied from by IMAP, at the first of several times; 0: it was not.
+    `east_minutes` is the zone that IMAP shows `received_ms` in, and takes its day by: that in which
+    it was given (RFC 9051 6.3.12), ahead of UTC.
     """
 
     id: EmailId
@@ -101,12 +103,13 @@ class EmailMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
     created: Version
     saved_s: tuple[int, ...] = ()
     origin: EmailId = EmailId(0)
+    east_minutes: int = 0
 
 
 class UidRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One message of one mailbox, with all that a FETCH of flags, dates and sizes needs.
 
-    `saved_s` is EmailMeta's; 0: not known. So is `origin`.
+    `saved_s` is EmailMeta's; 0: not known. So are `origin` and `east_minutes`.
     """
 
     email: EmailId
@@ -116,6 +119,7 @@ class UidRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     received_ms: int
     saved_s: int = 0
     origin: EmailId = EmailId(0)
+    east_minutes: int = 0
 
     @property
     def content(self) -> EmailId:
@@ -191,6 +195,7 @@ class NewEmail(msgspec.Struct, frozen=True, kw_only=True):
     thread_subject: str
     view: EmailView
     parts: bytes
+    east_minutes: int = 0
 
 
 class IngestedEmail(msgspec.Struct, frozen=True):
@@ -236,7 +241,14 @@ def uid_row_at(meta: EmailMeta, place: int) -> UidRow:
     """The row that an email has in one of its mailboxes, the `place`th."""
     saved_s = meta.saved_s[place] if meta.saved_s else 0
     return UidRow(
-        meta.id, meta.keywords, meta.modseq, meta.size, meta.received_ms, saved_s, meta.origin
+        meta.id,
+        meta.keywords,
+        meta.modseq,
+        meta.size,
+        meta.received_ms,
+        saved_s,
+        meta.origin,
+        meta.east_minutes,
     )
 
 

@@ -205,7 +205,7 @@ async def _prepared(
     emails = []
     for message, content in zip(messages, octets, strict=True):
         received_ms = now_ms if message.received_ms is None else message.received_ms
-        emails.append(prepare(content, received_ms=received_ms))
+        emails.append(prepare(content, received_ms=received_ms, east_minutes=message.east_minutes))
         await trio.lowlevel.checkpoint()
     return emails
 

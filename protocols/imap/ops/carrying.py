@@ -86,7 +86,7 @@ async def _arrive(
 ) -> int:
     """The message is in the target; its UID there."""
     me, selected = context.account, context.mailbox
-    email = prepare(octets, received_ms=found.received_ms)
+    email = prepare(octets, received_ms=found.received_ms, east_minutes=found.east_minutes)
 
     def plan_arrival(plan: Plan) -> int:
         selected.check(plan, "r")

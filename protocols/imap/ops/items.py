@@ -188,7 +188,7 @@ def _uids(window: Window) -> Iterable[object]:
 
 
 def _dates(window: Window) -> Iterable[object]:
-    return [render_date_time(row.received_ms) for row in window.rows]
+    return [render_date_time(row.received_ms, row.east_minutes) for row in window.rows]
 
 
 def _sizes(window: Window) -> Iterable[object]:

@@ -1,6 +1,7 @@
 """Search keys as tests: dear facts are asked for only when cheap ones leave it open."""
 
 import pytest
+from msgspec import structs
 
 from protocols.collation import fold
 from protocols.imap.matching import Facts, Naming, compile_key
@@ -131,6 +132,18 @@ def test_what_is_not_as_its_charset_says_is_compared_by_its_octets_too() -> None
     assert ask("TEXT a", message(text="\ufffd", octets=octets, header=(), inner=())) is False
 
 
+def test_the_day_of_the_internal_date_is_that_of_its_zone() -> None:
+    """RFC 9051 6.4.4: ON, BEFORE and SINCE disregard time and timezone."""
+    evening = 1_793_571_000_000  # 1-Nov-2026 22:10:00 +0000
+    for east_minutes, day, day_after in ((0, 1, 2), (120, 2, 3), (-22 * 60 - 11, 31, 1)):
+        row = structs.replace(ROW, received_ms=evening, east_minutes=east_minutes)
+        month, month_after = ("Oct" if day == 31 else "Nov"), "Nov"
+        facts = Facts(6, 70, row)
+        assert ask(f"ON {day}-{month}-2026", facts) is True
+        assert ask(f"SINCE {day_after}-{month_after}-2026", facts) is False
+        assert ask(f"BEFORE {day_after}-{month_after}-2026", facts) is True
+
+
 def test_text_asks_for_the_headers_of_parts_last_and_body_never() -> None:
     bare = message(text="WORDS", header=())
     assert ask("TEXT words", bare) is True
@@ -144,6 +157,7 @@ def test_text_asks_for_the_headers_of_parts_last_and_body_never() -> None:
 
 def test_a_groups_name_is_looked_for_in_the_header() -> None:
     header = ((b"to", "THE CREW: A@X;", b""),)
-    assert ask("TO crew", message(view=VIEW, header=header)) is False
-    assert ask("TO crew", message(view=VIEW, has_groups=True)) is None
-    assert ask("TO crew", message(view=VIEW, has_groups=True, header=header)) is True
+    sent = {**VIEW, b"to": "A@X"}
+    assert ask("TO crew", message(view=sent, header=header)) is False
+    assert ask("TO crew", message(view=sent, has_groups=True)) is None
+    assert ask("TO crew", message(view=sent, has_groups=True, header=header)) is True
