@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
@@ -265,6 +266,39 @@ async def test_an_orderly_stop_hands_over_and_ends(
         await machine.ended.wait()
     machine.house = None
     assert village.leader() != leader
+
+
+async def test_a_node_keeps_to_the_limits_of_its_file_and_says_so(
+    village: Village, autojump_clock: MockClock
+) -> None:
+    machine, node = village.machines["n1"], village.config.member("n1")
+    machine.stopping.set()
+    await machine.ended.wait()
+    limits = config.LimitsSection(connections=2, connections_per_address=2, shutdown_ms=3_000)
+    village.config = msgspec.structs.replace(village.config, limits=limits)
+    await village.start("n1")
+    await village.wait_ready("n1")
+
+    async def heard(door: str) -> tuple[trio.abc.Stream, bytes]:
+        stream = await village.network.dial_tcp(node.host, node.ports()[door])
+        return stream, bytes(await stream.receive_some())
+
+    busy, _ = await heard("imap")
+    await busy.send_all(b"a LOGIN alice@example.org alice-demo\r\n")
+    assert (await busy.receive_some()).startswith(b"a OK")
+    await busy.send_all(b"b APPEND INBOX {100}\r\n")
+    assert (await busy.receive_some()).startswith(b"+ ")
+    idle, _ = await heard("imap")
+    assert (await heard("imap"))[1].startswith(b"* BYE [UNAVAILABLE] Too many connections")
+    assert (await heard("lmtp"))[1].startswith(b"220 ")  # each door has as many
+    machine.stopping.set()
+    began = trio.current_time()
+    assert (await idle.receive_some()).startswith(b"* BYE")
+    assert trio.current_time() - began < 1
+    assert (await busy.receive_some()).startswith(b"* BYE")
+    assert 2.9 < trio.current_time() - began < 4
+    await machine.ended.wait()
+    machine.house = None
 
 
 async def test_a_voter_with_an_emptied_disk_is_refused(
