@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 import msgspec
 
 from node.config_lines import line_of
+from node.config_oauth import OauthSection, wrong_client
+from node.config_section import Section as _Section
 from protocols.lmtp.events import RECIPIENTS_MAX
 from protocols.lmtp.policy import PRIVATE
 
@@ -28,12 +30,6 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
 
 class ConfigError(Exception):
     """The file cannot be used; the text is one sentence with file, line, key and the mend."""
-
-
-class _Section(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"
-):
-    """A table of the file: unknown keys are refused."""
 
 
 class ClusterSection(_Section, frozen=True, kw_only=True):
@@ -239,6 +235,7 @@ class Config(_Section, frozen=True, kw_only=True):
     imap: ImapSection = ImapSection()
     lmtp: LmtpSection = LmtpSection()
     push: PushSection = PushSection()
+    oauth: OauthSection = OauthSection()
     limits: LimitsSection = LimitsSection()
     auth: AuthSection = AuthSection()
     storage: StorageSection = StorageSection()
@@ -436,6 +433,10 @@ def _check_rest(config: Config, text: str) -> None:
             f"{path}:{line}: key 'raft': two heartbeats must fit in election-min-ms, "
             "and that be under election-max-ms."
         )
+    if wrong := wrong_client(config.oauth):
+        index, key, mend = wrong
+        line = line_of(text, ("oauth", "client", index, key))
+        raise ConfigError(f"{path}:{line}: key 'oauth.client.{key}': {mend}")
     if config.push.certificates and not (path.parent / config.push.certificates).is_file():
         line = line_of(text, ("push", "certificates"))
         raise ConfigError(

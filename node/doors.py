@@ -15,6 +15,7 @@ from node.env import Env
 from node.foundation import Foundation
 from node.jobs import Jobs
 from node.listeners import Door
+from node.oauth import oauth_settings
 from node.passwords import Passwords
 from node.tls import mail_context, server_context
 from protocols.http.app import HttpApp, HttpSettings
@@ -130,6 +131,7 @@ def build_doors(
             public_url=config.http.public_url or None,
             named_url=named_url(config.cluster.hostname, own) if tls else None,
             allow_origins=config.http.allow_origins,
+            oauth=oauth_settings(config.oauth, env.clock),
         ),
         ready=ready,
     )

@@ -16,6 +16,7 @@ from protocols.http.blobs import Downloads
 from protocols.http.cors import Cors
 from protocols.http.event_source import EventSource
 from protocols.http.followers import FOLLOWERS_MAX, FOLLOWERS_OF_NODE_MAX, Followers
+from protocols.http.login import PAGES, Login
 from protocols.http.origin import base_url
 from protocols.http.requests import (
     BodyTooLarge,
@@ -31,6 +32,7 @@ from protocols.http.requests import (
 from protocols.http.uploads import Uploads
 from protocols.http.websocket import WebSockets, refuse
 from protocols.jmap.capabilities import WEBSOCKET_PATH, Limits
+from protocols.oauth.settings import OauthSettings
 from protocols.ports import Ports
 
 _LOG: Final = logging.getLogger("trireme.http")
@@ -64,6 +66,7 @@ class HttpSettings:
     allow_origins: tuple[str, ...] = ()
     followers_max: int = FOLLOWERS_MAX
     followers_of_node_max: int = FOLLOWERS_OF_NODE_MAX
+    oauth: OauthSettings = field(default_factory=OauthSettings)
 
 
 class HttpApp:
@@ -91,6 +94,7 @@ class HttpApp:
             "/jmap/eventsource": {"GET": events.open},
             "/jmap/eventsource/": {"GET": events.open},
             WEBSOCKET_PATH: {"GET": _upgrade_needed},
+            **Login(ports, settings.oauth, begins).exact(),
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
@@ -124,7 +128,8 @@ class HttpApp:
         response = None
         try:
             response = await self._answer(request)
-            self._cors.add(request, response)
+            if request.path not in PAGES:
+                self._cors.add(request, response)
             await response.send(send, head_only=request.method == "HEAD")
         except ClientGone:
             return  # nobody to answer
@@ -140,7 +145,7 @@ class HttpApp:
         if methods is None:
             return problem(404, "there is no such resource")
         preflight = self._cors.preflight(request)
-        if preflight is not None:
+        if preflight is not None and request.path not in PAGES:
             return preflight
         handler = methods.get("GET" if request.method == "HEAD" else request.method)
         if handler is None:

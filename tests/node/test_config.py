@@ -215,3 +215,19 @@ def test_accounts_that_fetch_urls_for_an_application() -> None:
     assert "imap.url-applications" in refusal(TEXT + table + 'submit = ["mta"]\n')
     assert "imap.url-applications" in refusal(TEXT + table + 'Sub_mit = ["mta@example.org"]\n')
     assert "did you mean 'url-applications'" in refusal(TEXT + "\n[imap.url-application]\na = []\n")
+
+
+def test_programs_and_lifetimes_of_oauth() -> None:
+    plain = config.parse(TEXT, DEMO).oauth
+    assert (plain.access_token_s, plain.refresh_token_s, plain.attempts) == (3600, 2_592_000, 3)
+    assert (plain.code_s, plain.user_code_s, plain.registration) == (600, 1800, True)
+    client = '\n[[oauth.client]]\nid = "web"\nname = "Web"\nredirect-uris = ["{}"]\n'
+    for good in ("https://w.example/in", "http://localhost/", "http://127.0.0.1/x", "a.b:/x"):
+        assert config.parse(TEXT + client.format(good), DEMO).oauth.client[0].redirect_uris
+    for wrong in ("http://w.example/", "https://w.example", "http://localhost:1/", "a.b:/#", "x:/"):
+        said = refusal(TEXT + client.format(wrong))
+        assert "oauth.client.redirect-uris" in said and "is no redirect URI" in said
+    assert "there twice" in refusal(TEXT + 2 * client.format("a.b:/x"))
+    assert "oauth.client.id" in refusal(TEXT + client.format("a.b:/x").replace('"web"', '"a b"'))
+    for line in ("access-token-s = 59", "attempts = 0", "code-s = 3601", 'registration = "no"'):
+        assert f"oauth.{line.partition(' ')[0]}" in refusal(TEXT + f"\n[oauth]\n{line}\n")
