@@ -16,6 +16,7 @@ import msgspec
 from node.config_lines import line_of
 from node.config_oauth import OauthSection, wrong_client
 from node.config_section import Section as _Section
+from node.config_web import HttpSection, JmapSection, PushSection
 from protocols.lmtp.events import RECIPIENTS_MAX
 from protocols.lmtp.policy import PRIVATE
 
@@ -76,31 +77,6 @@ class TlsSection(_Section, frozen=True, kw_only=True):
     client_ca: str = ""  # whose certificates open accounts at the mail doors
 
 
-class HttpSection(_Section, frozen=True, kw_only=True):
-    """[http]: what is told to clients, and which pages may use the server from a browser."""
-
-    public_url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$")] = ""
-    """What URLs begin with, behind a proxy that does not say so itself (Forwarded)."""
-
-    allow_origins: tuple[
-        Annotated[str, msgspec.Meta(pattern=r"^(\*|https?://[A-Za-z0-9.:\[\]-]+)$")], ...
-    ] = ()
-
-
-class JmapSection(_Section, frozen=True, kw_only=True):
-    """[jmap]: limits by the names that the session tells them under (RFC 8620 2), all inclusive;
-    uploads may be as large as messages ([limits] message-bytes)."""
-
-    max_concurrent_upload: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4  # of an account, per node
-    max_size_request: Annotated[int, msgspec.Meta(ge=1024, le=64 << 20)] = 10_000_000
-    """Octets; decoded they take up to ten times as much memory."""
-    max_concurrent_requests: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 8  # the same
-    max_calls_in_request: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 32
-    max_objects_in_get: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1_000
-    max_objects_in_set: Annotated[int, msgspec.Meta(ge=1, le=5_000)] = 500
-    """One /set is one entry of the log: others wait while it is planned."""
-
-
 class ImapSection(_Section, frozen=True, kw_only=True):
     """[imap]: whom URLs may be meant for, besides users, and on how many messages one command works
     (RFC 9738), which clients are told: by itself on as many as there are."""
@@ -129,18 +105,6 @@ class LmtpSection(_Section, frozen=True, kw_only=True):
     verify: bool = False
     """Whether VRFY and EXPN tell who is here, and who is in a list."""
     max_recipients: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = RECIPIENTS_MAX
-
-
-class PushSection(_Section, frozen=True, kw_only=True):
-    """[push]: whom push services may write to, and where pushes may go."""
-
-    contact: Annotated[str, msgspec.Meta(pattern=r"^((mailto:|https://)[!-~]+)?$")] = ""
-    """A mailto or https URL; without one, postmaster at [cluster] hostname."""
-    allow_private_addresses: bool = False
-    """Push also to addresses that only this network reaches: a client then chooses whom the
-    server speaks to there."""
-    certificates: str = ""
-    """A PEM file of more authorities to trust, for push services of one's own."""
 
 
 class LimitsSection(_Section, frozen=True, kw_only=True):
