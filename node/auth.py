@@ -11,11 +11,13 @@ limited     failures are counted by network and by account; an attempt beyond th
             device locks nobody out. What is guessed of him there has a limit of its own.
 once        the same attempt made many times at once (a client opening its connections) is one hash.
 alike       an unknown address costs the same work as a wrong password; to SCRAM it has a salt.
+shown       a certificate that TLS has verified opens the account whose address it names; one that
+            names nobody's is a failure of the network, for there is nothing to guess of an account.
 """
 
 import hmac
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +26,15 @@ import trio
 from node.limits import Buckets, network_of
 from node.passwords import Passwords
 from protocols import scram
-from protocols.ports import AuthBusy, AuthFailed, Clock, Principal, Reader, ScramAttempt
+from protocols.ports import (
+    AuthBusy,
+    AuthFailed,
+    Clock,
+    NotForOthers,
+    Principal,
+    Reader,
+    ScramAttempt,
+)
 from protocols.scram import ScramKeys
 from storage.accounts import Account, by_address, get_account
 from storage.ids import AccountId
@@ -201,6 +211,28 @@ class PasswordAuth:
         keys = None if record is None else scram.parse_keys(record.scram)
         nonce = self._random_bytes(_NONCE_BYTES)
         return _ScramAttempt(keys or self._nobody(view, name), nonce, prove)
+
+    async def certificate(
+        self, addresses: Sequence[str], *, authzid: str, remote: str
+    ) -> Principal:
+        """ports.Auth: raises AuthFailed, NotForOthers, AuthBusy, Unavailable."""
+        network = network_of(remote)
+        if not self._networks.take(network):
+            raise AuthBusy("too many failures from your network, try again later")
+        try:
+            view = await self._reader.view()
+        except BaseException:
+            self._networks.put_back(network)  # not decided: held against nobody
+            raise
+        found = {_find(view, address)[0] for address in addresses} - {None}
+        account = found.pop() if len(found) == 1 else None
+        record = None if account is None else get_account(view, account)
+        if account is None or record is None:
+            raise AuthFailed("the certificate names no account, or several")
+        if authzid and (len(authzid) > USERNAME_CHARS_MAX or _find(view, authzid)[0] != account):
+            raise NotForOthers("acting for another user is not offered")
+        self._networks.put_back(network)
+        return Principal(account, record.address)
 
     def _nobody(self, view: View, name: str) -> ScramKeys:
         """Keys that fit no password, with a salt that is the same on every node and each time."""

@@ -106,6 +106,10 @@ class AuthFailed(Exception):
     """Wrong name or secret; the text says no more than that."""
 
 
+class NotForOthers(AuthFailed):
+    """Who it is is proved; whom he wants to act for is somebody else."""
+
+
 class AuthBusy(Exception):
     """Too many attempts or too much hashing under way: refuse early and politely."""
 
@@ -141,6 +145,15 @@ class Auth(Protocol):
         """The principal of a full address and its password; `remote` is the peer's IP address.
 
         Raises AuthFailed, AuthBusy, Unavailable.
+        """
+
+    async def certificate(
+        self, addresses: Sequence[str], *, authzid: str, remote: str
+    ) -> Principal:
+        """The principal of a verified certificate that names these addresses.
+
+        Among them are addresses of exactly one account, and `authzid` is another of them or "".
+        Raises AuthFailed, NotForOthers, AuthBusy, Unavailable.
         """
 
 

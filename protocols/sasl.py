@@ -1,10 +1,11 @@
 """SASL exchanges as the server sees them, sans-IO: bytes of the client in, challenge or claim out.
 
 PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login, obsolete but asked for by old clients).
-Both send the password itself, so a door offers them only where DoorStream.may_send_secrets. An
-exchange ends in a `Claim`, which the house's Auth port proves or refuses; nothing is looked up
-here. How base64 lines are wrapped in a protocol is here too, for IMAP (RFC 9051 6.2.2, RFC 4959),
-SMTP and ManageSieve do it alike.
+Both send the password itself, so a door offers them only where DoorStream.may_send_secrets.
+EXTERNAL (RFC 4422 A) sends nothing that proves: a door offers it where TLS has verified a
+certificate. An exchange ends in a `Claim` or `Shown`, which the house's Auth port proves or
+refuses; nothing is looked up here. How base64 lines are wrapped in a protocol is here too, for IMAP
+(RFC 9051 6.2.2, RFC 4959), SMTP and ManageSieve do it alike.
 """
 
 import binascii
@@ -50,11 +51,18 @@ class Claim:
     password: str
 
 
-Step = Challenge | Claim
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Whom the client wants to act for that has shown a certificate; "": whom that names."""
+
+    authzid: str
+
+
+Step = Challenge | Claim | Shown
 
 
 class Exchange(Protocol):
-    """One exchange of one mechanism; `step` until it gives a Claim."""
+    """One exchange of one mechanism; `step` until it gives no Challenge."""
 
     def step(self, response: bytes | None) -> Step:
         """Take the client's next response (None: it sent no initial one). Raises SaslError."""
@@ -66,7 +74,7 @@ class Plain:
     def __init__(self) -> None:
         self._challenged = False
 
-    def step(self, response: bytes | None) -> Step:
+    def step(self, response: bytes | None) -> Challenge | Claim:
         """The empty challenge when there was no initial response, then the claim."""
         if response is None:
             if self._challenged:
@@ -82,6 +90,22 @@ class Plain:
         if authzid and authzid.casefold() != username.casefold():
             raise AuthorizationRefused("acting for another user is not offered")
         return Claim(username, password)
+
+
+class External:
+    """RFC 4422 A: one message, the identity to act for or nothing; TLS has told who it is."""
+
+    def __init__(self) -> None:
+        self._challenged = False
+
+    def step(self, response: bytes | None) -> Challenge | Shown:
+        """The empty challenge when there was no initial response, then what was shown."""
+        if response is None:
+            if self._challenged:
+                raise SaslError("a response is missing")
+            self._challenged = True
+            return Challenge(b"")
+        return Shown("" if not response else _text(response, "authorization identity"))
 
 
 class Login:

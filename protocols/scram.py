@@ -1,9 +1,12 @@
-"""SCRAM-SHA-256 as the server sees it (RFC 5802, RFC 7677), sans-IO.
+"""SCRAM-SHA-256 and SCRAM-SHA-256-PLUS as the server sees them (RFC 5802, RFC 7677), sans-IO.
 
 The password never crosses: both sides prove that they know keys made of it. The exchange takes the
-client's two messages; between them the house says whose keys are asked for. Channel binding is not
-offered: for TLS 1.3 that is tls-exporter (RFC 9266 4), which our TLS library does not give, and a
-client that were offered another would not fall back.
+client's two messages; between them the house says whose keys are asked for.
+
+With -PLUS what is proved covers the channel too (RFC 5802 6): the client's final message holds what
+names its TLS connection, and ours must have the same name. Who sits in the middle with a connection
+to either side has two names, and can pass no proof on. Which mechanisms the server has he could
+hide from the client; so a client that could have bound says "y", and is refused where we offer it.
 """
 
 import base64
@@ -11,6 +14,7 @@ import binascii
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,9 +27,17 @@ SALT_BYTES: Final = 16
 NONCE_BYTES_MAX: Final = 256
 _KEY_BYTES: Final = 32
 
+# What -PLUS is offered for; a connection without it has no name that is surely its own (RFC 9266).
+OFFERED_BINDING: Final = "tls-exporter"
+
+Binding = Callable[[str], bytes | None]
+"""What names the connection, by type of channel binding (RFC 5056); None: it has no such name."""
+
 # RFC 5802 7: gs2-header, username, nonce, extensions.
 _FIRST: Final = re.compile(
-    rb"((?:(n)|(y)|p=[A-Za-z0-9.-]+),(?:a=([^,\x00]+))?,)(m=)?(n=([^,\x00]+),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?)\Z",
+    rb"(?P<header>(?:(?P<flag>[ny])|p=(?P<kind>[A-Za-z0-9.-]+)),(?:a=(?P<other>[^,\x00]+))?,)"
+    rb"(?P<demand>m=)?"
+    rb"(?P<bare>n=(?P<name>[^,\x00]+),r=(?P<nonce>[\x21-\x2b\x2d-\x7e]+)(?:,.*)?)\Z",
     re.DOTALL,
 )
 _FINAL: Final = re.compile(rb"(c=([A-Za-z0-9/+=]+),r=([^,]+)(?:,.*)?),p=([A-Za-z0-9/+=]+)\Z")
@@ -36,6 +48,10 @@ _KEPT: Final = re.compile(r"SCRAM-SHA-256\$([0-9]{1,9}):([^$:]+)\$([^$:]+):([^$:
 
 class ScramError(RemoteProtocolError):
     """A message that is not SCRAM; the exchange is over."""
+
+
+class ScramRefused(ScramError):
+    """What the message says of the channel is not so; the text is RFC 5802 7 server-error-value."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,9 +91,15 @@ def parse_keys(text: str) -> ScramKeys | None:
 
 
 class Scram:
-    """One exchange: `first`, `challenge`, `final`."""
+    """One exchange: `first`, `challenge`, `final`.
 
-    def __init__(self) -> None:
+    `binding` tells the names of the connection; `plus`: it is the mechanism that uses one.
+    """
+
+    def __init__(self, binding: Binding = lambda kind: None, *, plus: bool = False) -> None:
+        self._binding = binding
+        self._plus = plus
+        self._name_of_channel = b""
         self._header = b""
         self._first = b""
         self._nonce = b""
@@ -87,17 +109,29 @@ class Scram:
     def first(self, message: bytes) -> tuple[str, str]:
         """The client's first message: who it says it is, and whom it wants to act for ("": same).
 
-        Raises ScramError.
+        Raises ScramError, ScramRefused.
         """
         found = _FIRST.match(message)
-        if found is None or found[5]:  # m= is a mandatory extension: we know none
+        if found is None or found["demand"]:  # m= is a mandatory extension: we know none
             raise ScramError("not a first message of SCRAM")
-        if not (found[2] or found[3]):
-            raise ScramError("channel binding is not offered")
-        if len(found[8]) > NONCE_BYTES_MAX:
+        if len(found["nonce"]) > NONCE_BYTES_MAX:
             raise ScramError("the nonce is too long")
-        self._header, self._first, self._nonce = found[1], found[6], found[8]
-        return _name(found[7]), "" if found[4] is None else _name(found[4])
+        name, other = _name(found["name"]), _name(found["other"] or b"")
+        self._bind(found["flag"], found["kind"])
+        self._header, self._first, self._nonce = found["header"], found["bare"], found["nonce"]
+        return name, other
+
+    def _bind(self, flag: bytes | None, kind: bytes | None) -> None:
+        """RFC 5802 6: gs2-cbind-flag goes with the mechanism, and y with our having no -PLUS."""
+        if self._plus != (kind is not None):
+            raise ScramError("p= and only p= goes with the mechanism that binds")
+        if kind is not None:
+            name = self._binding(kind.decode())
+            if name is None:
+                raise ScramRefused("unsupported-channel-binding-type")
+            self._name_of_channel = name
+        elif flag == b"y" and self._binding(OFFERED_BINDING) is not None:
+            raise ScramRefused("server-does-support-channel-binding")
 
     def challenge(self, keys: ScramKeys, nonce: bytes) -> bytes:
         """The server's first message; `nonce` is random octets."""
@@ -110,15 +144,18 @@ class Scram:
     def final(self, message: bytes) -> bytes | None:
         """The client's final message: our final one when it has proved itself, else None.
 
-        Raises ScramError.
+        Raises ScramError, ScramRefused.
         """
         keys = self._keys
         assert keys is not None, "challenge comes before final"
         found = _FINAL.match(message)
         if found is None:
             raise ScramError("not a final message of SCRAM")
-        if _decode(found[2]) != self._header or found[3] != self._nonce:
+        bound = _decode(found[2])
+        if not bound.startswith(self._header) or found[3] != self._nonce:
             raise ScramError("the final message belongs to another exchange")
+        if not hmac.compare_digest(bound, self._header + self._name_of_channel):
+            raise ScramRefused("channel-bindings-dont-match")
         spoken = b",".join((self._first, self._challenge, found[1]))
         signature = hmac.digest(keys.stored_key, spoken, "sha256")
         proof = _decode(found[4])

@@ -76,6 +76,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
         self._receiving = False
         self._sending = False
         self._waited = False  # others have had their turn since our last small answer
+        self.certified: tuple[str, ...] = ()
+        """The mail addresses in the client's certificate, which OpenSSL has verified."""
 
     async def do_handshake(self) -> None:
         """Raises trio.BrokenResourceError; the alert that says why is sent."""
@@ -94,6 +96,9 @@ class TlsStream(trio.abc.HalfCloseableStream):
             else:
                 await self._push()
                 self._shaken = True
+                certificate = self._tls.get_peer_certificate(as_cryptography=True)
+                if certificate is not None:
+                    self.certified = mail_addresses(certificate)
                 return
 
     # --- trio.abc.HalfCloseableStream
@@ -289,12 +294,6 @@ class TlsStream(trio.abc.HalfCloseableStream):
         if self._version >= SSL.TLS1_3_VERSION:
             return True
         return _extended(self._tls)
-
-    @property
-    def certified(self) -> tuple[str, ...]:
-        """The mail addresses in the client's certificate, which OpenSSL has verified."""
-        certificate = self._tls.get_peer_certificate(as_cryptography=True)
-        return () if certificate is None else mail_addresses(certificate)
 
 
 def _extended(connection: SSL.Connection) -> bool:

@@ -23,6 +23,7 @@ from protocols.ports import (
     AuthBusy,
     AuthFailed,
     Command,
+    NotForOthers,
     Ports,
     Principal,
     ReadOctets,
@@ -113,6 +114,26 @@ class FakeAuth:
         keys = derive_keys(password.encode(), b"salt", 4096)
         account = accounts.by_address(self.house.engine, username) or AccountId(0)
         return FakeScram(keys, b"server nonce", Principal(account, address))
+
+    async def certificate(
+        self, addresses: Sequence[str], *, authzid: str, remote: str
+    ) -> Principal:
+        await trio.lowlevel.checkpoint()
+        self.attempts.append((" ".join(addresses), remote))
+        if self.house.unavailable:
+            raise Unavailable("the test says so")
+        if self.busy:
+            raise AuthBusy
+        engine = self.house.engine
+        found = {accounts.by_address(engine, address) for address in addresses} - {None}
+        if len(found) != 1:
+            raise AuthFailed
+        (account,) = found
+        assert account is not None
+        if authzid and accounts.by_address(engine, authzid) != account:
+            raise NotForOthers
+        address = next(a for a in addresses if accounts.by_address(engine, a) == account)
+        return Principal(account, address, lent=self.lent.get(address, ()))
 
 
 @dataclass

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import trio
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
 
 from node.tls import mail_context
-from protocols.tls_stream import TlsContext
+from protocols.tls_stream import TlsContext, TlsStream
 
 NAME = "mail.example.org"
 
@@ -45,6 +48,38 @@ class Authority:
         if shows is not None:
             shows.configure_cert(context)
         return context
+
+
+class BindingClient(TlsStream):
+    """A client that knows what its connection is bound to, as the standard library's does not."""
+
+    def __init__(
+        self, transport: trio.abc.Stream, authority: Authority, *, version: int = SSL.TLS1_3_VERSION
+    ) -> None:
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_max_proto_version(version)
+        store = context.get_cert_store()
+        assert store is not None
+        store.add_cert(
+            X509.from_cryptography(x509.load_pem_x509_certificate(authority.ca.cert_pem.bytes()))
+        )
+        context.set_verify(SSL.VERIFY_PEER)
+        super().__init__(transport, TlsContext(context))
+        self._tls.set_connect_state()
+
+    def bound_to(self, kind: str) -> bytes:
+        """By the RFCs and OpenSSL, not by what is tested."""
+        match kind:
+            case "tls-exporter":
+                return self._tls.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+            case "tls-unique":
+                finished = self._tls.get_finished()
+                assert finished is not None
+                return finished
+            case _:
+                shown = self._tls.get_peer_certificate(as_cryptography=True)
+                assert shown is not None
+                return shown.fingerprint(hashes.SHA256())
 
 
 def issue(

@@ -127,6 +127,7 @@ class ImapSession:
             out=out,
             peer_ip=stream.peer_ip,
             may_send_secrets=stream.may_send_secrets,
+            channel=stream,
             offers_tls=door.tls is not None and not stream.secure,
         )
 

@@ -52,6 +52,7 @@ from protocols.lmtp.events import (
     NameAsked,
     NeedInput,
     Offer,
+    Proof,
     RecipientAsked,
     TlsAsked,
 )
@@ -61,7 +62,6 @@ from protocols.lmtp.proving import Access
 from protocols.lmtp.replies import Reply
 from protocols.lmtp.transaction import Transaction, early_refusal
 from protocols.ports import Route
-from protocols.sasl import Claim
 
 E = TypeVar("E", RecipientAsked, MessageReceived, TlsAsked)
 _Asking = RecipientAsked | NameAsked | AuthAsked | MessageReceived | TlsAsked
@@ -90,11 +90,15 @@ class Core:
         secure: bool = False,
         loopback: bool = False,
         trusted: bool = True,
+        certified: bool = False,
     ) -> None:
-        """`trusted`: mail is taken without AUTH; `loopback`: secrets may come without TLS."""
+        """`trusted`: mail is taken without AUTH; `loopback`: secrets may come without TLS;
+        `certified`: TLS has verified a certificate of the peer's."""
         self._offer = offer
         self._budget = budget
-        self._access = Access(offer, secure=secure, loopback=loopback, trusted=trusted)
+        self._access = Access(
+            offer, secure=secure, loopback=loopback, trusted=trusted, certified=certified
+        )
         # RFC 5321 2.3.8: nothing else ends a line, of commands as of content.
         self._buffer = ReceiveBuffer(INPUT_BYTES_MAX, line_end=CRLF)
         self._lines = Lines(self._buffer)
@@ -184,10 +188,10 @@ class Core:
             self._commands = self._errors = 0
         self._reset()
 
-    def tls_started(self) -> None:
+    def tls_started(self, *, certified: bool = False) -> None:
         """The answer to TlsAsked. All that was said in clear text is forgotten (RFC 3207 4.2)."""
         self._answer(TlsAsked)
-        self._access.tls_started()
+        self._access.tls_started(certified=certified)
         self._client = ""
         self._reset()
         self._enter(Phase.GREETED)
@@ -268,11 +272,7 @@ class Core:
         self._client = domain
         self._reset()
         self._enter(Phase.READY)
-        self._reply(
-            Reply(
-                250, "", self._offer.lines(secure=self._access.secure, secrets=self._access.secrets)
-            )
-        )
+        self._reply(Reply(250, "", self._access.offered()))
 
     def _begin(self, mail: Mail) -> None:
         if not self._access.granted:
@@ -303,7 +303,7 @@ class Core:
         self._reply(replies.EXPANSION_OFF if expand else replies.CANNOT_VERIFY)
         return None
 
-    def _prove(self, step: Reply | Claim) -> Event | None:
+    def _prove(self, step: Reply | Proof) -> Event | None:
         """A step of AUTH: the next challenge, or a claim for the driver to check."""
         if isinstance(step, Reply):
             self._enter(Phase.PROVING)

@@ -6,7 +6,7 @@ from typing import Final
 
 from protocols.lmtp.commands import Address, Mail
 from protocols.ports import Route
-from protocols.sasl import MECHANISMS, Claim
+from protocols.sasl import MECHANISMS, Claim, Shown
 
 MIB: Final = 1024 * 1024
 
@@ -14,6 +14,11 @@ MIB: Final = 1024 * 1024
 MESSAGE_BYTES_MAX: Final = 50 * MIB
 # RFC 5321 4.5.3.1.8 asks for 100 at least; lists send to more.
 RECIPIENTS_MAX: Final = 1000
+# The mechanism of an MTA that has shown a certificate (RFC 4422 A).
+EXTERNAL: Final = "EXTERNAL"
+
+Proof = Claim | Shown
+"""What AUTH ends in, for the driver to check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +34,13 @@ class Offer:
     message_bytes_max: int = MESSAGE_BYTES_MAX
     recipients_max: int = RECIPIENTS_MAX
 
-    def lines(self, *, secure: bool, secrets: bool = False) -> tuple[str, ...]:
-        """The answer to LHLO (RFC 5321 4.1.1.1); `secrets`: passwords may come."""
+    def lines(
+        self, *, secure: bool, secrets: bool = False, certified: bool = False
+    ) -> tuple[str, ...]:
+        """The answer to LHLO (RFC 5321 4.1.1.1).
+
+        `secrets`: passwords may come; `certified`: a certificate has.
+        """
         told = [
             self.hostname,
             "PIPELINING",  # RFC 2920
@@ -44,7 +54,8 @@ class Offer:
         if self.verify:
             told += ["VRFY", "EXPN"]  # RFC 5321 3.5.3
         if self.auth and secrets:
-            told.append(" ".join(("AUTH", *MECHANISMS)))  # RFC 4954 3
+            external = (EXTERNAL,) if certified else ()
+            told.append(" ".join(("AUTH", *external, *MECHANISMS)))  # RFC 4954 3
         if self.starttls and not secure:
             told.append("STARTTLS")  # RFC 3207
         return tuple(told)
@@ -98,7 +109,7 @@ class NameAsked:
 class AuthAsked:
     """Answer with `told`, or with `authenticated`."""
 
-    claim: Claim
+    claim: Proof
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from protocols.lmtp.events import (
 from protocols.lmtp.policy import Policy
 from protocols.lmtp.replies import Reply
 from protocols.ports import AuthBusy, AuthFailed, Ports, TooManyMembers, Unavailable
-from protocols.sasl import Claim
+from protocols.sasl import Claim, Shown
 from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerSlow
 from protocols.tls_stream import TlsContext
@@ -99,6 +99,7 @@ class LmtpSession:
             secure=stream.secure,
             loopback=stream.loopback,
             trusted=self._trusted,
+            certified=bool(stream.certified),
         )
 
     async def run(self, patience: Patience) -> None:
@@ -167,7 +168,7 @@ class LmtpSession:
         await self._flush()
         assert self._door.tls is not None
         await self._stream.start_tls(self._door.tls)
-        self.core.tls_started()
+        self.core.tls_started(certified=bool(self._stream.certified))
 
     async def _recipient(self, address: Address) -> None:
         try:
@@ -207,11 +208,17 @@ class LmtpSession:
             return replies.no_list(asked.name)
         return replies.expanded(route.members) if route.members else replies.LIST_EMPTY
 
-    async def _authenticate(self, claim: Claim, patience: Patience) -> None:
+    async def _authenticate(self, claim: Claim | Shown, patience: Patience) -> None:
+        auth, stream = self._ports.auth, self._stream
         try:
-            principal = await self._ports.auth.password(
-                claim.username, claim.password, remote=self._stream.peer_ip
-            )
+            if isinstance(claim, Shown):
+                principal = await auth.certificate(
+                    stream.certified, authzid=claim.authzid, remote=stream.peer_ip
+                )
+            else:
+                principal = await auth.password(
+                    claim.username, claim.password, remote=stream.peer_ip
+                )
         except AuthFailed:
             self.core.told(replies.AUTH_FAILED)
         except (AuthBusy, Unavailable):

@@ -15,7 +15,7 @@ from node.auth import (
     PasswordAuth,
 )
 from node.passwords import Passwords
-from protocols.ports import AuthBusy, AuthFailed, Principal, Unavailable
+from protocols.ports import AuthBusy, AuthFailed, NotForOthers, Principal, Unavailable
 from protocols.scram import ITERATIONS, parse_keys
 from storage import accounts
 from storage.ids import AccountId
@@ -330,3 +330,33 @@ async def test_to_scram_nobody_has_a_salt_that_stays(door: Door) -> None:
     other = await door.auth.scram("other@example.org", remote=HOME)
     assert one.keys.salt == two.keys.salt != other.keys.salt
     assert one.keys.iterations == ITERATIONS
+
+
+async def test_a_certificate_opens_one_account_and_failures_are_counted() -> None:
+    door = Door()
+    account = await door.add(ALICE, "secret", "a.smith@example.org")
+    await door.add("bob@example.org", "secret")
+
+    async def show(*addresses: str, authzid: str = "") -> Principal:
+        return await door.auth.certificate(addresses, authzid=authzid, remote=HOME)
+
+    alice = Principal(account, ALICE)
+    for _ in range(int(NETWORK_BURST) + 1):  # success costs nothing
+        assert await show("A.Smith@Example.org", ALICE, "alice@elsewhere.example") == alice
+    assert await show(ALICE, authzid="a.smith@example.org") == alice
+    for addresses in (("nobody@example.org",), (ALICE, "bob@example.org"), ()):
+        with pytest.raises(AuthFailed):
+            await show(*addresses)
+    for other in ("bob@example.org", "nobody@example.org", "a" * 400):
+        with pytest.raises(NotForOthers):
+            await show(ALICE, authzid=other)
+    door.house.unavailable = True
+    for _ in range(int(NETWORK_BURST) + 1):  # not decided, so held against nobody
+        with pytest.raises(Unavailable):
+            await show(ALICE)
+    door.house.unavailable = False
+    for _ in range(int(NETWORK_BURST) - 6):
+        with pytest.raises(AuthFailed):
+            await show("nobody@example.org")
+    with pytest.raises(AuthBusy):
+        await show(ALICE)

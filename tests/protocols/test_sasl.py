@@ -6,7 +6,7 @@ import pytest
 
 from protocols import sasl
 from protocols.errors import LimitExceeded
-from protocols.sasl import AuthorizationRefused, Challenge, Claim, SaslCancelled, SaslError
+from protocols.sasl import AuthorizationRefused, Challenge, Claim, SaslCancelled, SaslError, Shown
 
 
 def plain(response: bytes) -> sasl.Step:
@@ -56,6 +56,20 @@ def test_a_field_has_a_limit() -> None:
     assert plain(b"\0a\0" + longest) == Claim("a", longest.decode())
     with pytest.raises(LimitExceeded):
         plain(b"\0a\0" + longest + b"p")
+
+
+def test_external_says_whom_to_act_for_or_nothing() -> None:
+    exchange = sasl.External()
+    assert exchange.step(None) == Challenge(b"")
+    assert exchange.step(b"") == Shown("")
+    assert sasl.External().step("zoë@example.org".encode()) == Shown("zoë@example.org")
+    for response in (b"a\0b", b"\xff", None):
+        exchange = sasl.External()
+        exchange.step(None)
+        with pytest.raises(SaslError):
+            exchange.step(response)
+    with pytest.raises(LimitExceeded):
+        sasl.External().step(b"a" * 1025)
 
 
 def test_login_prompts_twice() -> None:

@@ -6,7 +6,15 @@ import hmac
 
 import pytest
 
-from protocols.scram import Scram, ScramError, ScramKeys, derive_keys, parse_keys, render_keys
+from protocols.scram import (
+    Scram,
+    ScramError,
+    ScramKeys,
+    ScramRefused,
+    derive_keys,
+    parse_keys,
+    render_keys,
+)
 
 SALT = base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
 CLIENT_NONCE = b"rOprNGfwEbeRWgbNEkqO"
@@ -108,3 +116,72 @@ def test_keys_are_kept_as_text(keys: ScramKeys) -> None:
     assert parse_keys(text) == keys
     assert parse_keys("") is None
     assert "pencil" not in text
+
+
+# --- channel binding (RFC 5802 6)
+
+NAMES = {"tls-exporter": b"exported", "tls-server-end-point": b"a hash of a certificate"}
+
+
+def bind(keys: ScramKeys, first: bytes) -> tuple[Scram, bytes]:
+    exchange = Scram(NAMES.get, plus=True)
+    exchange.first(first + b"n=user,r=" + CLIENT_NONCE)
+    return exchange, exchange.challenge(keys, SERVER_NONCE)
+
+
+def finish(exchange: Scram, challenge: bytes, bound: bytes) -> bytes | None:
+    """The final message of who knows the password, for a channel of that name."""
+    final = b"c=" + base64.b64encode(bound) + b",r=" + CLIENT_NONCE + b"AQID"
+    spoken = b"n=user,r=" + CLIENT_NONCE + b"," + challenge + b"," + final
+    return exchange.final(final + b",p=" + proof_of(b"pencil", spoken))
+
+
+@pytest.mark.parametrize("kind", list(NAMES))
+def test_what_is_proved_covers_the_channel(keys: ScramKeys, kind: str) -> None:
+    header = b"p=%b,," % kind.encode()
+    exchange, challenge = bind(keys, header)
+    said = finish(exchange, challenge, header + NAMES[kind])
+    assert said is not None and said.startswith(b"v=")
+
+
+@pytest.mark.parametrize(
+    "name", [b"", b"exporte", b"exported ", b"another", NAMES["tls-server-end-point"]]
+)
+def test_the_name_of_another_channel_is_refused_whoever_proves_it(
+    keys: ScramKeys, name: bytes
+) -> None:
+    exchange, challenge = bind(keys, b"p=tls-exporter,,")
+    with pytest.raises(ScramRefused, match=r"^channel-bindings-dont-match$"):
+        finish(exchange, challenge, b"p=tls-exporter,," + name)
+
+
+def test_whoever_passes_a_proof_on_may_not_put_his_own_channel_in(keys: ScramKeys) -> None:
+    """The man in the middle makes the binding fit; the client has signed another."""
+    exchange, challenge = bind(keys, b"p=tls-exporter,,")
+    signed = b"c=%b,r=%bAQID" % (base64.b64encode(b"p=tls-exporter,,hers"), CLIENT_NONCE)
+    forged = b"c=%b,r=%bAQID" % (base64.b64encode(b"p=tls-exporter,,exported"), CLIENT_NONCE)
+    spoken = b"n=user,r=" + CLIENT_NONCE + b"," + challenge + b"," + signed
+    assert exchange.final(forged + b",p=" + proof_of(b"pencil", spoken)) is None
+
+
+@pytest.mark.parametrize(
+    ("plus", "flag"), [(False, b"p=tls-exporter"), (True, b"n"), (True, b"y"), (True, b"p=")]
+)
+def test_the_flag_goes_with_the_mechanism(plus: bool, flag: bytes) -> None:
+    with pytest.raises(ScramError) as caught:
+        Scram(NAMES.get, plus=plus).first(flag + b",,n=user,r=n")
+    assert not isinstance(caught.value, ScramRefused)
+
+
+def test_a_type_that_the_channel_has_no_name_of_is_refused() -> None:
+    with pytest.raises(ScramRefused, match=r"^unsupported-channel-binding-type$"):
+        Scram(NAMES.get, plus=True).first(b"p=tls-unique,,n=user,r=n")
+
+
+def test_who_was_not_told_of_plus_by_somebody_in_between_is_told_now() -> None:
+    """y: it could bind, and was offered nothing to bind with (RFC 5802 6)."""
+    with pytest.raises(ScramRefused, match=r"^server-does-support-channel-binding$"):
+        Scram(NAMES.get).first(b"y,,n=user,r=n")
+    assert Scram(NAMES.get).first(b"n,,n=user,r=n") == ("user", "")
+    end_point_only = {"tls-server-end-point": b"x"}
+    assert Scram(end_point_only.get).first(b"y,,n=user,r=n") == ("user", "")

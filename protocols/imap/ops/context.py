@@ -21,6 +21,8 @@ from protocols.imap.responses import Ending, Status, no, render_ending, untagged
 from protocols.imap.selected import Heed, Positions, Selected, newest
 from protocols.ports import Ports, Principal
 from protocols.render.strings import render_string
+from protocols.scram import OFFERED_BINDING
+from protocols.stream import DoorStream
 from storage.ids import AccountId, MailboxId
 from storage.mail import errors, sharing
 from storage.mail.mailbox_index import MailboxIndex, MailboxIndexes
@@ -137,6 +139,8 @@ class Context:
     peer_ip: str
     may_send_secrets: bool
     """Passwords may cross the connection: it is under TLS, or does not leave the machine."""
+    channel: DoorStream
+    """What the connection is bound to, and whose certificate it has shown."""
     offers_tls: bool
     """STARTTLS is possible now."""
     compressed: bool = False
@@ -169,6 +173,11 @@ class Context:
     """MESSAGELIMIT, when the command has not looked at all that it named (RFC 9738)."""
     heard_s: float = 0.0
     """When the command began, or its progress was told last; by the monotonic clock."""
+
+    @property
+    def binds(self) -> bool:
+        """SCRAM can be bound to the connection."""
+        return self.channel.binding(OFFERED_BINDING) is not None
 
     @property
     def account(self) -> AccountId:

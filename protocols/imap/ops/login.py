@@ -1,7 +1,8 @@
 """CAPABILITY, LOGIN, the end of AUTHENTICATE, ENABLE, ID, LOGOUT (RFC 9051 6.1, 6.2, 6.3.1).
 
 Only what is true is advertised: AUTH=PLAIN where a password may be sent, LOGINDISABLED where
-not, STARTTLS while it can still be started (RFC 9051 11).
+not, AUTH=EXTERNAL to whom TLS has verified a certificate of, STARTTLS while it can still be started
+(RFC 9051 11).
 """
 
 from typing import Final
@@ -89,7 +90,7 @@ def capabilities(context: Context) -> bytes:
         if context.offers_tls:
             names.append(b"STARTTLS")
         names += _STRANGER
-        names += _MECHANISMS if context.may_send_secrets else (b"LOGINDISABLED",)
+        names += _mechanisms(context)
     else:
         if context.door.jmap_url is not None:
             names.append(b"JMAPACCESS")
@@ -103,6 +104,15 @@ def capabilities(context: Context) -> bytes:
         names.append(b"COMPRESS=DEFLATE")
     append_limit = b"APPENDLIMIT=%d" % context.door.append_bytes_max  # RFC 7889 3
     return b"CAPABILITY " + b" ".join([*names, *_KNOWN, append_limit])
+
+
+def _mechanisms(context: Context) -> tuple[bytes, ...]:
+    """How a stranger may prove who he is."""
+    if not context.may_send_secrets:
+        return (b"LOGINDISABLED",)
+    external = (b"AUTH=EXTERNAL",) if context.channel.certified else ()
+    plus = (b"AUTH=SCRAM-SHA-256-PLUS",) if context.binds else ()
+    return (*external, *_MECHANISMS, *plus)
 
 
 async def capability(context: Context, command: Capability) -> Ending:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import trio
 import trio.testing
+from cryptography import x509
 
 from protocols.lmtp import LmtpDoor
 from protocols.lmtp.policy import Policy
@@ -14,7 +15,7 @@ from protocols.tls_stream import TlsContext
 from storage import accounts
 from tests.fakes import FakeHouse, make_house
 from tests.protocols.lmtp.test_session import HELLO, OFFER, Mta, connected, inbox
-from tests.tls import Authority
+from tests.tls import Authority, issue
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
 STRANGER, LOOPBACK = "198.51.100.7", "127.0.0.1"
@@ -168,3 +169,41 @@ async def test_a_stranger_is_told_nothing(house: FakeHouse) -> None:
     async with connected(house, replace(OFFER, verify=True), peer_ip=STRANGER) as mta:
         answers = await mta.ask(f"VRFY {ALICE}", f"EXPN {ALICE}")
     assert [answer[:3] for answer in answers] == ["252", "502"]
+
+
+# --- certificates
+
+
+async def test_an_mta_with_a_certificate_needs_no_password(house: FakeHouse) -> None:
+    authority, people = Authority(), Authority()
+    server = authority.server(client_ca=people.ca)
+
+    async def starttls(mta: Mta, name: str | None) -> tuple[Mta, str]:
+        shown = None if name is None else issue(people.ca, [x509.RFC822Name(name)])
+        assert (await mta.ask("AUTH EXTERNAL ="))[0][:10] == "538 5.7.11"
+        assert (await mta.ask("STARTTLS"))[0][:3] == "220"
+        client = authority.client(shows=shown)
+        secure = Mta(trio.SSLStream(mta.stream, client, server_hostname="mail.example.org"))
+        return secure, (await secure.ask(HELLO))[0]
+
+    async with connected(house, door=door(house, tls=server), peer_ip=STRANGER) as mta:
+        secure, offered = await starttls(mta, ALICE)
+        assert offered == "250 AUTH EXTERNAL PLAIN LOGIN"
+        assert (await secure.ask(f"AUTH EXTERNAL {b64encode(BOB.encode()).decode()}"))[0][
+            :3
+        ] == "535"
+        assert (await secure.ask("AUTH EXTERNAL"))[0] == "334 "
+        assert (await secure.ask(""))[0][:3] == "235"
+        assert (await secure.send(ALICE))[0][:3] == "250"
+        await secure.stream.aclose()
+    # Bob has a certificate and an account, and may not deliver; who shows none is offered nothing
+    async with connected(house, door=door(house, tls=server), peer_ip=STRANGER) as mta:
+        secure, _ = await starttls(mta, BOB)
+        assert (await secure.ask("AUTH EXTERNAL ="))[0][:9] == "535 5.7.8"
+        assert (await secure.ask("MAIL FROM:<>"))[0][:3] == "530"
+        await secure.stream.aclose()
+    async with connected(house, door=door(house, tls=server), peer_ip=STRANGER) as mta:
+        secure, offered = await starttls(mta, None)
+        assert offered == "250 AUTH PLAIN LOGIN"
+        assert (await secure.ask("AUTH EXTERNAL ="))[0][:9] == "504 5.5.4"
+        await secure.stream.aclose()
