@@ -6,15 +6,17 @@ no two mailboxes of an account share one and an account made anew starts above. 
 account's version of the command that changed the message (RFC 7162 3.1).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from storage import changes, keys
 from storage.changes import ChangeRow
-from storage.engine import Rows
+from storage.engine import Row, Rows
 from storage.ids import AccountId, EmailId, MailboxId, Version
 from storage.keys import TypeCode
+from storage.mail.counts import read_counts
 from storage.mail.records import (
     AccountState,
     UidRow,
@@ -26,6 +28,8 @@ from storage.mail.records import (
 UID_MAX: Final = 2**32 - 1
 # Rows read at a time where a reader walks many.
 SCAN_ROWS: Final = 1_000
+# To look up an email that changed, and its row, costs as much as to walk past so many.
+WALKED_ROWS: Final = 5
 
 _unpack_change: Final = msgspec.msgpack.Decoder(ChangeRow).decode
 
@@ -54,22 +58,27 @@ def uid_rows(
     limit: int | None = None,
 ) -> list[tuple[int, UidRow]]:
     """The messages with first_uid <= UID <= last_uid, ascending, at most `limit`."""
-    return list(zip(*uid_columns(rows, account, mailbox, first_uid, last_uid, limit), strict=True))
+    found = packed_uid_rows(rows, account, mailbox, first_uid, last_uid, limit)
+    return list(zip(*unpack_uid_rows(found), strict=True))
 
 
-def uid_columns(
+def packed_uid_rows(
     rows: Rows,
     account: AccountId,
     mailbox: MailboxId,
     first_uid: int,
     last_uid: int,
     limit: int | None = None,
-) -> tuple[list[int], list[UidRow]]:
-    """The same as two lists, UIDs and rows."""
+) -> Sequence[Row]:
+    """The same with their keys, as they are stored."""
     start, end = keys.uid_range(account, mailbox, first_uid, last_uid)
-    found = rows.scan(start, end, limit=limit)
-    uids = keys.unpack_uids([key for key, _ in found])
-    return uids, [unpack_uid_row(value) for _, value in found]
+    return rows.scan(start, end, limit=limit)
+
+
+def unpack_uid_rows(packed: Sequence[Row]) -> tuple[list[int], list[UidRow]]:
+    """UIDs and rows of such."""
+    uids = keys.unpack_uids([key for key, _ in packed])
+    return uids, [unpack_uid_row(value) for _, value in packed]
 
 
 def vanished(rows: Rows, account: AccountId, mailbox: MailboxId, since: int) -> list[int]:
@@ -82,15 +91,19 @@ def changed(
 ) -> list[tuple[int, UidRow]]:
     """Messages of the mailbox with a MODSEQ above `since`, ascending (RFC 7162 3.1.4.1).
 
-    Costs what has changed in the account since then, or a walk of the mailbox when the change
-    log no longer reaches back.
+    Costs what has changed in the account since then, or a walk of the mailbox where that is less
+    or the change log no longer reaches back.
     """
     try:
         now = changes.check_reach(rows, account, since)
     except changes.TooOld:
         return _changed_by_walk(rows, account, mailbox, since)
+    emails = _changed_emails(rows, account, since, now)
+    counts = read_counts(rows, account, mailbox)
+    if counts is None or counts.emails < WALKED_ROWS * len(emails):
+        return _changed_by_walk(rows, account, mailbox, since)
     found: dict[int, UidRow] = {}
-    for email in sorted(_changed_emails(rows, account, since, now)):
+    for email in sorted(emails):
         held = rows.get(keys.email_meta_key(account, email))
         if held is None:
             continue

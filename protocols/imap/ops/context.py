@@ -15,6 +15,7 @@ import trio
 
 from protocols.imap.contexts import Contexts
 from protocols.imap.core import LITERALS_BYTES_MAX, LiteralRoom
+from protocols.imap.kept import KeptAnswers
 from protocols.imap.limits import APPEND_BYTES_MAX
 from protocols.imap.notified import Lent, Notified, Panorama
 from protocols.imap.responses import Ending, Status, no, render_ending, untagged_ok
@@ -38,6 +39,9 @@ PROGRESS_S: Final = 10.0
 SLICE_MESSAGES: Final = 256
 # What all connections' mailbox indexes together may take.
 INDEXES_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# What the answers to FETCH that are kept may take: about 25,000 messages as a client first asks.
+KEPT_OCTETS_MAX: Final = 16 * 1024 * 1024
 
 
 class Outbox:
@@ -118,6 +122,7 @@ class Door:
         self.save_limit = message_limit or save_limit
         """How many messages one COPY or APPEND adds."""
         self.indexes = MailboxIndexes(indexes_bytes_max)
+        self.kept = KeptAnswers(KEPT_OCTETS_MAX)
         self.room = room or LiteralRoom(max(LITERALS_BYTES_MAX, 2 * append_bytes_max))
         self.jmap_url = jmap_url
         self.url_applications: Mapping[str, Collection[str]] = url_applications or {}

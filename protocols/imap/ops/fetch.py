@@ -36,7 +36,7 @@ from protocols.imap.selected import Positions, Selected
 from protocols.ports import READ_BYTES_MAX, Damaged
 from storage.engine import Rows
 from storage.mail.records import UidRow
-from storage.mail.uids import uid_columns, uid_row
+from storage.mail.uids import packed_uid_rows, uid_row, unpack_uid_rows
 
 # Views are up to some hundred KiB each; so many are held at a time.
 VIEW_SLICE_MESSAGES: Final = 64
@@ -132,7 +132,7 @@ async def tell_messages(
     UnknownEncoding, Unavailable, and BrokenOff in a response.
     """
     selected = context.mailbox
-    items = Items(selected, command, context.out.lines)
+    items = Items(context, command)
     size = VIEW_SLICE_MESSAGES if items.views else SLICE_MESSAGES
     told, damaged, sent = 0, 0, True
     for window in windows(positions, size):
@@ -144,10 +144,9 @@ async def tell_messages(
         if command.sections:
             more, torn = await _tell_sections(context, command, items, found)
             told, damaged = told + more, damaged + torn
-        elif found.rows:
-            items.read(context.local(), found)
-            context.out.add(items.lines(found))
-            told += len(found.rows)
+        elif found:
+            context.out.add(items.answer(context.local(), found))
+            told += len(found)
         sent = context.out.full
         if sent:
             await context.out.flush()
@@ -181,17 +180,17 @@ def read_rows(rows: Rows, selected: Selected, window: list[Positions]) -> list[R
 def read_window(rows: Rows, selected: Selected, window: list[Positions]) -> Window:
     """The same, column by column."""
     if not selected.may_read(rows):
-        return Window((), (), ())
+        return Window(())
     uids = selected.uids
     start, end = window[0][0], window[-1][1]
     first, last = uids[start], uids[end - 1]
     if first == last:  # a range costs ten times as much as one row
         row = uid_row(rows, selected.account, selected.mailbox, first)
-        return Window((), (), ()) if row is None else Window((start + 1,), (first,), (row,))
-    held_uids, held = uid_columns(rows, selected.account, selected.mailbox, first, last)
-    if len(window) == 1 and len(held) == end - start:
-        return Window(range(start + 1, end + 1), held_uids, held)
-    by_uid = dict(zip(held_uids, held, strict=True))
+        return Window(()) if row is None else Window((start + 1,), (first,), (row,))
+    packed = packed_uid_rows(rows, selected.account, selected.mailbox, first, last)
+    if len(window) == 1 and len(packed) == end - start:
+        return Window(range(start + 1, end + 1), packed=packed)
+    by_uid = dict(zip(*unpack_uid_rows(packed), strict=True))
     there = [
         position
         for low, high in window

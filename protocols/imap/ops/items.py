@@ -6,21 +6,24 @@ asked. The long texts that were rendered at delivery are not formatted but stand
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain, compress, repeat
 from typing import Final
 
 from protocols.imap.dates import render_date_time
 from protocols.imap.fetch_commands import Fetch, FetchItem
+from protocols.imap.kept import LASTING, MESSAGES_MIN, Answer, Name, digest
 from protocols.imap.ops.bodies import need_parts
+from protocols.imap.ops.context import Context
 from protocols.imap.ops.facts import string
 from protocols.imap.ops.views import ImapView, decode_view, read_views
 from protocols.imap.responses import object_id
-from protocols.imap.selected import Selected, shown_id
+from protocols.imap.selected import shown_id
+from protocols.imap.sets import Range
 from protocols.mime.parts import Part
 from protocols.mime.parts import unpack as unpack_parts
 from protocols.render.bodystructure import render_body
 from protocols.render.strings import render_text
+from storage.engine import Row as PackedRow
 from storage.engine import Rows
 from storage.ids import EmailId, render_email, render_thread
 from storage.keys import email_meta_key, email_parts_key
@@ -32,23 +35,55 @@ from storage.mail.records import (
     unpack_meta,
     unpack_view,
 )
+from storage.mail.uids import unpack_uid_rows
 
 _PREVIEW: Final = LIST_PROPERTIES.index("preview")
 
 AnyView = ImapView | EmailView
 
 
-@dataclass(slots=True)
 class Window:
     """Messages, column by column: the client's numbers of them, their UIDs, their rows, and what
     else is stored of each as far as an item needs it."""
 
-    sequences: Sequence[int]
-    uids: Sequence[int]
-    rows: Sequence[UidRow]
-    views: Mapping[EmailId, AnyView] = field(default_factory=dict)
-    metas: Mapping[EmailId, EmailMeta] = field(default_factory=dict)
-    parts: Mapping[EmailId, Part] = field(default_factory=dict)
+    __slots__ = ("_rows", "_uids", "metas", "packed", "parts", "sequences", "views")
+
+    def __init__(
+        self,
+        sequences: Sequence[int],
+        uids: Sequence[int] = (),
+        rows: Sequence[UidRow] = (),
+        *,
+        packed: Sequence[PackedRow] = (),
+    ) -> None:
+        self.sequences = sequences
+        self.packed = packed
+        """The rows with their keys as they are stored, where no number is left out; they are
+        unpacked when somebody asks."""
+        self._uids = uids
+        self._rows = rows
+        self.views: Mapping[EmailId, AnyView] = {}
+        self.metas: Mapping[EmailId, EmailMeta] = {}
+        self.parts: Mapping[EmailId, Part] = {}
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    @property
+    def uids(self) -> Sequence[int]:
+        """Ascending."""
+        self._unpack()
+        return self._uids
+
+    @property
+    def rows(self) -> Sequence[UidRow]:
+        """One of each."""
+        self._unpack()
+        return self._rows
+
+    def _unpack(self) -> None:
+        if self.packed and not self._rows:
+            self._uids, self._rows = unpack_uid_rows(self.packed)
 
     def part(self, first: int, end: int) -> "Window":
         """Some neighbours of them, with nothing else read of them yet."""
@@ -57,14 +92,13 @@ class Window:
 
     def only(self, kept: Sequence[bool]) -> "Window":
         """Those of them of which it is true."""
-        return Window(
+        chosen = Window(
             tuple(compress(self.sequences, kept)),
             tuple(compress(self.uids, kept)),
             tuple(compress(self.rows, kept)),
-            self.views,
-            self.metas,
-            self.parts,
         )
+        chosen.views, chosen.metas, chosen.parts = self.views, self.metas, self.parts
+        return chosen
 
     def shown(self) -> list[AnyView]:
         """The views in the order of the rows."""
@@ -79,12 +113,16 @@ Texts = Callable[[Window], Iterable[bytes]]
 class Items:
     """What one FETCH asks of every message, looked up once."""
 
-    __slots__ = ("_decode", "_lines", "_pieces", "_selected", "metas", "needs_parts", "views")
+    __slots__ = ("_decode", "_items", "_kept", "_kept_room", "_lines", "_pieces", "_selected",
+                 "metas", "needs_parts", "views")  # fmt: skip
 
-    def __init__(self, selected: Selected, command: Fetch, lines: list[bytes]) -> None:
+    def __init__(self, context: Context, command: Fetch) -> None:
         items = command.items
-        self._selected = selected
-        self._lines = lines
+        self._items = items
+        self._selected = context.mailbox
+        self._lines = context.out.lines
+        self._kept = context.door.kept
+        self._kept_room = self._kept.command_octets_max if items <= LASTING else 0
         self.views = not items.isdisjoint(_VIEWED)
         self.metas = FetchItem.THREADID in items or bool(command.sections)
         self.needs_parts = need_parts(command.sections)
@@ -117,9 +155,36 @@ class Items:
         """Of each message its response in pieces: whole, or up to the first section."""
         return zip(*[make(window) for make in self._pieces], strict=False)
 
-    def lines(self, window: Window) -> bytes:
+    def answer(self, rows: Rows, window: Window) -> bytes:
         """The responses of all these messages, when no section is asked."""
-        return b"".join(chain.from_iterable(self.told(window)))
+        name = self._name(window)
+        kept = None if name is None else self._kept.get(name)
+        if kept is not None:
+            for keywords in kept.keywords:
+                self._selected.lists.render(keywords, self._lines)
+            self._kept_room -= kept.weight
+            return kept.octets
+        self.read(rows, window)
+        octets = b"".join(chain.from_iterable(self.told(window)))
+        if name is not None and self._kept_room > 0:
+            shown = [row.keywords for row in window.rows] if FetchItem.FLAGS in self._items else []
+            answer = Answer(octets, tuple(dict.fromkeys(shown)))
+            self._kept_room -= answer.weight
+            if self._kept_room >= 0:
+                self._kept.keep(name, answer)
+        return octets
+
+    def _name(self, window: Window) -> Name | None:
+        """What the answer is kept by; None: it is not worth it, or may change."""
+        if len(window.packed) < MESSAGES_MIN or not self._items <= LASTING:
+            return None
+        selected, first, recents = self._selected, window.sequences[0], self._selected.recents
+        recent: tuple[Range, ...] = ()
+        if recents is not None and FetchItem.FLAGS in self._items:
+            recent = tuple(recents.places(selected.uids[first - 1 : window.sequences[-1]]))
+        return Name(
+            digest(window.packed), first, self._items, selected.by_uid, selected.owner, recent
+        )
 
     def _plan(self, items: frozenset[FetchItem], ending: bytes) -> list[Texts]:
         """How the pieces of the responses are made, in the order of FetchItem."""

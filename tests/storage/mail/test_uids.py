@@ -86,6 +86,25 @@ def test_what_changed_is_found_without_the_log_too(house: House) -> None:
     assert changed(house.engine, ALICE, inbox, since) == by_log
 
 
+def test_what_changed_is_the_same_by_the_log_and_by_a_walk(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox, archive = house.role("inbox"), house.role("archive")
+    for number in range(12):
+        house.deliver(inbox if number % 3 else archive)
+    versions = [house.version]
+    for uid in (3, 1, 6, 3):
+        with house.command() as plan:
+            plan_keywords(plan, ALICE, house_email(house, inbox, uid), add=[f"own{len(versions)}"])
+        versions.append(house.version)
+    told = []
+    for walked in (0, 10_000):
+        monkeypatch.setattr("storage.mail.uids.WALKED_ROWS", walked)
+        told.append([changed(house.engine, ALICE, inbox, since) for since in versions])
+    assert told[0] == told[1]
+    assert [[uid for uid, _ in rows] for rows in told[0]] == [[1, 3, 6], [1, 3, 6], [3, 6], [3], []]
+
+
 def house_email(house: House, mailbox: MailboxId, uid: int) -> EmailId:
     row = uid_row(house.engine, ALICE, mailbox, uid)
     assert row is not None
