@@ -36,6 +36,7 @@ from node.doors import Doors, build_doors
 from node.env import Env
 from node.foundation import Foundation
 from node.gossiping import build_gossip
+from node.grants import GrantDesk
 from node.key_desk import KeyDesk
 from node.key_holder import KeyHolder
 from node.listeners import Listeners
@@ -400,7 +401,8 @@ class House:
         desk = AccountDesk(self._barriers, self._proposer, self._passwords)
         lists = ListDesk(self._barriers, self._proposer)
         calls = {"status": self.status.everybody, "tree": tree.answer} | desk.calls()
-        calls |= lists.calls() | PushDesk(self._proposer).calls()
+        grants = GrantDesk(self._barriers, self._proposer)
+        calls |= lists.calls() | grants.calls() | PushDesk(self._proposer).calls()
         calls |= self._belonging.desk.calls() | self._snapshots.calls() | self._upkeep.calls()
         await admin.AdminDoor(calls).serve(self._env.open_admin(self._env.data))
 

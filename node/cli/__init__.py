@@ -9,6 +9,7 @@ from node.cli.account import account, quota
 from node.cli.asking import Refused
 from node.cli.cluster import cluster
 from node.cli.fuzz import fuzz
+from node.cli.grant import grant
 from node.cli.house_commands import run_node, tree, up
 from node.cli.mailing_list import domain, mailing_list
 from node.cli.status import status
@@ -22,7 +23,7 @@ def trireme() -> None:
     """A mail store that replicates itself."""
 
 
-_DIRECTORY = (account, quota, mailing_list, domain)
+_DIRECTORY = (account, quota, grant, mailing_list, domain)
 for _command in (up, run_node, status, verify, tree, *_DIRECTORY, cluster, fuzz):
     trireme.add_command(_command)
 
