@@ -37,6 +37,7 @@ STEPS_MAX: Final = 1_000_000
 INFLATED_BYTES_MAX: Final = 4096
 # Whom SCRAM is tried against.
 _SCRAM_KEYS: Final = derive_keys(b"secret", b"salt", 1)
+_SCRAM_NAMES: Final = {"tls-exporter": b"name of a connection"}
 
 
 def imap(data: bytes) -> None:
@@ -71,15 +72,15 @@ def filters(data: bytes) -> None:
 def scram(data: bytes) -> None:
     """The client's two messages, a line each; and the same bytes as keys that were kept."""
     first, _, final = data.partition(b"\n")
-    exchange = Scram()
-    try:
-        name, other = exchange.first(first)
-        assert name and "\0" not in name + other
-        exchange.challenge(_SCRAM_KEYS, b"server nonce")
-        verifier = exchange.final(final)
-        assert verifier is None or verifier.startswith(b"v=")
-    except RemoteProtocolError:
-        pass
+    for exchange in (Scram(), Scram(_SCRAM_NAMES.get, plus=True)):
+        try:
+            name, other = exchange.first(first)
+            assert name and "\0" not in name + other
+            exchange.challenge(_SCRAM_KEYS, b"server nonce")
+            verifier = exchange.final(final)
+            assert verifier is None or verifier.startswith(b"v=")
+        except RemoteProtocolError:
+            pass
     try:
         kept = parse_keys(data.decode("latin-1"))
     except RemoteProtocolError:
@@ -94,7 +95,7 @@ def plain(data: bytes) -> None:
             decode(data)
         except RemoteProtocolError:
             continue
-    for make in sasl.MECHANISMS.values():
+    for make in (*sasl.MECHANISMS.values(), sasl.External):
         exchange = make()
         try:
             while isinstance(exchange.step(data), sasl.Challenge):

@@ -36,11 +36,17 @@ Binding = Callable[[str], bytes | None]
 # RFC 5802 7: gs2-header, username, nonce, extensions.
 _FIRST: Final = re.compile(
     rb"(?P<header>(?:(?P<flag>[ny])|p=(?P<kind>[A-Za-z0-9.-]+)),(?:a=(?P<other>[^,\x00]+))?,)"
-    rb"(?P<demand>m=)?"
-    rb"(?P<bare>n=(?P<name>[^,\x00]+),r=(?P<nonce>[\x21-\x2b\x2d-\x7e]+)(?:,.*)?)\Z",
+    rb"(?P<bare>(?P<demand>m=[^,\x00]+,)?n=(?P<name>[^,\x00]+)"
+    rb",r=(?P<nonce>[\x21-\x2b\x2d-\x7e]+)(?P<more>(?:,.*)?))\Z",
     re.DOTALL,
 )
-_FINAL: Final = re.compile(rb"(c=([A-Za-z0-9/+=]+),r=([^,]+)(?:,.*)?),p=([A-Za-z0-9/+=]+)\Z")
+_FINAL: Final = re.compile(
+    rb"(?P<bare>c=(?P<bound>[A-Za-z0-9/+=]+),r=(?P<nonce>[^,]+)(?P<more>(?:,.*)?))"
+    rb",p=(?P<proof>[A-Za-z0-9/+=]+)\Z",
+    re.DOTALL,
+)
+# RFC 5802 5.1: an extension that whoever does not know it must refuse; we know none.
+_DEMAND: Final = b",m="
 _NAME_ESCAPE: Final = re.compile(r"=(2C|3D)?")
 # RFC 5803: how the keys are kept.
 _KEPT: Final = re.compile(r"SCRAM-SHA-256\$([0-9]{1,9}):([^$:]+)\$([^$:]+):([^$:]+)\Z")
@@ -51,7 +57,7 @@ class ScramError(RemoteProtocolError):
 
 
 class ScramRefused(ScramError):
-    """What the message says of the channel is not so; the text is RFC 5802 7 server-error-value."""
+    """What the message demands or says of the channel is not so: RFC 5802 7 server-error-value."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -112,8 +118,10 @@ class Scram:
         Raises ScramError, ScramRefused.
         """
         found = _FIRST.match(message)
-        if found is None or found["demand"]:  # m= is a mandatory extension: we know none
+        if found is None:
             raise ScramError("not a first message of SCRAM")
+        if found["demand"] or _DEMAND in found["more"]:
+            raise ScramRefused("extensions-not-supported")
         if len(found["nonce"]) > NONCE_BYTES_MAX:
             raise ScramError("the nonce is too long")
         name, other = _name(found["name"]), _name(found["other"] or b"")
@@ -151,14 +159,16 @@ class Scram:
         found = _FINAL.match(message)
         if found is None:
             raise ScramError("not a final message of SCRAM")
-        bound = _decode(found[2])
-        if not bound.startswith(self._header) or found[3] != self._nonce:
+        if _DEMAND in found["more"]:
+            raise ScramRefused("extensions-not-supported")
+        bound = _decode(found["bound"])
+        if not bound.startswith(self._header) or found["nonce"] != self._nonce:
             raise ScramError("the final message belongs to another exchange")
         if not hmac.compare_digest(bound, self._header + self._name_of_channel):
             raise ScramRefused("channel-bindings-dont-match")
-        spoken = b",".join((self._first, self._challenge, found[1]))
+        spoken = b",".join((self._first, self._challenge, found["bare"]))
         signature = hmac.digest(keys.stored_key, spoken, "sha256")
-        proof = _decode(found[4])
+        proof = _decode(found["proof"])
         if len(proof) != _KEY_BYTES:
             raise ScramError("the proof is not of SHA-256")
         client_key = bytes(a ^ b for a, b in zip(proof, signature, strict=True))

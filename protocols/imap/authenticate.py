@@ -57,7 +57,7 @@ async def _scram(context: Context, response: bytes | None, ask: Ask, *, plus: bo
     """RFC 5802 5, RFC 7677; our last word is a challenge, to which nothing is said.
 
     A failure has no last word, which may be left out (RFC 5802 5.1 e): a client would have to
-    answer it. What it had said of the channel is in the ending.
+    answer it. What there was to say in it is in the ending.
     """
     exchange = Scram(context.channel.binding, plus=plus)
     try:
@@ -72,7 +72,7 @@ async def _scram(context: Context, response: bytes | None, ask: Ask, *, plus: bo
     except AuthFailed:
         return WRONG
     except ScramRefused as error:
-        return no(f"Not this channel: e={error}", b"AUTHENTICATIONFAILED")
+        return no(f"SCRAM says e={error}", b"AUTHENTICATIONFAILED")
     if await ask(verifier):
         raise sasl.SaslError("nothing is to be said after the proof")
     return logged_in(context, principal, "AUTHENTICATE")

@@ -32,9 +32,14 @@ class Secured:
         (directory / "chain.pem").write_bytes(
             b"".join(blob.bytes() for blob in issued.cert_chain_pems)
         )
-        self.trust = ssl.create_default_context()
+        self.trust, self.alices = ssl.create_default_context(), ssl.create_default_context()
         authority.configure_trust(self.trust)
-        tls = '[tls]\ncertificate = "chain.pem"\nkey = "key.pem"\n'
+        authority.configure_trust(self.alices)
+        people = trustme.CA()
+        people.cert_pem.write_to_path(directory / "people.pem")
+        self.alice = people.issue_cert(USER)
+        tls = '[tls]\ncertificate = "chain.pem"\nkey = "key.pem"\nclient-ca = "people.pem"\n'
+        self.alice.configure_cert(self.alices)
         self.cluster = RealCluster.make(directory, 1, tls)
         self.ports = dict(zip(SECURE, free_ports(len(SECURE)), strict=True))
         file = directory / "cluster.toml"
@@ -83,6 +88,18 @@ def test_mail_comes_out_by_imaps_and_by_starttls(secured: Secured) -> None:
     assert "STARTTLS" not in upgraded.capabilities
     upgraded.login(USER, PASSWORD)
     upgraded.logout()
+
+
+def test_a_certificate_opens_its_account(secured: Secured) -> None:
+    imap = imaplib.IMAP4("localhost", secured.plain["imap"])
+    imap.starttls(secured.alices)
+    imap.authenticate("EXTERNAL", lambda challenge: b"")
+    assert imap.select("INBOX")[0] == "OK"
+    imap.logout()
+    stranger = imaplib.IMAP4_SSL("localhost", secured.ports["imaps"], ssl_context=secured.trust)
+    assert "AUTH=EXTERNAL" not in stranger.capabilities
+    assert "AUTH=SCRAM-SHA-256-PLUS" in stranger.capabilities
+    stranger.logout()
 
 
 def test_jmap_answers_by_https(secured: Secured) -> None:

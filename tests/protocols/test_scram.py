@@ -7,6 +7,7 @@ import hmac
 import pytest
 
 from protocols.scram import (
+    ITERATIONS,
     Scram,
     ScramError,
     ScramKeys,
@@ -80,7 +81,6 @@ def test_names_are_unescaped_and_another_identity_is_told() -> None:
         b"",
         b"n,,n=user",
         b"n,,n=,r=n",
-        b"n,,m=x,n=user,r=n",
         b"p=tls-exporter,,n=user,r=n",
         b"n,,n=us=er,r=n",
         b"n,,n=\xff,r=n",
@@ -91,6 +91,19 @@ def test_names_are_unescaped_and_another_identity_is_told() -> None:
 def test_first_messages_that_are_none(message: bytes) -> None:
     with pytest.raises(ScramError):
         Scram().first(message)
+
+
+def test_extensions_are_passed_over_unless_they_must_be_known(keys: ScramKeys) -> None:
+    for message in (b"n,,m=x,n=user,r=n", b"n,,n=user,r=n,x=y,m=z"):
+        with pytest.raises(ScramRefused, match=r"^extensions-not-supported$"):
+            Scram().first(message)
+    exchange, challenge = begin(keys)
+    for extra in (b",m=1", b",x=y,m=1"):
+        with pytest.raises(ScramRefused, match=r"^extensions-not-supported$"):
+            exchange.final(b"c=biws,r=" + CLIENT_NONCE + b"AQID" + extra + b",p=AAAA")
+    final = b"c=biws,r=" + CLIENT_NONCE + b"AQID,x=y"
+    spoken = b"n=user,r=" + CLIENT_NONCE + b"," + challenge + b"," + final
+    assert exchange.final(final + b",p=" + proof_of(b"pencil", spoken)) is not None
 
 
 @pytest.mark.parametrize(
@@ -116,6 +129,12 @@ def test_keys_are_kept_as_text(keys: ScramKeys) -> None:
     assert parse_keys(text) == keys
     assert parse_keys("") is None
     assert "pencil" not in text
+
+
+def test_a_guess_costs_more_than_the_least() -> None:
+    """4,096 at least (RFC 7677 3); a phone is not to wait (4)."""
+    assert 4096 * 10 < ITERATIONS < 4096 * 40
+    assert derive_keys(b"pencil", SALT).iterations == ITERATIONS
 
 
 # --- channel binding (RFC 5802 6)
@@ -185,3 +204,13 @@ def test_who_was_not_told_of_plus_by_somebody_in_between_is_told_now() -> None:
     assert Scram(NAMES.get).first(b"n,,n=user,r=n") == ("user", "")
     end_point_only = {"tls-server-end-point": b"x"}
     assert Scram(end_point_only.get).first(b"y,,n=user,r=n") == ("user", "")
+
+
+def test_who_binds_says_to_what_and_who_does_not_says_nothing(keys: ScramKeys) -> None:
+    exchange, challenge = bind(keys, b"p=tls-exporter,,")
+    with pytest.raises(ScramRefused):
+        finish(exchange, challenge, b"p=tls-exporter,,")
+    exchange, challenge = begin(keys)
+    with pytest.raises(ScramRefused):
+        finish(exchange, challenge, b"n,,exported")
+    assert finish(exchange, challenge, b"n,,") is not None

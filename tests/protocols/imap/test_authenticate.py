@@ -64,3 +64,10 @@ async def test_the_first_message_may_wait_for_its_challenge_and_name_no_other() 
         assert (await client.line()).startswith(b"b BAD ")
         await client.say(b"c AUTHENTICATE SCRAM-SHA-256-PLUS")
         assert await client.line() == b"c NO [CANNOT] No such mechanism"
+
+
+async def test_a_name_is_hashed_as_it_was_written() -> None:
+    async with open_stage() as stage:
+        client = stage.connect()
+        await client.line()
+        assert (await scram(client, b"secret", name="Alice@Example.ORG")).startswith(b"a OK ")

@@ -139,7 +139,7 @@ async def test_a_proof_made_for_the_man_in_the_middle_is_worth_nothing(
             header = b"p=%b,," % kind.encode()
             answer = await scram(onward.client, header, name)
             assert answer == (
-                b"s NO [AUTHENTICATIONFAILED] Not this channel: e=channel-bindings-dont-match"
+                b"s NO [AUTHENTICATIONFAILED] SCRAM says e=channel-bindings-dont-match"
             )
 
         # his own name put in where hers stood: then it is not what she has proved
@@ -153,7 +153,7 @@ async def test_a_proof_made_for_the_man_in_the_middle_is_worth_nothing(
         # -PLUS hidden from her: she says y, and it is seen
         answer = await scram(onward.client, b"y,,", b"", mechanism=b"SCRAM-SHA-256")
         assert answer == (
-            b"s NO [AUTHENTICATIONFAILED] Not this channel: e=server-does-support-channel-binding"
+            b"s NO [AUTHENTICATIONFAILED] SCRAM says e=server-does-support-channel-binding"
         )
 
 
@@ -164,7 +164,7 @@ async def test_names_that_the_connection_has_not_and_flags_that_do_not_fit(
         line = await there.connect()
         for header in (b"p=tls-unique,,", b"p=tls-unheard-of,,"):
             assert await scram(line.client, header, b"x") == (
-                b"s NO [AUTHENTICATIONFAILED] Not this channel: e=unsupported-channel-binding-type"
+                b"s NO [AUTHENTICATIONFAILED] SCRAM says e=unsupported-channel-binding-type"
             )
         assert (await scram(line.client, b"n,,", b"")).startswith(b"s BAD ")
         name = line.tls.bound_to("tls-exporter")
