@@ -22,7 +22,11 @@ from storage.mail.tree import OTHER_USERS
 # Names of others' mailboxes that a connection remembers to have told \\NoAccess of.
 DENIED_MAX: Final = 1_000
 
-_COMPARED: Final = MESSAGE_EVENTS | {Event.MAILBOX_NAME, Event.SUBSCRIPTION_CHANGE}
+_COMPARED: Final = MESSAGE_EVENTS | {
+    Event.MAILBOX_NAME,
+    Event.SUBSCRIPTION_CHANGE,
+    Event.MAILBOX_METADATA_CHANGE,  # of others' mailboxes: of one's own a version is remembered
+}
 
 Placed = tuple[Mailbox, str]
 """A mailbox and its whole name."""

@@ -17,7 +17,7 @@ from protocols.imap.ops.catching_up import catch_up
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.fetch import tell_messages
 from protocols.imap.ops.listing import Named, attributes_of, status_line
-from protocols.imap.ops.metadata_news import tell_metadata
+from protocols.imap.ops.metadata_news import tell_metadata, tell_metadata_of
 from protocols.imap.ops.others import changed_others, look_at_others, names_above, shared_line
 from protocols.imap.ops.panorama import (
     Line,
@@ -137,6 +137,7 @@ async def _tell_others(
             above = names_above(now) if above is None else above
             context.out.add(shared_line(context, notified, line, shown.get(line.name), above))
         if was is not None and one is not None:
+            tell_metadata_of(context, was, one)
             await _tell_moved(context, notified, was.panorama, one.panorama, one)
 
 

@@ -62,7 +62,8 @@ async def test_only_whose_mailboxes_can_be_told_of_are_watched() -> None:
         for asked, accounts in (
             (b"(personal (MailboxName))", 1),
             (b"(subscribed (MailboxName))", 2),  # and anyone, for what is shared with all
-            (b"(mailboxes (x " + hers + b") (MailboxMetadataChange))", 1),
+            (b"(mailboxes (x " + hers + b") (ServerMetadataChange))", 1),
+            (b"(mailboxes (x " + hers + b") (MailboxMetadataChange))", 3),
             (b"(mailboxes (x " + hers + b") (MailboxName))", 3),
             (b'(subtree "Other Users" (MailboxName))', 3),
             (b'(mailboxes "Other Users" (MailboxName))', 1),
