@@ -4,8 +4,8 @@
     local        0x00 | collection u8 | rest   (this node only: see local_keys.py)
 
 Account rows, by collection (y, U: uploads.py; g, G, j: deliveries.py; A: mail/annotations.py;
-a, R, F: mail/sharing.py; K: mail/url_keys.py; N: mail/recent.py; s: mail/left_names.py;
-Z: trimming.py):
+a, R, F: mail/sharing.py; K: mail/url_keys.py; N: mail/recent.py; W: mail/defined.py;
+s: mail/left_names.py; Z: trimming.py):
 
     V  version                                      -> u64, the account's change number
     S  account state                                -> counters: next ids, bytes and emails held

@@ -1,5 +1,6 @@
 """Flag lists as one session has been shown them: each rendered once, new keywords told first."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from protocols.imap.flags import (
@@ -29,17 +30,23 @@ class FlagLists:
         """Keywords as flags; a keyword not listed before is listed first (RFC 9051 7.3.5)."""
         shown = self._rendered.get(keywords)
         if shown is None:
-            self._list_new(keywords, out)
+            self.list_new(keywords, out)
             if len(self._rendered) >= FLAG_LISTS_MAX:
                 self._rendered.clear()
             shown = self._rendered[keywords] = render_flags(keywords)
         return shown
 
-    def _list_new(self, keywords: tuple[str, ...], out: list[bytes]) -> None:
+    def list_new(self, keywords: Sequence[str], out: list[bytes]) -> None:
+        """List those of these keywords that were not listed before."""
         new = [k for k in keywords if k not in SYSTEM_KEYWORDS and k not in self._keywords]
         if new and len(self._keywords) + len(new) <= KEYWORDS_LISTED_MAX:
             self._keywords += new
             out.append(self.response())
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """All that have been listed, or will be with the next response."""
+        return tuple(self._keywords)
 
     def response(self) -> bytes:
         """RFC 9051 7.3.5 FLAGS."""

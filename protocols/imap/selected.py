@@ -20,7 +20,7 @@ from typing import Final
 from protocols.errors import RemoteProtocolError
 from protocols.imap import responses
 from protocols.imap.flag_lists import FlagLists
-from protocols.imap.flags import KEYWORDS_KNOWN, RECENT, SYSTEM_KEYWORDS, allowed, render_flag
+from protocols.imap.flags import RECENT, SYSTEM_KEYWORDS, allowed, render_flag
 from protocols.imap.recent import Recents
 from protocols.imap.responses import untagged_ok
 from protocols.imap.sets import NumberSet, Range, merge, runs
@@ -402,7 +402,9 @@ class Selected:
         """RFC 9051 7.1 PERMANENTFLAGS: all that FLAGS lists stay (what it lists and this does not
         would not), RFC 4314 5.1.1: as far as the client may change them."""
         flags = (
-            [] if self.read_only else [*allowed((*SYSTEM_KEYWORDS, *KEYWORDS_KNOWN), self.rights)]
+            []
+            if self.read_only
+            else [*allowed((*SYSTEM_KEYWORDS, *self.lists.keywords), self.rights)]
         )
         shown = [*map(render_flag, flags)]
         if flags and "w" in self.rights:

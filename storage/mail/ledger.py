@@ -26,6 +26,7 @@ from storage.mail.counts import (
     thread_shares,
     visible_emails,
 )
+from storage.mail.defined import COMMON, plan_define
 from storage.mail.errors import MailboxLimit, MailboxNotFound, TooManyEmails
 from storage.mail.mailbox_rows import trash_of
 from storage.mail.records import (
@@ -93,6 +94,7 @@ class Ledger:
         self._tallies: dict[MailboxId, Tally] = {}
         self._threads: dict[ThreadId, _ThreadEdit] = {}
         self._vanished: dict[MailboxId, list[int]] = {}
+        self._defined: dict[MailboxId, set[str]] = {}
         self._logged: dict[TypeCode, tuple[list[int], list[int], list[int]]] = {}
         self._emails = 0
         self._written = 0
@@ -152,6 +154,7 @@ class Ledger:
             self._date(old, new)
             self._join(old, new)
         self._number(old, new)
+        self._define(old, new)
         self._log_email(old, new)
         key = keys.email_meta_key(self.account, email.id)
         if new is None:
@@ -178,6 +181,14 @@ class Ledger:
             return
         for place, (mailbox, uid) in enumerate(new.mailboxes):
             self.put(keys.uid_key(self.account, mailbox, uid), pack(uid_row_at(new, place)))
+
+    def _define(self, old: EmailMeta | None, new: EmailMeta | None) -> None:
+        """Note keywords that a message brings into a mailbox."""
+        if new is None or COMMON.issuperset(new.keywords):
+            return
+        if old is None or (old.keywords, old.mailboxes) != (new.keywords, new.mailboxes):
+            for mailbox, _ in new.mailboxes:
+                self._defined.setdefault(mailbox, set()).update(new.keywords)
 
     def _date(self, old: EmailMeta | None, new: EmailMeta | None) -> None:
         before, after = _dated(old), _dated(new)
@@ -257,6 +268,8 @@ class Ledger:
                 updated=updated,
                 destroyed=destroyed,
             )
+        for mailbox, used in self._defined.items():
+            plan_define(self.plan, self.account, mailbox, used)
         for mailbox, uids in self._vanished.items():
             changes.record_vanished(self.plan, self.account, mailbox, uids)
         if self.octets != self._state.octets and self._state.octets_max != quota.UNLIMITED:

@@ -18,6 +18,7 @@ from storage.keys import TypeCode
 from storage.mail import quota
 from storage.mail.annotations import plan_drop_annotations
 from storage.mail.counts import read_counts
+from storage.mail.defined import plan_undefine
 from storage.mail.errors import (
     MailboxHasChild,
     MailboxHasEmail,
@@ -272,6 +273,7 @@ def plan_destroy_mailbox(
     plan_drop_annotations(plan, account, mailbox)
     plan_drop_url_keys(plan, account, mailbox, readers(plan, account, mailbox))
     plan_drop_recent(plan, account, mailbox)
+    plan_undefine(plan, account, mailbox)
     plan_unshare(plan, account, mailbox)
     vanished = plan.scan(*keys.expunged_range(account, mailbox, -1), limit=_VANISHED_ROWS)
     for key, _ in vanished:

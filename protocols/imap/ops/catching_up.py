@@ -4,6 +4,7 @@ from protocols.imap.ops.context import Context
 from protocols.imap.ops.recent import decide_recent
 from protocols.imap.responses import untagged_ok
 from protocols.imap.selected import Heed
+from storage.mail.defined import defined
 
 
 async def catch_up(
@@ -14,8 +15,11 @@ async def catch_up(
     selected = context.selected
     if selected is None:
         return
-    before, rights = selected.uids, selected.rights
+    before, rights, seen = selected.uids, selected.rights, selected.seen
     selected.notice(context.local())
+    if selected.seen != seen:
+        names = defined(context.local(), selected.account, selected.mailbox)
+        selected.lists.list_new(names, context.out.lines)
     if selected.uids:
         await decide_recent(context, selected, selected.uids[-1] + 1)
     out = context.out

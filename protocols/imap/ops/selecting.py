@@ -19,6 +19,7 @@ from protocols.imap.selected import Selected, shown_id
 from storage.engine import Rows
 from storage.ids import render_mailbox
 from storage.mail import mailboxes
+from storage.mail.defined import defined
 from storage.mail.errors import NoPermission
 from storage.mail.uids import uid_rows
 from storage.mail.url_keys import last_reset
@@ -60,6 +61,7 @@ async def select(context: Context, command: Select) -> Ending:
     if not context.rev2:
         selected.recents = Recents()
         await decide_recent(context, selected, counts.uidnext)
+    selected.lists.list_new(defined(view, account, mailbox.id), [])
     context.selected = selected
     out = context.out
     out.add(selected.lists.response())

@@ -5,6 +5,10 @@ import random
 from protocols.imap.fetch_commands import FetchItem
 from protocols.imap.kept import MESSAGES_MIN, KeptAnswers
 from protocols.imap.ops.fetch import VIEW_SLICE_MESSAGES
+from storage.ids import AccountId
+from storage.mail import mailboxes
+from storage.mail.defined import plan_undefine
+from storage.plan import Plan
 from tests.protocols.imap.stage import Client, mail, open_stage
 
 SUBSETS = 60
@@ -68,12 +72,20 @@ async def test_what_was_told_before_is_told_again_as_long_as_it_is_true() -> Non
         assert len(told) == len(first) - 1
 
 
+def undefine(plan: Plan, account: AccountId) -> None:
+    """The inbox is as from before keywords were kept (storage/mail/defined.py)."""
+    inbox = mailboxes.by_role(plan, account, mailboxes.INBOX_ROLE)
+    assert inbox is not None
+    plan_undefine(plan, account, inbox.id)
+
+
 async def test_who_has_not_heard_of_a_keyword_hears_of_it_before_an_answer_that_was_kept() -> None:
     async with open_stage() as stage:
         stage.fill(20)
         await stage.reader()  # to whom all are \Recent
         client, other = await stage.reader(), await stage.reader()
         await client.ask(b"STORE 4 +FLAGS.SILENT (own)")
+        stage.house.run(lambda plan: undefine(plan, stage.alice))
         ask = b"FETCH 1:* (FLAGS)"
         told = await client.ask(ask)
         await other.ask(b"UNSELECT")
