@@ -28,13 +28,18 @@ def _key(account: AccountId, mailbox: MailboxId) -> bytes:
 
 def first_recent(rows: Rows, account: AccountId, mailbox: MailboxId) -> int:
     """The lowest UID that a message may have and be \\Recent for who is told of it first now."""
-    held = rows.get(_key(account, mailbox))
+    return _mark(rows.get(_key(account, mailbox)))
+
+
+def _mark(held: bytes | None) -> int:
     return 1 if held is None else int(_UID.unpack(held)[0])
 
 
 def plan_take_recent(plan: Plan, account: AccountId, mailbox: MailboxId, upto: int) -> int:
     """Take all messages below the UID `upto` that nobody has taken; the lowest UID of them."""
-    first = first_recent(plan, account, mailbox)
+    # No version counts the mark, so the batch depends on it itself: of two who take at once on two
+    # nodes, one takes again.
+    first = _mark(plan.expect(_key(account, mailbox)))
     if first < upto and read_mailbox(plan, account, mailbox) is not None:
         plan.put(_key(account, mailbox), _UID.pack(upto))
     return first

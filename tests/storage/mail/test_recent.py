@@ -2,7 +2,7 @@
 
 from storage.mail import mailboxes
 from storage.mail.recent import first_recent, plan_take_recent
-from tests.storage.mail.story import ALICE, House
+from tests.storage.mail.story import ALICE, PID, House
 
 
 def test_each_message_is_taken_once() -> None:
@@ -35,3 +35,16 @@ def test_nothing_is_kept_of_a_mailbox_that_is_gone() -> None:
         mailboxes.plan_destroy_mailbox(plan, ALICE, other, remove_emails=True)
         assert plan_take_recent(plan, ALICE, other, 7) == 1
     assert first_recent(house.engine, ALICE, other) == 1
+
+
+def test_of_two_who_take_the_same_at_once_one_takes_again() -> None:
+    house = House().open()
+    plans = [house.plan(), house.plan()]
+    for plan in plans:
+        with plan.command():
+            assert plan_take_recent(plan, ALICE, house.role("inbox"), 5) == 1
+    house.apply(plans[0])
+    late = plans[1].batch(PID, 0).expects
+    assert any(house.engine.get(each.key) != each.value for each in late)
+    with house.command() as again:
+        assert plan_take_recent(again, ALICE, house.role("inbox"), 5) == 5
