@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from fuzz.imap_door import imap_door
+from fuzz.oauth_forms import oauth
 from gossip.wire import GossipFormatError, unpack
 from node.rpc import calls
 from node.rpc.errors import LinkLost
@@ -218,6 +219,7 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "line": line,
     "lmtp": lmtp,
     "mime": mime,
+    "oauth": oauth,
     "plain": plain,
     "rpc": rpc,
     "scram": scram,

@@ -50,7 +50,7 @@ def parse_registration(octets: bytes) -> Registration:
     """What a client asks to be registered as; raises RegistrationInvalid."""
     try:
         said = msgspec.json.decode(octets)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _wrong("the body is not JSON") from error
     if not isinstance(said, dict):
         raise _wrong("the body is no JSON object")
