@@ -96,9 +96,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
             else:
                 await self._push()
                 self._shaken = True
-                certificate = self._tls.get_peer_certificate(as_cryptography=True)
-                if certificate is not None:
-                    self.certified = mail_addresses(certificate)
+                self.certified = self._addresses()
                 return
 
     # --- trio.abc.HalfCloseableStream
@@ -269,6 +267,13 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
     # --- what the connection is made of
 
+    def _addresses(self) -> tuple[str, ...]:
+        try:
+            certificate = self._tls.get_peer_certificate(as_cryptography=True)
+        except ValueError:
+            return ()  # OpenSSL is content with what others cannot read
+        return () if certificate is None else mail_addresses(certificate)
+
     def binding(self, kind: str) -> bytes | None:
         """The channel binding data of a type (RFC 5056 2.1), None when it has none here."""
         match kind:
@@ -305,8 +310,10 @@ def mail_addresses(certificate: x509.Certificate) -> tuple[str, ...]:
     """Its rfc822Names and SmtpUTF8Mailboxes (RFC 5280 4.2.1.6, RFC 9598); no other name counts."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return ()  # a name that cannot be read is nobody's
+    except x509.ExtensionNotFound:
+        return ()
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+        return ()  # names that cannot be read are nobody's
     found = []
     for name in names:
         match name:

@@ -67,6 +67,10 @@ class BindingClient(TlsStream):
         super().__init__(transport, TlsContext(context))
         self._tls.set_connect_state()
 
+    def ask_anew(self) -> None:
+        """Renegotiate with the next handshake."""
+        assert self._tls.renegotiate()
+
     def bound_to(self, kind: str) -> bytes:
         """By the RFCs and OpenSSL, not by what is tested."""
         match kind:

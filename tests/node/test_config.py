@@ -114,6 +114,7 @@ def test_messages_of_one_imap_command_are_limited_only_as_clients_can_bear() -> 
         ('host = "127.0.0.1"', 'host = "192.0.2.1"', "put 32 random bytes in a 0600 file"),
         ("[cluster]", "[cluster", "is not TOML"),
         ("[cluster]", '[tls]\nkey = "k.pem"\n[cluster]', "certificate and key go together"),
+        ("[cluster]", '[tls]\nclient-ca = "c.pem"\n[cluster]', "client-ca needs them"),
         ("[cluster]", "[raft]\nheartbeat-ms = 300\n[cluster]", "two heartbeats must fit"),
         ('"alice@example.org"', '"alice"', "bootstrap.account.address"),
     ],

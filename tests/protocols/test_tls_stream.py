@@ -22,7 +22,7 @@ from protocols.tls_stream import (
     TlsStream,
     mail_addresses,
 )
-from tests.tls import NAME, Authority, issue
+from tests.tls import NAME, Authority, BindingClient, issue
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 LARGE = bytes(range(256)) * (5 * RECORDS_BYTES_MAX // 512)
@@ -263,74 +263,68 @@ async def test_nothing_is_resumed(authority: Authority) -> None:
         assert not again.session_reused
 
 
+async def test_nothing_is_negotiated_anew(authority: Authority) -> None:
+    stream, client = await shake_by(SSL.TLS1_2_VERSION, authority, authority.server())
+    client.ask_anew()
+
+    async def refuse() -> None:
+        with pytest.raises(trio.BrokenResourceError):  # the client takes it ill
+            await stream.receive_some()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(refuse)
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await client.do_handshake()
+    assert "no renegotiation" in str(caught.value.__cause__)
+
+
 # --- channel bindings
 
 
-def client_side(version: int) -> SSL.Connection:
-    """A client that can export keys; the standard library's cannot."""
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_max_proto_version(version)
-    client = SSL.Connection(context)
-    client.set_connect_state()
-    return client
-
-
-async def shake_by_hand(client: SSL.Connection, server: TlsContext) -> TlsStream:
-    """The client's octets are carried by the test."""
+async def shake_by(
+    version: int, authority: Authority, server: TlsContext
+) -> tuple[TlsStream, BindingClient]:
+    """With a client that can export keys; the standard library's cannot."""
     ours, theirs = trio.testing.memory_stream_pair()
-    stream = TlsStream(ours, server)
+    stream, client = TlsStream(ours, server), BindingClient(theirs, authority, version=version)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stream.do_handshake)
-        while True:
-            try:
-                client.do_handshake()
-            except SSL.WantReadError:
-                await theirs.send_all(client.bio_read(100_000))
-                client.bio_write(await theirs.receive_some())
-            else:
-                break
-        with suppress(SSL.WantReadError):
-            await theirs.send_all(client.bio_read(100_000))
-    return stream
+        nursery.start_soon(client.do_handshake)
+    return stream, client
 
 
 @pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
 async def test_both_ends_have_the_same_binding_and_no_other_connection_has(
     authority: Authority, version: int
 ) -> None:
-    client, other = client_side(version), client_side(version)
     server = authority.server()
-    stream, elsewhere = await shake_by_hand(client, server), await shake_by_hand(other, server)
+    stream, client = await shake_by(version, authority, server)
+    elsewhere, _ = await shake_by(version, authority, server)
     exported = stream.binding("tls-exporter")
     # RFC 9266 2: the label, 32 octets, an empty context
-    assert exported == client.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+    assert exported == client.bound_to("tls-exporter")
     assert exported is not None and len(exported) == 32
     assert exported != elsewhere.binding("tls-exporter")
     # RFC 5929 3.1: the client's Finished; for TLS 1.3 there is none (RFC 8446 C.5)
-    unique = client.get_finished() if version == SSL.TLS1_2_VERSION else None
+    unique = client.bound_to("tls-unique") if version == SSL.TLS1_2_VERSION else None
     assert stream.binding("tls-unique") == unique
     assert stream.binding("tls-unique-for-telnet") is None
     # RFC 5929 4.1
-    shown = client.get_peer_certificate(as_cryptography=True)
-    assert shown is not None and shown.signature_hash_algorithm is not None
-    end_point = shown.fingerprint(shown.signature_hash_algorithm)
-    assert (
-        stream.binding("tls-server-end-point")
-        == end_point
-        == elsewhere.binding("tls-server-end-point")
-    )
+    end_point = client.bound_to("tls-server-end-point")
+    for each in (stream, elsewhere):
+        assert each.binding("tls-server-end-point") == end_point
 
 
 async def test_without_the_extended_master_secret_a_connection_is_bound_to_nothing(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No client at hand leaves it out: OpenSSL is made to say that this one has."""
-    stream = await shake_by_hand(client_side(SSL.TLS1_2_VERSION), authority.server())
+    stream, _ = await shake_by(SSL.TLS1_2_VERSION, authority, authority.server())
     assert stream.binding("tls-exporter") is not None
     monkeypatch.setattr(tls_stream, "_extended", lambda connection: False)
     assert stream.binding("tls-exporter") is None
     assert stream.binding("tls-unique") is None
-    newer = await shake_by_hand(client_side(SSL.TLS1_3_VERSION), authority.server())
+    newer, _ = await shake_by(SSL.TLS1_3_VERSION, authority, authority.server())
     assert newer.binding("tls-exporter") is not None
 
 
