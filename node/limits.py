@@ -14,6 +14,8 @@ from typing import Final
 KEYS_MAX: Final = 32_768
 # One customer of a provider has this much of IPv6 at least; single addresses cost him nothing.
 IPV6_NETWORK_BITS: Final = 64
+# And this much at most (RFC 6177 2), which is 65,536 of those; many get it for nothing.
+IPV6_SITE_BITS: Final = 48
 
 
 class Buckets:
@@ -72,7 +74,7 @@ class Buckets:
 
 
 @lru_cache(maxsize=4096)
-def network_of(ip: str) -> str:
+def network_of(ip: str, ipv6_bits: int = IPV6_NETWORK_BITS) -> str:
     """The key of a peer: its IPv4 address, its IPv6 /64; text that is no address is itself."""
     try:
         address = ipaddress.ip_address(ip.partition("%")[0])
@@ -82,4 +84,4 @@ def network_of(ip: str) -> str:
         return str(address)
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, IPV6_NETWORK_BITS), strict=False))
+    return str(ipaddress.ip_network((address, ipv6_bits), strict=False))

@@ -3,7 +3,7 @@
 from typing import Final
 
 from node.config_oauth import OauthSection
-from node.limits import Buckets, network_of
+from node.limits import IPV6_SITE_BITS, Buckets, network_of
 from protocols.oauth.scopes import SUPPORTED
 from protocols.oauth.settings import KnownClient, OauthSettings
 from protocols.ports import Clock
@@ -16,21 +16,39 @@ NEWCOMERS_PER_S: Final = 1 / 60
 # Wrong user codes of one network: with a thousand devices waiting, a guess in 25 million is right.
 GUESSES_BURST: Final = 10.0
 GUESSES_PER_S: Final = 1 / 60
+# A site of IPv6 may do as much as so many networks, however many it has.
+SITE_NETWORKS: Final = 4
 
 
 class NetworkGate:
-    """protocols.oauth.settings.Gate: by the peer's network."""
+    """protocols.oauth.settings.Gate: by the peer's network, and by its site."""
 
     def __init__(self, clock: Clock, *, burst: float, per_s: float) -> None:
-        self._buckets = Buckets(burst=burst, per_s=per_s, monotonic_s=clock.monotonic_s)
+        self._networks = Buckets(burst=burst, per_s=per_s, monotonic_s=clock.monotonic_s)
+        self._sites = Buckets(
+            burst=SITE_NETWORKS * burst,
+            per_s=SITE_NETWORKS * per_s,
+            monotonic_s=clock.monotonic_s,
+        )
 
-    def ready(self, remote: str) -> bool:
-        """Once more would be allowed."""
-        return self._buckets.ready(network_of(remote))
+    def site(self, remote: str) -> str:
+        """Its IPv4 address, its IPv6 /48."""
+        return network_of(remote, IPV6_SITE_BITS)
 
     def take(self, remote: str) -> bool:
         """Do it once more; False: no."""
-        return self._buckets.take(network_of(remote))
+        site, network = self.site(remote), network_of(remote)
+        if not self._sites.take(site):
+            return False
+        if not self._networks.take(network):
+            self._sites.put_back(site)
+            return False
+        return True
+
+    def put_back(self, remote: str) -> None:
+        """It was not done."""
+        self._sites.put_back(self.site(remote))
+        self._networks.put_back(network_of(remote))
 
 
 def oauth_settings(section: OauthSection, clock: Clock) -> OauthSettings:

@@ -9,6 +9,7 @@ What has ended is deleted by whoever leads (node/jobs.py), and is no good a mome
 """
 
 import hmac
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -38,6 +39,7 @@ from storage.oauth_rows import (
     pair,
     parse_token,
     render_token,
+    row_id,
     row_key,
     row_range,
     unpack_pair,
@@ -47,7 +49,8 @@ from storage.values import pack_u64, unpack_u64
 
 # Of one account, used ones too; at more, the one that ends first goes.
 CODES_MAX: Final = 16
-# Device codes that wait, of all together: anybody may ask for one. At more, nobody gets another.
+# Device codes that wait, of all together: anybody may ask for one. At more, whoever has fewer than
+# somebody else gets one of his, so a stranger who takes all there are locks out himself alone.
 DEVICES_MAX: Final = 1_000
 # So long a device is still told that its code has expired, and not that there is none such.
 EXPIRED_TOLD_MS: Final = 600_000
@@ -166,11 +169,12 @@ def _plan_use(plan: Plan, account: AccountId, number: int, code: Code, terms: Te
 # --- device codes
 
 
-def plan_device(plan: Plan, asked: Asked, *, user_code_ms: int) -> tuple[str, str]:
-    """A device code, and the letters that a user types for it. Raises TooManyDevices."""
+def plan_device(plan: Plan, asked: Asked, *, user_code_ms: int, site: str = "") -> tuple[str, str]:
+    """A device code, and the letters that a user types for it. `site` is the network that it is
+    asked for from. Raises TooManyDevices."""
     waiting = plan.scan_keys(*row_range(Kind.DEVICE), limit=DEVICES_MAX)
     if len(waiting) == DEVICES_MAX:
-        raise TooManyDevices(f"{DEVICES_MAX} wait already")
+        _plan_room(plan, site)
     letters = draw_user_code(plan)
     while plan.expect(_user_code_key(letters)) is not None:
         letters = draw_user_code(plan)
@@ -183,10 +187,35 @@ def plan_device(plan: Plan, asked: Asked, *, user_code_ms: int) -> tuple[str, st
         client=asked.client,
         client_name=asked.client_name,
         scopes=asked.scopes,
+        site=site,
     )
     rows_of.plan_write(plan, Kind.DEVICE, pack_number(number), record)
     plan.put(_user_code_key(letters), pack_u64(number))
     return render_token(DEVICE, (number,), secret), letters
+
+
+def _plan_room(plan: Plan, site: str) -> None:
+    """The one that ends first, of the site that has most, makes room for one that has fewer."""
+    held = rows_of.scan(plan, Kind.DEVICE, b"", Device, limit=DEVICES_MAX)
+    counts = Counter(device.site for _, device in held)
+    most = max(counts, key=lambda each: (counts[each], each))
+    if counts[most] <= counts[site] + 1:
+        raise TooManyDevices(f"{DEVICES_MAX} wait already")
+    # One that its user has let in and that has not asked since is the last to go.
+    gone = min(
+        ((device.code is not None, device.ends_ms, device.user_code, key), device)
+        for key, device in held
+        if device.site == most
+    )
+    _plan_gone(plan, row_id(gone[0][3]), gone[1])
+
+
+def _plan_gone(plan: Plan, what: bytes, device: Device) -> None:
+    """The device with its user code."""
+    letters = _user_code_key(device.user_code)
+    if plan.expect(letters) == what:  # and not drawn again for another
+        plan.delete(letters)
+    rows_of.plan_remove(plan, Kind.DEVICE, what)
 
 
 def draw_user_code(plan: Plan) -> str:
@@ -319,10 +348,8 @@ def plan_expire(plan: Plan, due: Due) -> None:
     if held is None or held.ends_ms > due.when_ms:
         return
     if isinstance(held, Device):
-        letters = _user_code_key(held.user_code)
-        if plan.expect(letters) == what:  # and not drawn again for another
-            plan.delete(letters)
-    if isinstance(held, Client):
+        _plan_gone(plan, what, held)
+    elif isinstance(held, Client):
         clients.plan_forget(plan, what.decode())
     else:
         rows_of.plan_remove(plan, kind, what)

@@ -88,7 +88,7 @@ class Code(Lasting, array_like=True, frozen=True, kw_only=True):
 
 class Device(Lasting, array_like=True, frozen=True, kw_only=True):
     """A device code (RFC 8628), good until `until_ms` and remembered longer; `code` is what a user
-    gave it: whose account, which code."""
+    gave it: whose account, which code. `site` is the network it was asked for from."""
 
     until_ms: int
     secret: bytes
@@ -99,6 +99,7 @@ class Device(Lasting, array_like=True, frozen=True, kw_only=True):
     failures: int = 0
     denied: bool = False
     code: tuple[int, int] | None = None
+    site: str = ""
 
 
 class Grant(Lasting, array_like=True, frozen=True, kw_only=True):
@@ -153,6 +154,11 @@ def unpack_pair(key: bytes) -> tuple[AccountId, int]:
     """Account and number of a code's or a grant's row."""
     account, number = _PAIR.unpack(key[len(_PREFIX) + 1 :])
     return AccountId(account), number
+
+
+def row_id(key: bytes) -> bytes:
+    """The id of a row."""
+    return key[len(_PREFIX) + 1 :]
 
 
 def text_of(key: bytes, skipped: int = 0) -> str:

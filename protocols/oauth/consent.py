@@ -202,16 +202,20 @@ class Consent:
         """POST: a code, and then with it what the user has decided."""
         typed = form.get("user_code", "")[:USER_CODE_TYPED_MAX]
         entering = partial(code_page, DEVICE_PATH, seat.csrf, user_code=typed)
-        if not self._settings.guesses.ready(seat.remote):
+        # Taken before we look, or a thousand guesses at once would all find it free.
+        if not self._settings.guesses.take(seat.remote):
             return Page(429, entering(wrong=TOO_MANY), retry=True)
-        letters = letters_of(typed)
+        letters, guessed = letters_of(typed), False
         try:
             view = await self._ports.reader.view()
+            found = find_device(view, letters, self._ports.clock.now_ms())
+            guessed = found is None
         except Unavailable:
             return Page(503, entering(wrong=NO_LEADER), retry=True)
-        found = find_device(view, letters, self._ports.clock.now_ms())
+        finally:
+            if not guessed:
+                self._settings.guesses.put_back(seat.remote)
         if found is None:
-            self._settings.guesses.take(seat.remote)
             return Page(404, entering(wrong=NO_CODE))
         device = found[1]
         try:

@@ -20,23 +20,29 @@ TERMS: Final = Terms(access_ms=1000 * ACCESS_S, refresh_ms=1000 * REFRESH_S)
 class Gate(Protocol):
     """A limit on what a peer may do, by its IP address."""
 
-    def ready(self, remote: str) -> bool:
-        """Once more would be allowed."""
+    def site(self, remote: str) -> str:
+        """Whose it surely is: what one stranger may have many addresses of."""
 
     def take(self, remote: str) -> bool:
         """Do it once more; False: no."""
+
+    def put_back(self, remote: str) -> None:
+        """What was taken for was not done."""
 
 
 class OpenGate:
     """No limit."""
 
-    def ready(self, remote: str) -> bool:
-        """Always."""
-        return True
+    def site(self, remote: str) -> str:
+        """Each address by itself."""
+        return remote
 
     def take(self, remote: str) -> bool:
         """Always."""
         return True
+
+    def put_back(self, remote: str) -> None:
+        """Nothing was taken."""
 
 
 @dataclass(frozen=True, slots=True)

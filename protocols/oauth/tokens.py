@@ -196,9 +196,9 @@ class Tokens:
             if not self._settings.newcomers.take(remote):
                 return refused("slow_down", _BUSY, status=429, retry=True)
             asked = Asked(client.client, client.name, scopes)
-            user_code_ms = self._settings.user_code_ms
+            user_code_ms, site = self._settings.user_code_ms, self._settings.newcomers.site(remote)
             code, letters = await self._write(
-                lambda plan: plan_device(plan, asked, user_code_ms=user_code_ms)
+                lambda plan: plan_device(plan, asked, user_code_ms=user_code_ms, site=site)
             )
         except ScopeInvalid as error:
             return refused("invalid_scope", str(error))

@@ -6,6 +6,7 @@ from node.oauth import (
     GUESSES_PER_S,
     NEWCOMERS_BURST,
     NEWCOMERS_PER_S,
+    SITE_NETWORKS,
     oauth_settings,
 )
 from protocols.oauth.scopes import SUPPORTED
@@ -48,8 +49,17 @@ def test_a_network_begins_so_much_and_then_now_and_again() -> None:
         (made.guesses, GUESSES_BURST, GUESSES_PER_S),
     ):
         assert all(gate.take("2001:db8::1") for _ in range(int(burst)))
-        assert not gate.take("2001:db8::2") and not gate.ready("2001:db8::3")
-        assert gate.ready("2001:db8:0:1::1") and gate.take("192.0.2.1")
-        clock.pass_s(1 / per_s)
-        assert gate.ready("2001:db8::2") and gate.take("2001:db8::2")
         assert not gate.take("2001:db8::2")
+        assert gate.take("2001:db8:0:1::1") and gate.take("192.0.2.1")
+        clock.pass_s(1 / per_s)
+        assert gate.take("2001:db8::2") and not gate.take("2001:db8::2")
+        gate.put_back("2001:db8::2")
+        assert gate.take("2001:db8::2") and not gate.take("2001:db8::2")
+
+
+def test_a_site_with_many_networks_is_no_crowd_of_strangers() -> None:
+    gate = oauth_settings(OauthSection(), FakeClock()).newcomers
+    begun = sum(gate.take(f"2001:db8:0:{network:x}::1") for network in range(1_000))
+    assert begun == SITE_NETWORKS * NEWCOMERS_BURST
+    assert gate.take("2001:db8:1::1") and not gate.take("2001:db8:0:ffff::1")
+    assert gate.site("2001:db8:0:ffff::1") == gate.site("2001:db8::1") != gate.site("2001:db8:1::")

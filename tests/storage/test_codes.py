@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import msgspec
 import pytest
 
 from storage import accounts
@@ -72,9 +73,11 @@ class Story:
         )
         return self.house.run(lambda plan: redeem(plan, code))
 
-    def device(self) -> tuple[str, str]:
+    def device(self, site: str = "") -> tuple[str, str]:
         """A device begins."""
-        return self.house.run(lambda plan: plan_device(plan, ASKED, user_code_ms=USER_CODE_MS))
+        return self.house.run(
+            lambda plan: plan_device(plan, ASKED, user_code_ms=USER_CODE_MS, site=site)
+        )
 
     def approve(self, letters: str) -> bool:
         """Alice says yes to a device."""
@@ -248,6 +251,38 @@ def test_devices_that_wait_are_bounded(story: Story, monkeypatch: pytest.MonkeyP
     story.house.clock.pass_s((USER_CODE_MS + EXPIRED_TOLD_MS) / 1000)
     story.expire()
     assert story.device()
+
+
+def test_who_takes_all_devices_locks_out_himself_alone(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.codes.DEVICES_MAX", 4)
+    flood = []
+    for _ in range(4):
+        flood.append(story.device("stranger"))
+        story.house.clock.pass_s(1)
+    let_in, *flood = flood
+    assert story.approve(let_in[1])
+    with pytest.raises(TooManyDevices):
+        story.device("stranger")
+    one, other = story.device("home"), story.device("office")
+    assert [story.waits(letters) for _, letters in flood] == [False, False, True]
+    assert story.waits(one[1]) and story.waits(other[1])
+    assert isinstance(story.poll(let_in[0]), Issued)  # what waits for its user went first
+    # He has as many as may be without being more than his share; nobody pushes the others out.
+    for site in ("stranger", "home"):
+        with pytest.raises(TooManyDevices):
+            story.device(site)
+    assert story.approve(story.device("another")[1])
+    assert story.waits(one[1]) and story.waits(other[1])
+
+
+def test_a_device_of_before_sites_were_kept_is_read(story: Story) -> None:
+    _, letters = story.device("home")
+    [(key, held)] = story.house.engine.scan(*rows_of.row_range(Kind.DEVICE))
+    before = msgspec.msgpack.encode(msgspec.msgpack.decode(held)[:-1])
+    story.house.run(lambda plan: plan.put(key, before))
+    assert story.waits(letters) and story.approve(letters)
 
 
 def test_letters_are_never_of_two_devices(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+import trio
 
 from protocols.oauth.asking import STATE_CHARS_MAX
 from protocols.oauth.consent import letters_of, render_letters
@@ -317,12 +318,16 @@ class Few:
     def __init__(self, most: int) -> None:
         self.left = most
 
-    def ready(self, remote: str) -> bool:
-        return self.left > 0
+    def site(self, remote: str) -> str:
+        return remote
 
     def take(self, remote: str) -> bool:
-        self.left -= 1
-        return self.left >= 0
+        taken = self.left > 0
+        self.left -= taken
+        return taken
+
+    def put_back(self, remote: str) -> None:
+        self.left += 1
 
 
 async def test_user_codes_are_guessed_a_few_times_only() -> None:
@@ -334,6 +339,28 @@ async def test_user_codes_are_guessed_a_few_times_only() -> None:
         for code in ("BBBB-BBBB", "", "CCCC-CCCC", device["user_code"])
     ]
     assert statuses == [404, 404, 429, 429]
+
+
+async def test_user_codes_guessed_at_once_count_like_those_guessed_in_turn() -> None:
+    gate = Few(2)
+    world = World(guesses=gate)
+    device = await world.device(await world.register())
+    _, action, held = await world.open("/oauth/device")
+    statuses: list[int] = []
+
+    async def guess() -> None:
+        statuses.append((await world.post(action, held | {"user_code": "BBBB-BBBB"})).status)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(guess)
+    assert sorted(statuses) == [404] * 2 + [429] * 18
+    gate.left = 1  # who knows the code, or is not answered, has guessed nothing
+    form = held | {"user_code": device["user_code"]}
+    world.house.unavailable = True
+    assert (await world.post(action, form)).status == 503
+    world.house.unavailable = False
+    assert [(await world.post(action, form)).status for _ in range(3)] == [200] * 3
 
 
 async def test_an_outage_loses_nobodys_code(world: World) -> None:

@@ -251,7 +251,8 @@ async def test_who_may_begin_on_a_device(world: World, monkeypatch: pytest.Monke
     assert error(await world.post(begin, {"client_id": "c-nobody"})) == "invalid_client"
     wide = {"client_id": client, "scope": f"{MAIL} offline_access"}
     assert error(await world.post(begin, wide)) == "invalid_scope"
-    monkeypatch.setattr("storage.codes.DEVICES_MAX", 0)
+    monkeypatch.setattr("storage.codes.DEVICES_MAX", 1)
+    await world.device(client)
     full = await world.post(begin, {"client_id": client})
     assert error(full, 503) == "temporarily_unavailable" and "retry-after" in full.headers
 
