@@ -23,6 +23,7 @@ from typing import Final
 
 import trio
 
+from node.bearer import BearerAuth
 from node.limits import Buckets, network_of
 from node.passwords import Passwords
 from protocols import scram
@@ -113,6 +114,9 @@ class PasswordAuth:
         self._accounts = Buckets(
             burst=ACCOUNT_BURST, per_s=ACCOUNT_PER_S, monotonic_s=clock.monotonic_s
         )
+        self._bearers = BearerAuth(
+            reader, clock, self._networks, remembered_s=remembered_s, remembered_max=remembered_max
+        )
 
     async def password(self, username: str, password: str, *, remote: str) -> Principal:
         """ports.Auth: raises AuthFailed, AuthBusy, Unavailable."""
@@ -185,6 +189,10 @@ class PasswordAuth:
             if not trusted:
                 self._accounts.put_back(name)
             raise AuthBusy("too many failures from your network, try again later")
+
+    async def bearer(self, token: str, *, authzid: str = "", remote: str) -> Principal:
+        """ports.Auth: raises AuthFailed, NotForOthers, ScopeMissing, AuthBusy, Unavailable."""
+        return await self._bearers.prove(token, authzid, remote)
 
     async def scram(self, username: str, *, remote: str) -> ScramAttempt:
         """ports.Auth: raises AuthBusy, Unavailable."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeVar
 
 from protocols.scram import ScramKeys
+from storage.grants import Access
 from storage.ids import AccountId, BlobId, Version
 from storage.plan import Plan
 from storage.view import View
@@ -100,6 +101,8 @@ class Principal:
     address: str
     lent: tuple[AccountId, ...] = ()
     """Other accounts that he may use as his own."""
+    access: Access | None = None
+    """By which token, if by one: what it has opened ends when it is taken back (grants.stands)."""
 
 
 class AuthFailed(Exception):
@@ -108,6 +111,10 @@ class AuthFailed(Exception):
 
 class NotForOthers(AuthFailed):
     """Who it is is proved; whom he wants to act for is somebody else."""
+
+
+class ScopeMissing(AuthFailed):
+    """The token is good, and for something else."""
 
 
 class AuthBusy(Exception):
@@ -154,6 +161,12 @@ class Auth(Protocol):
 
         Among them are addresses of exactly one account, and `authzid` is another of them or "".
         Raises AuthFailed, NotForOthers, AuthBusy, Unavailable.
+        """
+
+    async def bearer(self, token: str, *, authzid: str = "", remote: str) -> Principal:
+        """The principal of an OAuth access token for mail; `authzid` is an address of his or "".
+
+        Raises AuthFailed, NotForOthers, ScopeMissing, AuthBusy, Unavailable.
         """
 
 

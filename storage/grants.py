@@ -71,6 +71,8 @@ class Access:
     scopes: tuple[str, ...]
     expires_ms: int
     grant: int
+    digest: bytes
+    """What the grant has of the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,19 @@ def prove_access(rows: Rows, token: str, now_ms: int) -> Access | None:
         return None
     for held, ends_ms, scopes in grant.access:
         if is_one_of(secret, (held,)) and now_ms < ends_ms:
-            return Access(AccountId(account), grant.client, scopes, ends_ms, number)
+            return Access(AccountId(account), grant.client, scopes, ends_ms, number, held)
     return None
+
+
+def stands(rows: Rows, access: Access, now_ms: int) -> bool:
+    """Whether what a token has opened may stay open: neither it nor its grant was taken back.
+
+    That it expires meanwhile does no harm: its client would get another for the asking.
+    """
+    grant = get_grant(rows, access.account, access.grant)
+    if grant is None:
+        return False
+    return now_ms >= access.expires_ms or any(access.digest == each[0] for each in grant.access)
 
 
 def get_grant(rows: Rows, account: AccountId, number: int) -> Grant | None:

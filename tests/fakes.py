@@ -19,6 +19,7 @@ import trio
 
 from node.directory import AccountDirectory
 from node.news import Bells
+from protocols.bearer import MAIL_SCOPE
 from protocols.ports import (
     AuthBusy,
     AuthFailed,
@@ -27,11 +28,12 @@ from protocols.ports import (
     Ports,
     Principal,
     ReadOctets,
+    ScopeMissing,
     Unavailable,
 )
 from protocols.scram import ScramKeys, derive_keys
 from protocols.submitting import LocalSubmitter
-from storage import accounts, keys
+from storage import accounts, grants, keys
 from storage.apply import Applied, Applier, Outcome
 from storage.batch import (
     BLOB_PART_BYTES_MAX,
@@ -101,6 +103,25 @@ class FakeAuth:
         if account is None or self.passwords.get(address) != password:
             raise AuthFailed
         return Principal(account, address, lent=self.lent.get(address, ()))
+
+    async def bearer(self, token: str, *, authzid: str = "", remote: str) -> Principal:
+        await trio.lowlevel.checkpoint()
+        self.attempts.append((authzid, remote))
+        if self.house.unavailable:
+            raise Unavailable("the test says so")
+        if self.busy:
+            raise AuthBusy
+        access = grants.prove_access(self.house.engine, token, self.house.clock.now_ms())
+        if access is None:
+            raise AuthFailed
+        if MAIL_SCOPE not in access.scopes:
+            raise ScopeMissing
+        record = accounts.get_account(self.house.engine, access.account)
+        assert record is not None
+        address = record.address
+        if authzid.lower() not in ("", address):
+            raise NotForOthers
+        return Principal(access.account, address, access=access)
 
     async def scram(self, username: str, *, remote: str) -> "FakeScram":
         await trio.lowlevel.checkpoint()

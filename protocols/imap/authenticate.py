@@ -2,7 +2,7 @@
 
 Offered where a password may cross only, SCRAM too: who is asked for one thing in clear is soon
 asked for the other. What binds to the connection, and what its certificate opens, TLS tells
-(`Context.channel`). OAUTHBEARER has no tokens to take yet.
+(`Context.channel`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,16 +10,18 @@ from functools import partial
 from typing import Final
 
 from protocols import sasl
+from protocols.bearer import TOKEN_MECHANISMS, Refusal, TokenExchange
 from protocols.imap.commands import Authenticate
 from protocols.imap.ops.context import Context
 from protocols.imap.ops.login import BUSY, WRONG, logged_in, prove
 from protocols.imap.responses import Ending, no
-from protocols.ports import AuthBusy, AuthFailed, NotForOthers
+from protocols.ports import AuthBusy, AuthFailed, NotForOthers, ScopeMissing
 from protocols.scram import Scram, ScramRefused
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 """Sends a challenge and receives the client's response, both as they are under the base64."""
 
+_NO_TOKEN: Final = no("The token opens nothing here", b"AUTHENTICATIONFAILED")
 _ASIDE: Final = no("Acting for another user is not offered", b"AUTHORIZATIONFAILED")
 
 
@@ -38,6 +40,8 @@ async def authenticate(context: Context, command: Authenticate, ask: Ask) -> End
             return await _scram(context, response, ask, plus=True)
         case "EXTERNAL" if context.channel.certified:
             return await _external(context, response, ask)
+        case "OAUTHBEARER" | "XOAUTH2" as mechanism:
+            return await _token(context, TOKEN_MECHANISMS[mechanism](), response, ask)
     return no("No such mechanism", b"CANNOT")
 
 
@@ -95,3 +99,30 @@ async def _external(context: Context, response: bytes | None, ask: Ask) -> Endin
     except AuthBusy:
         return BUSY
     return logged_in(context, principal, "AUTHENTICATE")
+
+
+async def _token(
+    context: Context, exchange: TokenExchange, response: bytes | None, ask: Ask
+) -> Ending:
+    """RFC 7628 3; what refuses a token is a challenge, and whatever is said to it ends in NO."""
+    step = exchange.step(response)
+    while isinstance(step, sasl.Challenge):
+        step = exchange.step(await ask(step.data))
+    refusal, ending = Refusal.TOKEN, _NO_TOKEN
+    if step.token:
+        try:
+            principal = await context.ports.auth.bearer(
+                step.token, authzid=step.authzid, remote=context.peer_ip
+            )
+        except AuthBusy:
+            return BUSY
+        except NotForOthers:
+            refusal, ending = Refusal.REQUEST, _ASIDE
+        except ScopeMissing:
+            refusal = Refusal.SCOPE
+        except AuthFailed:
+            pass
+        else:
+            return logged_in(context, principal, "AUTHENTICATE")
+    await ask(exchange.refuse(refusal, metadata_url=context.door.metadata_url).data)
+    return ending

@@ -74,6 +74,7 @@ class ImapDoor:
         tls: TlsContext | None = None,
         room: LiteralRoom | None = None,
         jmap_url: str | None = None,
+        metadata_url: str | None = None,
         url_applications: Mapping[str, Collection[str]] | None = None,
         autologout_s: float = AUTOLOGOUT_S,
         message_limit: int = 0,
@@ -87,6 +88,7 @@ class ImapDoor:
         self.shared = Door(
             room=room,
             jmap_url=jmap_url,
+            metadata_url=metadata_url,
             url_applications=url_applications,
             message_limit=message_limit,
             save_limit=save_limit,
@@ -193,6 +195,7 @@ class ImapSession:
             if said := self.core.take_output():
                 await self._say(said)
             if request is not None:
+                self._context.check_access()
                 return request
             await out.flush()
             if self._context.notified is None or self.core.mid_command or self.core.mid_literal:
@@ -428,7 +431,9 @@ class ImapSession:
         context = self._context
         await context.barrier()
         context.out.add(continuation(b"idling"))
-        if context.selected is None and not context.listens:
+        assert context.principal is not None
+        by_token = context.principal.access is not None  # which may be taken back meanwhile
+        if context.selected is None and not context.listens and not by_token:
             await context.out.flush()
             line = await self._next_line(patience, DONE_BYTES_MAX)
         else:

@@ -81,6 +81,7 @@ async def _tell_changes(
 
 
 async def _tell_waiting(context: Context, *, idle: bool) -> None:
+    context.check_access()
     notified = context.notified
     at_once = idle or (notified is not None and notified.expunges_at_once)
     await tell(context, expunges=at_once, waiting=True)

@@ -6,7 +6,9 @@ Scopes that we do not have are left out, and the client is told what it got (RFC
 import re
 from typing import Final
 
-MAIL: Final = "urn:ietf:params:oauth:scope:mail"
+from protocols.bearer import MAIL_SCOPE
+
+MAIL: Final = MAIL_SCOPE
 # Every client gets a refresh token, with this or without.
 OFFLINE: Final = "offline_access"
 SUPPORTED: Final = (MAIL, OFFLINE)

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 import trio
 
+from protocols.errors import RemoteProtocolError
 from protocols.imap.contexts import Contexts
 from protocols.imap.core import LITERALS_BYTES_MAX, LiteralRoom
 from protocols.imap.kept import KeptAnswers
@@ -24,6 +25,7 @@ from protocols.ports import Ports, Principal
 from protocols.render.strings import render_string
 from protocols.scram import OFFERED_BINDING
 from protocols.stream import DoorStream
+from storage.grants import stands
 from storage.ids import AccountId, MailboxId
 from storage.mail import errors, sharing
 from storage.mail.mailbox_index import MailboxIndex, MailboxIndexes
@@ -110,6 +112,7 @@ class Door:
         indexes_bytes_max: int = INDEXES_BYTES_MAX,
         room: LiteralRoom | None = None,
         jmap_url: str | None = None,
+        metadata_url: str | None = None,
         url_applications: Mapping[str, Collection[str]] | None = None,
         message_limit: int = 0,
         save_limit: int = 0,
@@ -125,6 +128,8 @@ class Door:
         self.kept = KeptAnswers(KEPT_OCTETS_MAX)
         self.room = room or LiteralRoom(max(LITERALS_BYTES_MAX, 2 * append_bytes_max))
         self.jmap_url = jmap_url
+        self.metadata_url = metadata_url
+        """Of the OAuth server whose tokens are good here (RFC 8414)."""
         self.url_applications: Mapping[str, Collection[str]] = url_applications or {}
         """Addresses of the accounts that fetch URLs for an application (RFC 5593 3.3), `submit`
         among them, by its name in lower case."""
@@ -189,6 +194,12 @@ class Context:
         """Whose mail this is about; only for commands of the authenticated phase."""
         assert self.principal is not None, "the phase table lets no stranger in"
         return self.principal.account
+
+    def check_access(self) -> None:
+        """Raises RemoteProtocolError when the token that opened the connection was taken back."""
+        access = None if self.principal is None else self.principal.access
+        if access is not None and not stands(self.local(), access, self.ports.clock.now_ms()):
+            raise RemoteProtocolError("The access that opened this connection was taken back")
 
     @property
     def mailbox(self) -> Selected:

@@ -7,6 +7,7 @@ not, AUTH=EXTERNAL to whom TLS has verified a certificate of, STARTTLS while it 
 
 from typing import Final
 
+from protocols.bearer import TOKEN_MECHANISMS
 from protocols.imap.commands import Capability, Check, Enable, Id, Login, Logout, Noop
 from protocols.imap.connection_commands import GetJmapAccess
 from protocols.imap.ops.context import Context
@@ -21,7 +22,11 @@ from storage.mail.annotations import last_change
 # says all that LITERAL- does (RFC 7888 7: never both).
 _ALWAYS: Final = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"ID", b"ENABLE")
 _STRANGER: Final = (b"SASL-IR",)
-_MECHANISMS: Final = (b"AUTH=PLAIN", b"AUTH=SCRAM-SHA-256")
+_MECHANISMS: Final = (
+    b"AUTH=PLAIN",
+    b"AUTH=SCRAM-SHA-256",
+    *(b"AUTH=" + name.encode() for name in TOKEN_MECHANISMS),
+)
 _KNOWN: Final = (
     b"ACL",
     b"BINARY",
