@@ -27,6 +27,7 @@ from protocols.lmtp import replies
 from protocols.lmtp.events import Offer
 from protocols.lmtp.policy import Policy
 from protocols.lmtp.session import LmtpDoor
+from protocols.oauth.metadata import SERVER_PATH
 from protocols.ports import Blobs, News, Ports, Reader, Writer
 from protocols.serve import OpeningHours
 from protocols.submitting import LocalSubmitter
@@ -150,7 +151,7 @@ def build_doors(
             name, full = ("https", b"") if secured else ("http", FULL)
             doors.doors.append(Door(name, port, partial(_serve_http, http), full=full))
     base = config.http.public_url or (named_url(config.cluster.hostname, own) if tls else None)
-    imap = imap_door(config, ports, tls, jmap_url=f"{base}/.well-known/jmap" if base else None)
+    imap = imap_door(config, ports, tls, base=base)
     for name, port, context in (("imap", own.imap, None), ("imaps", own.imaps, tls)):
         if port is not None:
             doors.doors.append(Door(name, port, imap.converse, context, FULL_IMAP))
@@ -163,13 +164,14 @@ def build_doors(
 
 
 def imap_door(
-    config: Config, ports: Ports, tls: TlsContext | None, *, jmap_url: str | None = None
+    config: Config, ports: Ports, tls: TlsContext | None, *, base: str | None = None
 ) -> ImapDoor:
     """The IMAP door as the file wants it."""
     return ImapDoor(
         ports,
         tls=tls,
-        jmap_url=jmap_url,
+        jmap_url=f"{base}/.well-known/jmap" if base else None,
+        metadata_url=base + SERVER_PATH if base else None,
         url_applications=config.imap.url_applications,
         append_bytes_max=config.limits.message_bytes,
         message_limit=config.imap.message_limit or 0,

@@ -18,6 +18,7 @@ import msgspec
 
 from storage.collection import Collection
 from storage.engine import Rows
+from storage.grants import get_grant
 from storage.ids import AccountId, Version
 from storage.keys import TypeCode
 from storage.plan import Plan
@@ -45,8 +46,8 @@ class PushKeys(msgspec.Struct, array_like=True, frozen=True):
 class Subscription(msgspec.Struct, array_like=True, frozen=True):
     """One device's. `types` None is all; times in milliseconds since 1970.
 
-    `credential` tells by which secret of the account it was made, `signed_by` under which key of
-    the cluster: it goes when either does.
+    `credential` tells what secret the account had when it was made, `grant` by which grant of OAuth
+    it was (0: by none), `signed_by` under which key of the cluster: it goes when any of them does.
     """
 
     device: str
@@ -58,6 +59,7 @@ class Subscription(msgspec.Struct, array_like=True, frozen=True):
     types: tuple[str, ...] | None
     credential: bytes
     signed_by: bytes = b""
+    grant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,14 @@ SUBSCRIPTIONS: Final = Collection(TypeCode.PUSH_SUBSCRIPTION, Subscription)
 def credential_mark(secret: str) -> bytes:
     """What a subscription keeps of the secret (a password's hash) that it was made by."""
     return hashlib.sha256(secret.encode()).digest()[:16]
+
+
+def is_credited(rows: Rows, account: AccountId, held: Subscription, secret: str) -> bool:
+    """What it was made by is still good (RFC 8620 7.2): the account's secret now is that of then,
+    and the grant stands if it was one."""
+    if credential_mark(secret) != held.credential:
+        return False
+    return held.grant == 0 or get_grant(rows, account, held.grant) is not None
 
 
 def _pack_watch(watch: Watch) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from protocols.http.auth import authenticate, busy, unavailable
+from protocols.http.auth import Guard, busy, unavailable
 from protocols.http.gates import Admission, Gate, GateFull, Room, Tenant
 from protocols.http.requests import (
     BodyTooLarge,
@@ -46,11 +46,13 @@ class JmapApi:
     def __init__(
         self,
         ports: Ports,
+        guard: Guard,
         limits: Limits,
         begins: Callable[[Request], str | None],
         bodies_octets_max: int,
     ) -> None:
         self._ports = ports
+        self._guard = guard
         self._limits = limits
         self._begins = begins
         self._running = Gate(limits.requests_max)
@@ -76,7 +78,7 @@ class JmapApi:
 
     async def session(self, request: Request) -> Response:
         """RFC 8620 2: the session resource."""
-        principal = await authenticate(request, self._ports.auth)
+        principal = await self._guard.admit(request)
         try:
             await self._ports.reader.view()
             key = server_key(self._ports.reader.local())
@@ -94,7 +96,7 @@ class JmapApi:
 
     async def call(self, request: Request) -> Response:
         """RFC 8620 3.1: one API request."""
-        principal = await authenticate(request, self._ports.auth)
+        principal = await self._guard.admit(request)
         await self.place(principal.account)
         try:
             with self.admit(principal.account) as tenant:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from protocols.http.api import JmapApi
-from protocols.http.auth import Refused
+from protocols.http.auth import Guard, Refused
 from protocols.http.blobs import Downloads
 from protocols.http.cors import Cors
 from protocols.http.event_source import EventSource
@@ -74,9 +74,11 @@ class HttpApp:
 
     def __init__(self, ports: Ports, settings: HttpSettings, *, ready: Callable[[], bool]) -> None:
         begins = partial(base_url, public_url=settings.public_url, named_url=settings.named_url)
-        api = JmapApi(ports, settings.limits, begins, settings.bodies_octets_max)
+        guard = Guard(ports.auth, begins)
+        api = JmapApi(ports, guard, settings.limits, begins, settings.bodies_octets_max)
         uploads = Uploads(
             ports,
+            guard,
             settings.limits,
             memory_octets_max=settings.uploads_octets_max,
             spooled_octets_max=settings.spooled_octets_max,
@@ -84,9 +86,10 @@ class HttpApp:
         self._followers = Followers(
             ports, each_max=settings.followers_max, most=settings.followers_of_node_max
         )
-        events = EventSource(ports, self._followers)
+        events = EventSource(ports, guard, self._followers)
         self._cors = Cors(settings.allow_origins)
-        self._sockets = WebSockets(ports, api, self._followers, self._cors)
+        self._sockets = WebSockets(ports, guard, api, self._followers, self._cors)
+        login = Login(ports, settings.oauth, begins)
         self._ready = ready
         self._exact: dict[str, Methods] = {
             "/.well-known/jmap": {"GET": api.session},
@@ -94,13 +97,14 @@ class HttpApp:
             "/jmap/eventsource": {"GET": events.open},
             "/jmap/eventsource/": {"GET": events.open},
             WEBSOCKET_PATH: {"GET": _upgrade_needed},
-            **Login(ports, settings.oauth, begins).exact(),
+            **login.exact(),
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
         self._under: tuple[tuple[str, Methods], ...] = (
             ("/jmap/upload/", {"POST": uploads.upload}),
-            ("/jmap/download/", {"GET": Downloads(ports).download}),
+            ("/jmap/download/", {"GET": Downloads(ports, guard).download}),
+            *login.under(),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 import trio
 
-from protocols.http.auth import authenticate, unavailable
+from protocols.http.auth import Guard, unavailable
 from protocols.http.requests import (
     Headers,
     Request,
@@ -36,12 +36,13 @@ _CACHE: Final = (b"cache-control", b"private, immutable, max-age=31536000")
 class Downloads:
     """GET /jmap/download/{accountId}/{blobId}/{name}."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, guard: Guard) -> None:
         self._ports = ports
+        self._guard = guard
 
     async def download(self, request: Request) -> Response:
         """RFC 8620 6.2, with ranges and validators of RFC 9110."""
-        principal = await authenticate(request, self._ports.auth)
+        principal = await self._guard.admit(request)
         named = _read_path(request.raw_path)
         content_type = request.query_value("type") or TYPE_DEFAULT
         if not _PRINTABLE.match(content_type):

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import trio
 
-from protocols.http.auth import authenticate, busy, unavailable
+from protocols.http.auth import Guard, busy, unavailable
 from protocols.http.followers import EVENT_PAUSE_S, Follower, Followers
 from protocols.http.gates import GateFull
 from protocols.http.requests import (
@@ -71,13 +71,14 @@ def read_wish(request: Request) -> Wish | None:
 class EventSource:
     """GET /jmap/eventsource/."""
 
-    def __init__(self, ports: Ports, followers: Followers) -> None:
+    def __init__(self, ports: Ports, guard: Guard, followers: Followers) -> None:
         self._ports = ports
+        self._guard = guard
         self._followers = followers
 
     async def open(self, request: Request) -> Response:
         """Begin the stream."""
-        principal = await authenticate(request, self._ports.auth)
+        principal = await self._guard.admit(request)
         wish = read_wish(request)
         if wish is None:
             return problem(400, "types, closeafter (state or no) and ping (seconds) are needed")

@@ -23,6 +23,7 @@ from protocols.jmap.state_change import (
 from protocols.ports import Ports, Principal, Reader, Watch
 from storage.accounts import get_account
 from storage.engine import Rows
+from storage.grants import stands
 from storage.ids import AccountId, Version
 
 # Of one account on this node, EventSource and WebSocket together: a person's devices and tabs.
@@ -43,7 +44,7 @@ class Follower:
         rows = reader.local()
         self._reader = reader
         self._watch = watch
-        self._account = principal.account
+        self._principal = principal
         self._wanted = wanted
         self._credential = credential_of(rows, principal.account)
         self.told: Told = told_now(rows, (principal.account,))
@@ -63,9 +64,9 @@ class Follower:
         for account, (newest, types) in changed_since(rows, self.told, parse_token(token)).items():
             self._note(account, newest, types)
 
-    def still_valid(self, rows: Rows) -> bool:
-        """Whether the password it signed in with is still the account's."""
-        return credential_of(rows, self._account) == self._credential
+    def still_valid(self, rows: Rows, now_ms: int) -> bool:
+        """Whether the password or the token it signed in with is still good."""
+        return signed_in(rows, self._principal, self._credential, now_ms)
 
     def _note(self, account: AccountId, newest: Version, types: int) -> None:
         held, mask = self._due.get(account, (newest, 0))
@@ -98,6 +99,14 @@ def credential_of(rows: Rows, account: AccountId) -> str | None:
     """What the account signs in with now: whoever signed in with another is not served on."""
     held = get_account(rows, account)
     return None if held is None else held.password
+
+
+def signed_in(rows: Rows, principal: Principal, credential: str | None, now_ms: int) -> bool:
+    """Whether who signed in when the account had this credential may stay."""
+    access = principal.access
+    if access is not None and not stands(rows, access, now_ms):
+        return False
+    return credential is not None and credential_of(rows, principal.account) == credential
 
 
 class Followers:
@@ -153,5 +162,5 @@ class Followers:
                 del self._all[id(follower)]
 
     def still_valid(self, follower: Follower) -> bool:
-        """Whether the follower's password is still its account's."""
-        return follower.still_valid(self._ports.reader.local())
+        """Whether what the follower signed in with is still good."""
+        return follower.still_valid(self._ports.reader.local(), self._ports.clock.now_ms())

@@ -8,7 +8,7 @@ another site can neither read nor set that. Nothing is told or taken in clear te
 import base64
 import hmac
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -37,6 +37,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 PAGES: Final = frozenset((metadata.AUTHORIZE_PATH, metadata.DEVICE_PATH))
 # What has metadata of its own (RFC 9728 3.1): what a client may be asked to authenticate for.
 RESOURCES: Final = ("/.well-known/jmap", "/jmap/api", "/jmap/eventsource/", "/jmap/ws")
+RESOURCES_UNDER: Final = ("/jmap/upload/", "/jmap/download/")
 
 _COOKIE_BYTES: Final = 32
 _COOKIE: Final = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -74,6 +75,11 @@ class Login:
             metadata.DEVICE_AUTHORIZATION_PATH: {"POST": self._begin_device},
             metadata.REGISTER_PATH: {"POST": self._register},
         }
+
+    def under(self) -> Iterator[tuple[str, Mapping[str, Handler]]]:
+        """What is served at all paths that begin so."""
+        for path in RESOURCES_UNDER:
+            yield metadata.RESOURCE_PATH + path, {"GET": self._resource_metadata}
 
     # --- metadata
 

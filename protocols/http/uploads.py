@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from protocols.http.auth import authenticate, busy, unavailable
+from protocols.http.auth import Guard, busy, unavailable
 from protocols.http.gates import Gate, GateFull, Room, Tenant
 from protocols.http.requests import (
     BodyTooLarge,
@@ -41,9 +41,16 @@ class Uploads:
     """POST /jmap/upload/{accountId}/."""
 
     def __init__(
-        self, ports: Ports, limits: Limits, *, memory_octets_max: int, spooled_octets_max: int
+        self,
+        ports: Ports,
+        guard: Guard,
+        limits: Limits,
+        *,
+        memory_octets_max: int,
+        spooled_octets_max: int,
     ) -> None:
         self._ports = ports
+        self._guard = guard
         self._limits = limits
         self._running = Gate(limits.uploads_max)
         self._memory = Room(memory_octets_max)
@@ -51,7 +58,7 @@ class Uploads:
 
     async def upload(self, request: Request) -> Response:
         """RFC 8620 6.1."""
-        principal = await authenticate(request, self._ports.auth)
+        principal = await self._guard.admit(request)
         segments = request.path.split("/")
         if len(segments) != 5 or segments[4] or parse_account(segments[3]) != principal.account:
             return problem(404, "there is no such account")

@@ -15,9 +15,9 @@ from typing import Final
 import trio
 
 from protocols.http.api import TOO_MUCH, JmapApi
-from protocols.http.auth import Refused, authenticate, busy
+from protocols.http.auth import Guard, Refused, busy
 from protocols.http.cors import Cors
-from protocols.http.followers import EVENT_PAUSE_S, Follower, Followers, credential_of
+from protocols.http.followers import EVENT_PAUSE_S, Follower, Followers, credential_of, signed_in
 from protocols.http.gates import Admission, GateFull
 from protocols.http.requests import (
     ClientGone,
@@ -56,8 +56,11 @@ INTERNAL_ERROR: Final = 1011
 class WebSockets:
     """The resource /jmap/ws."""
 
-    def __init__(self, ports: Ports, api: JmapApi, followers: Followers, cors: Cors) -> None:
+    def __init__(
+        self, ports: Ports, guard: Guard, api: JmapApi, followers: Followers, cors: Cors
+    ) -> None:
         self._ports = ports
+        self._guard = guard
         self._api = api
         self._followers = followers
         self._cors = cors
@@ -82,7 +85,7 @@ class WebSockets:
         request = read_scope({"method": "GET", **scope}, receive)
         if not self._cors.allows_socket(request):
             raise Refused(problem(403, "pages of this origin may not open a socket here"))
-        principal = await authenticate(request, self._ports.auth)
+        principal = await self._guard.admit(request)
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
             raise Refused(problem(400, "the subprotocol jmap is needed (RFC 8887)"))
         try:
@@ -134,8 +137,8 @@ class _Session:
             self._nursery.cancel_scope.cancel()
 
     def _signed_in(self) -> bool:
-        now = credential_of(self._ports.reader.local(), self._principal.account)
-        return now is not None and now == self._credential
+        rows, now_ms = self._ports.reader.local(), self._ports.clock.now_ms()
+        return signed_in(rows, self._principal, self._credential, now_ms)
 
     async def _leave_at_stop(self) -> None:
         await self._followers.stopping.wait()

@@ -28,7 +28,7 @@ from storage.plan import Plan
 from storage.push_keys import is_signed_for, plan_push_key, push_key, signing_key
 from storage.subscriptions import (
     SUBSCRIPTIONS,
-    credential_mark,
+    is_credited,
     plan_told,
     plan_unsubscribe,
     subscribers,
@@ -257,7 +257,7 @@ def _is_over(rows: Rows, job: Job, now_ms: int) -> bool:
     """It has expired, or the credentials it was made with (RFC 8620 7.2) or the key it was made
     under (RFC 9749 5) are no more."""
     owner, held = get_account(rows, job.account), job.subscription
-    revoked = owner is None or credential_mark(owner.password) != held.credential
+    revoked = owner is None or not is_credited(rows, job.account, held, owner.password)
     is_signed = is_signed_for(rows, held.signed_by, now_ms)
     return revoked or not is_signed or held.expires_ms <= now_ms
 

@@ -18,7 +18,9 @@ from storage.subscriptions import (
     Subscription,
     TooManySubscriptions,
     Watch,
+    credential_mark,
     get_watch,
+    is_credited,
     plan_change,
     plan_subscribe,
     plan_told,
@@ -42,6 +44,14 @@ def test_a_subscription_is_watched_from_the_version_that_made_it(plan: Plan) -> 
     made = msgspec.structs.replace(SUB, signed_by=key_mark(plan_push_key(plan)))
     assert watched(plan, ANN) == [(number, made, Watch(plan.version(ANN), asked=False))]
     assert watched(plan, BEN) == []
+
+
+def test_a_row_of_before_there_were_grants_was_made_by_none(plan: Plan) -> None:
+    old = msgspec.msgpack.encode(msgspec.structs.astuple(SUB)[:-1])
+    assert msgspec.msgpack.decode(old, type=Subscription) == SUB
+    made = msgspec.structs.replace(SUB, credential=credential_mark("secret"))
+    assert is_credited(plan, ANN, made, "secret") and not is_credited(plan, ANN, made, "new")
+    assert not is_credited(plan, ANN, msgspec.structs.replace(made, grant=7), "secret")
 
 
 def test_who_has_subscriptions(plan: Plan) -> None:

@@ -1,14 +1,16 @@
 """RFC 8620 7.2: PushSubscription/get and /set.
 
 A subscription is no account's to its clients: the calls take no accountId and have no states. It
-belongs to the credentials it was made with; here, to an account and its present password. What is
-pushed, and the verification that comes first, is protocols/push.
+belongs to the credentials it was made with; here, to an account, its present password, and the
+grant behind the token if it was made by one. What is pushed, and the verification that comes first,
+is protocols/push.
 """
 
 import base64
 import binascii
 import hmac
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +34,7 @@ from storage.subscriptions import (
     Subscription,
     TooManySubscriptions,
     credential_mark,
+    is_credited,
     plan_change,
     plan_subscribe,
     plan_unsubscribe,
@@ -50,15 +53,23 @@ _MADE_WITH: Final = ("deviceClientId", "url", "keys", "verificationCode", "expir
 _CHANGED: Final = ("verificationCode", "expires", "types")
 
 
-def _mine(rows: Rows, account: AccountId, number: int, now_ms: int) -> Subscription | None:
+def _mine(
+    rows: Rows, account: AccountId, grant: int, number: int, now_ms: int
+) -> Subscription | None:
     """The subscription, if it was made by the present credentials and has not expired, nor has
     the key that signs for it."""
     held, owner = SUBSCRIPTIONS.get(rows, account, number), get_account(rows, account)
-    if held is None or owner is None or held.expires_ms <= now_ms:
+    if held is None or owner is None or held.grant != grant or held.expires_ms <= now_ms:
         return None
     if not is_signed_for(rows, held.signed_by, now_ms):
         return None
-    return held if held.credential == credential_mark(owner.password) else None
+    return held if is_credited(rows, account, held, owner.password) else None
+
+
+def _grant_of(context: Context) -> int:
+    """By which grant of OAuth the client came; 0 by none."""
+    access = context.caller.principal.access
+    return 0 if access is None else access.grant
 
 
 def _all_numbers(rows: Rows, account: AccountId, most: int) -> Sequence[int]:
@@ -98,13 +109,14 @@ async def push_subscription_get(context: Context, raw: Mapping[str, Any]) -> Ans
         raise MethodError("requestTooLarge", f"{len(ids)} ids are too many")
     properties = _SHOWN if names is None else read_properties(names, SUBSCRIPTION.known)
     account, now_ms = context.caller.principal.account, context.ports.clock.now_ms()
+    grant = _grant_of(context)
     if ids is None:
         numbers = _all_numbers(context.rows, account, context.limits.get_objects_max)
-        mine = [n for n in numbers if _mine(context.rows, account, n, now_ms) is not None]
+        mine = [n for n in numbers if _mine(context.rows, account, grant, n, now_ms) is not None]
         ids = [render_subscription(number) for number in mine]
 
     def render(number: int) -> bytes | None:
-        held = _mine(context.rows, account, number, now_ms)
+        held = _mine(context.rows, account, grant, number, now_ms)
         if held is None:
             return None
         told = _told(number, held)
@@ -128,7 +140,13 @@ async def push_subscription_set(context: Context, raw: Mapping[str, Any]) -> Ans
     total = len(call.create) + len(call.update) + len(call.destroy)
     if total > context.limits.set_objects_max:
         raise MethodError("requestTooLarge", f"{total} objects are too many")
-    rules = Rules(prepare=_prepare, create=_create, update=_update, destroy=_destroy)
+    grant = _grant_of(context)
+    rules = Rules(
+        prepare=_prepare,
+        create=partial(_create, grant),
+        update=partial(_update, grant),
+        destroy=partial(_destroy, grant),
+    )
     outcome = await set_objects(context, SUBSCRIPTION, rules, call)
     answer = outcome.answer(call.account)
     return {name: answer[name] for name in answer if name not in _STANDARD_ALONE}
@@ -217,7 +235,7 @@ def _until(wanted_ms: int | None, now_ms: int) -> int:
 
 
 def _create(
-    plan: Plan, account: AccountId, made: dict[str, Any], _: Resolve
+    grant: int, plan: Plan, account: AccountId, made: dict[str, Any], _: Resolve
 ) -> tuple[int, dict[str, Any]]:
     owner = get_account(plan, account)
     if owner is None:
@@ -232,6 +250,7 @@ def _create(
         expires_ms=expires_ms,
         types=made["types"],
         credential=credential_mark(owner.password),
+        grant=grant,
     )
     try:
         number = plan_subscribe(plan, account, subscription)
@@ -247,9 +266,9 @@ def _create(
 
 
 def _update(
-    plan: Plan, account: AccountId, number: int, patch: dict[str, Any], _: Resolve
+    grant: int, plan: Plan, account: AccountId, number: int, patch: dict[str, Any], _: Resolve
 ) -> dict[str, Any] | None:
-    held = _mine(plan, account, number, plan.now_ms)
+    held = _mine(plan, account, grant, number, plan.now_ms)
     if held is None:
         raise SetError("notFound")
     if deep := [name for name in patch if "/" in name]:
@@ -287,7 +306,7 @@ def _verify(held: Subscription, code: Any) -> bool:
     return True
 
 
-def _destroy(plan: Plan, account: AccountId, number: int) -> None:
-    if _mine(plan, account, number, plan.now_ms) is None:
+def _destroy(grant: int, plan: Plan, account: AccountId, number: int) -> None:
+    if _mine(plan, account, grant, number, plan.now_ms) is None:
         raise SetError("notFound")
     plan_unsubscribe(plan, account, number)

@@ -12,10 +12,12 @@ from protocols.jmap.methods.push_subscription import (
 )
 from protocols.jmap.values import render_utc_date
 from storage import accounts
+from storage.grants import plan_refresh
 from storage.push_keys import OLD_KEY_MS, plan_push_key, plan_rotate
 from storage.subscriptions import SUBSCRIPTIONS, SUBSCRIPTIONS_MAX, get_watch
 from tests.protocols.jmap.desk import BOB, Desk
 from tests.protocols.webpush.client import PushClient
+from tests.tokens import TERMS, let_in
 
 WISH = {"deviceClientId": "a889-ffea-910", "url": "https://push.example/?device=1", "types": None}
 DAY_MS = 24 * 3600 * 1000
@@ -155,6 +157,32 @@ async def test_it_is_only_there_for_the_credentials_that_made_it() -> None:
     assert (await desk.shown())["list"] == []
     gone = await desk.put(destroy=[made])
     assert gone["notDestroyed"][made]["type"] == "notFound"
+
+
+async def test_what_a_token_made_is_its_grants_alone() -> None:
+    desk = PushDesk()
+    first, second = (let_in(desk.house, desk.number) for _ in range(2))
+    renewed = desk.house.run(
+        lambda plan: plan_refresh(plan, first.refresh_token, client="c", scopes=(), terms=TERMS)
+    )
+    assert renewed is not None
+
+    async def ask(token: str, name: str, **arguments: Any) -> Any:
+        headers = {"authorization": f"Bearer {token}"}
+        return (await desk.ask(name, arguments, auth=None, headers=headers))[1]
+
+    by_password = await desk.make()
+    made = await ask(first.access_token, "PushSubscription/set", create={"a": WISH})
+    by_token = made["created"]["a"]["id"]
+    assert [each["id"] for each in (await desk.shown())["list"]] == [by_password]
+    seen = await ask(renewed.access_token, "PushSubscription/get")
+    assert [each["id"] for each in seen["list"]] == [by_token]
+    assert (await ask(second.access_token, "PushSubscription/get"))["list"] == []
+    gone = await ask(second.access_token, "PushSubscription/set", destroy=[by_token])
+    assert gone["notDestroyed"][by_token]["type"] == "notFound"
+    denied = {by_password: {"types": ["Email"]}}
+    kept = await ask(first.access_token, "PushSubscription/set", update=denied)
+    assert kept["notUpdated"][by_password]["type"] == "notFound"
 
 
 async def test_what_it_was_made_with_stays() -> None:

@@ -16,12 +16,14 @@ from protocols.push.schedule import PAUSE_S, RETRY_S_MAX, Outcome
 from protocols.push.sender import NEWS_PAUSE_S, OVER_LOOK_S, PushSender
 from protocols.webpush.targets import Target
 from storage import accounts
+from storage.grants import plan_revoke
 from storage.ids import Version
 from storage.push_keys import plan_rotate, push_key
 from storage.subscriptions import SUBSCRIPTIONS, get_watch
 from tests.protocols.jmap.desk import message
-from tests.protocols.jmap.test_push_subscription import PushDesk
+from tests.protocols.jmap.test_push_subscription import WISH, PushDesk
 from tests.protocols.webpush.client import PushClient
+from tests.tokens import let_in
 
 CLIENT = PushClient(b"\x07" * 32, b"a" * 16)
 DAY_MS = 24 * 3600 * 1000
@@ -239,6 +241,22 @@ async def test_a_new_password_ends_what_nothing_is_pushed_to(autojump_clock: Moc
         desk.house.run(lambda plan: accounts.plan_set_password(plan, desk.number, "new"))
         await trio.sleep(OVER_LOOK_S + 1)
         assert SUBSCRIPTIONS.list(desk.house.view(), desk.number) == []
+
+
+async def test_a_grant_that_is_taken_back_ends_what_was_made_by_it(
+    autojump_clock: MockClock,
+) -> None:
+    desk, service = PushDesk(), Service()
+    issued = let_in(desk.house, desk.number)
+    wish = {"create": {"a": WISH}}
+    headers = {"authorization": f"Bearer {issued.access_token}"}
+    async with sending(desk, service):
+        await desk.make()
+        await desk.ask("PushSubscription/set", wish, auth=None, headers=headers)
+        await settle()
+        desk.house.run(lambda plan: plan_revoke(plan, desk.number, issued.grant))
+        await trio.sleep(OVER_LOOK_S + 1)
+        assert [n for n, _ in SUBSCRIPTIONS.list(desk.house.view(), desk.number)] == [1]
 
 
 async def test_a_cluster_that_cannot_answer_is_waited_for(autojump_clock: MockClock) -> None:
