@@ -155,7 +155,7 @@ def build_doors(
     for name, port, context in (("imap", own.imap, None), ("imaps", own.imaps, tls)):
         if port is not None:
             doors.doors.append(Door(name, port, imap.converse, context, FULL_IMAP))
-    lmtp = lmtp_door(config, ports, tls)
+    lmtp = lmtp_door(config, ports, tls, base=base)
     doors.hours += [imap.hours, lmtp.hours]
     for name, port, context in (("lmtp", own.lmtp, None), ("lmtps", own.lmtps, tls)):
         if port is not None:
@@ -179,7 +179,9 @@ def imap_door(
     )
 
 
-def lmtp_door(config: Config, ports: Ports, tls: TlsContext | None) -> LmtpDoor:
+def lmtp_door(
+    config: Config, ports: Ports, tls: TlsContext | None, *, base: str | None = None
+) -> LmtpDoor:
     """The LMTP door, likewise."""
     policy = Policy(
         trusted=config.lmtp.trusted_networks,
@@ -192,6 +194,7 @@ def lmtp_door(config: Config, ports: Ports, tls: TlsContext | None) -> LmtpDoor:
         verify=config.lmtp.verify,
         message_bytes_max=config.limits.message_bytes,
         recipients_max=config.lmtp.max_recipients,
+        metadata_url=base + SERVER_PATH if base else None,
     )
     return LmtpDoor(ports, offer, tls=tls, policy=policy)
 

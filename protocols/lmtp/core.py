@@ -13,6 +13,7 @@ here: those are events like RecipientAsked, and nothing else is read until they 
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
+from protocols.bearer import Refusal
 from protocols.buffer import CRLF, ReceiveBuffer
 from protocols.errors import LimitExceeded, LocalProtocolError
 from protocols.lmtp import replies
@@ -170,6 +171,18 @@ class Core:
         self._errors += PROOF_ERRORS * isinstance(self._asked, AuthAsked)
         self._asked = None
         self._reply(reply)
+
+    def token_refused(self, refusal: Refusal, reply: Reply) -> None:
+        """The answer to AuthAsked for a token that is not good: why, and then `reply`."""
+        assert isinstance(self._asked, AuthAsked), self._asked
+        self._errors += PROOF_ERRORS
+        self._asked = None
+        self._enter(Phase.PROVING)
+        self._reply(self._access.refuse(refusal, reply))
+
+    def access_ended(self) -> None:
+        """What AUTH had proved holds no more."""
+        self._access.proven = False
 
     def authenticated(self) -> None:
         """The answer to AuthAsked: mail may be handed in."""

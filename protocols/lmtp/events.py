@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from protocols.bearer import TOKEN_MECHANISMS, TokenClaim
 from protocols.lmtp.commands import Address, Mail
 from protocols.ports import Route
 from protocols.sasl import MECHANISMS, Claim, Shown
@@ -17,7 +18,7 @@ RECIPIENTS_MAX: Final = 1000
 # The mechanism of an MTA that has shown a certificate (RFC 4422 A).
 EXTERNAL: Final = "EXTERNAL"
 
-Proof = Claim | Shown
+Proof = Claim | Shown | TokenClaim
 """What AUTH ends in, for the driver to check."""
 
 
@@ -33,6 +34,8 @@ class Offer:
     """VRFY and EXPN are answered."""
     message_bytes_max: int = MESSAGE_BYTES_MAX
     recipients_max: int = RECIPIENTS_MAX
+    metadata_url: str | None = None
+    """Of the OAuth server whose tokens are good here (RFC 8414)."""
 
     def lines(
         self, *, secure: bool, secrets: bool = False, certified: bool = False
@@ -55,7 +58,8 @@ class Offer:
             told += ["VRFY", "EXPN"]  # RFC 5321 3.5.3
         if self.auth and secrets:
             external = (EXTERNAL,) if certified else ()
-            told.append(" ".join(("AUTH", *external, *MECHANISMS)))  # RFC 4954 3
+            names = (*external, *MECHANISMS, *TOKEN_MECHANISMS)
+            told.append(" ".join(("AUTH", *names)))  # RFC 4954 3
         if self.starttls and not secure:
             told.append("STARTTLS")  # RFC 3207
         return tuple(told)
@@ -107,7 +111,7 @@ class NameAsked:
 
 @dataclass(frozen=True, slots=True)
 class AuthAsked:
-    """Answer with `told`, or with `authenticated`."""
+    """Answer with `told` or `authenticated`; or with `token_refused`, when a token was."""
 
     claim: Proof
 

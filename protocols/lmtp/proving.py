@@ -3,6 +3,7 @@
 EXTERNAL is for an MTA with a certificate that TLS has verified (RFC 4422 A)."""
 
 from protocols import sasl
+from protocols.bearer import TOKEN_MECHANISMS, OauthBearer, Refusal, TokenExchange, XOauth2
 from protocols.errors import LimitExceeded
 from protocols.lmtp import replies
 from protocols.lmtp.commands import Auth, Refused
@@ -19,7 +20,8 @@ class Access:
         self._offer = offer
         self._loopback = loopback
         self._trusted = trusted
-        self._exchange: sasl.Exchange | None = None
+        self._exchange: sasl.Exchange | sasl.External | TokenExchange | None = None
+        self._failed: Reply | None = None  # what ends an exchange that the client has yet to answer
         self.secure = secure
         """TLS is on."""
         self.certified = certified
@@ -57,8 +59,11 @@ class Access:
             raise Refused(replies.OUT_OF_ORDER)  # RFC 4954 4: once
         if command.mechanism == EXTERNAL and self.certified:
             self._exchange = sasl.External()
+        elif command.mechanism in TOKEN_MECHANISMS:
+            self._exchange = TOKEN_MECHANISMS[command.mechanism]()
         else:
             self._exchange = sasl.exchange(command.mechanism)
+        self._failed = None
         if self._exchange is None:
             raise Refused(replies.UNKNOWN_MECHANISM)
         try:
@@ -71,6 +76,8 @@ class Access:
 
     def go_on(self, line: bytes) -> Reply | Proof:
         """A line that answers a challenge; raises Refused, and the exchange is over."""
+        if self._failed is not None:
+            raise Refused(self._failed)  # RFC 7628 3.2.3: whatever the client says to it
         try:
             return self._step(sasl.decode_response(line))
         except sasl.SaslCancelled:
@@ -79,6 +86,13 @@ class Access:
             raise Refused(replies.AUTH_MALFORMED) from None
         except LimitExceeded:
             raise Refused(replies.AUTH_LONG) from None
+
+    def refuse(self, refusal: Refusal, reply: Reply) -> Reply:
+        """The token of the claim is not good: the challenge that says why; then comes `reply`."""
+        exchange, self._failed = self._exchange, reply
+        assert isinstance(exchange, OauthBearer | XOauth2), exchange
+        told = exchange.refuse(refusal, metadata_url=self._offer.metadata_url)
+        return replies.challenge(sasl.encode_challenge(told))
 
     def _step(self, response: bytes | None) -> Reply | Proof:
         assert self._exchange is not None

@@ -8,6 +8,7 @@ from typing import Final
 
 import trio
 
+from protocols.bearer import Refusal, TokenClaim
 from protocols.lmtp import replies
 from protocols.lmtp.commands import Address
 from protocols.lmtp.content import Budget
@@ -21,16 +22,28 @@ from protocols.lmtp.events import (
     NameAsked,
     NeedInput,
     Offer,
+    Proof,
     RecipientAsked,
     TlsAsked,
 )
 from protocols.lmtp.policy import Policy
 from protocols.lmtp.replies import Reply
-from protocols.ports import AuthBusy, AuthFailed, Ports, TooManyMembers, Unavailable
+from protocols.ports import (
+    AuthBusy,
+    AuthFailed,
+    NotForOthers,
+    Ports,
+    Principal,
+    ScopeMissing,
+    TooManyMembers,
+    Unavailable,
+)
 from protocols.sasl import Claim, Shown
 from protocols.serve import COMMAND_S, Closing, Fault, OpeningHours, Patience, run_connection
 from protocols.stream import DoorStream, PeerSlow
 from protocols.tls_stream import TlsContext
+from storage.grants import Access as TokenAccess
+from storage.grants import stands
 from storage.view import View
 
 MIB: Final = 1024 * 1024
@@ -92,6 +105,7 @@ class LmtpSession:
         self._stream = stream
         self._view: View | None = None  # good for all that was received before it was taken
         self._waiting_for: NeedInput | None = None
+        self._came_by: TokenAccess | None = None
         self._trusted = door.policy.trusts(stream.peer_ip)
         self.core = Core(
             door.offer,
@@ -177,6 +191,12 @@ class LmtpSession:
         except Unavailable:
             self.core.refuse_recipient(replies.UNAVAILABLE)
             return
+        access, now_ms = self._came_by, self._ports.clock.now_ms()
+        if access is not None and not stands(self._view, access, now_ms):
+            self.core.access_ended()
+            if not self._trusted:
+                self.core.refuse_recipient(replies.NEEDS_AUTH)
+                return
         # RFC 5321 4.5.1: Postmaster without a domain is ours.
         domain = address.domain or self._ports.hostname
         try:
@@ -208,24 +228,40 @@ class LmtpSession:
             return replies.no_list(asked.name)
         return replies.expanded(route.members) if route.members else replies.LIST_EMPTY
 
-    async def _authenticate(self, claim: Claim | Shown, patience: Patience) -> None:
-        auth, stream = self._ports.auth, self._stream
+    async def _authenticate(self, claim: Proof, patience: Patience) -> None:
+        refusal, reply = Refusal.TOKEN, replies.AUTH_FAILED
         try:
-            if isinstance(claim, Shown):
-                principal = await auth.certificate(
-                    stream.certified, authzid=claim.authzid, remote=stream.peer_ip
-                )
-            else:
-                principal = await auth.password(
-                    claim.username, claim.password, remote=stream.peer_ip
-                )
+            principal = await self._prove(claim)
+        except NotForOthers:
+            refusal = Refusal.REQUEST
+        except ScopeMissing:
+            refusal = Refusal.SCOPE
         except AuthFailed:
-            self.core.told(replies.AUTH_FAILED)
+            pass
         except (AuthBusy, Unavailable):
             self.core.told(replies.AUTH_BUSY)
+            return
         else:
             if self._door.policy.admits(principal.address):
+                self._came_by = principal.access
                 self.core.authenticated()
                 patience.trust()
-            else:
-                self.core.told(replies.AUTH_NOT_ADMITTED)
+                return
+            refusal, reply = Refusal.REQUEST, replies.AUTH_NOT_ADMITTED
+        if isinstance(claim, TokenClaim):
+            self.core.token_refused(refusal, reply)
+        else:
+            self.core.told(reply)
+
+    async def _prove(self, claim: Proof) -> Principal:
+        auth, stream = self._ports.auth, self._stream
+        match claim:
+            case Shown(authzid=authzid):
+                shown = stream.certified
+                return await auth.certificate(shown, authzid=authzid, remote=stream.peer_ip)
+            case TokenClaim(authzid=authzid, token=token):
+                if not token:
+                    raise AuthFailed("no token")
+                return await auth.bearer(token, authzid=authzid, remote=stream.peer_ip)
+            case Claim(username=username, password=password):
+                return await auth.password(username, password, remote=stream.peer_ip)

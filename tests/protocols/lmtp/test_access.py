@@ -135,7 +135,7 @@ async def test_no_password_in_clear_text_and_none_that_came_so_counts(house: Fak
         await mta.say("STARTTLS", HELLO, f"AUTH PLAIN {plain(ALICE, 'a')}", "MAIL FROM:<>")
         assert (await mta.hear())[:3] == "220"
         secure = Mta(trio.SSLStream(mta.stream, trusting, server_hostname="mail.example.org"))
-        assert await secure.ask(HELLO) == ["250 AUTH PLAIN LOGIN"]
+        assert await secure.ask(HELLO) == ["250 AUTH PLAIN LOGIN OAUTHBEARER XOAUTH2"]
         assert (await secure.ask("MAIL FROM:<>"))[0][:3] == "530"
         assert (await secure.ask(f"AUTH PLAIN {plain(ALICE, 'a')}"))[0][:3] == "235"
         assert (await secure.send(ALICE))[0][:3] == "250"
@@ -188,7 +188,7 @@ async def test_an_mta_with_a_certificate_needs_no_password(house: FakeHouse) -> 
 
     async with connected(house, door=door(house, tls=server), peer_ip=STRANGER) as mta:
         secure, offered = await starttls(mta, ALICE)
-        assert offered == "250 AUTH EXTERNAL PLAIN LOGIN"
+        assert offered == "250 AUTH EXTERNAL PLAIN LOGIN OAUTHBEARER XOAUTH2"
         assert (await secure.ask(f"AUTH EXTERNAL {b64encode(BOB.encode()).decode()}"))[0][
             :3
         ] == "535"
@@ -204,6 +204,6 @@ async def test_an_mta_with_a_certificate_needs_no_password(house: FakeHouse) -> 
         await secure.stream.aclose()
     async with connected(house, door=door(house, tls=server), peer_ip=STRANGER) as mta:
         secure, offered = await starttls(mta, None)
-        assert offered == "250 AUTH PLAIN LOGIN"
+        assert offered == "250 AUTH PLAIN LOGIN OAUTHBEARER XOAUTH2"
         assert (await secure.ask("AUTH EXTERNAL ="))[0][:9] == "504 5.5.4"
         await secure.stream.aclose()
