@@ -12,6 +12,7 @@ from gossip.wire import GossipFormatError, unpack
 from node.rpc import calls
 from node.rpc.errors import LinkLost
 from protocols import sasl
+from protocols.bearer import TOKEN_MECHANISMS, Refusal, TokenClaim, token_of
 from protocols.buffer import ReceiveBuffer
 from protocols.deflate import Inflater
 from protocols.errors import RemoteProtocolError
@@ -20,9 +21,17 @@ from protocols.imap.core import LiteralRoom
 from protocols.imap.search_keys import parse_search_keys
 from protocols.jmap.errors import RequestError
 from protocols.jmap.request import parse_request
+from protocols.lmtp import replies
 from protocols.lmtp.content import Budget
 from protocols.lmtp.core import Core as LmtpCore
-from protocols.lmtp.events import Closed, MessageReceived, NeedInput, Offer, RecipientAsked
+from protocols.lmtp.events import (
+    AuthAsked,
+    Closed,
+    MessageReceived,
+    NeedInput,
+    Offer,
+    RecipientAsked,
+)
 from protocols.lmtp.replies import Reply
 from protocols.mime.addresses import parse_addresses
 from protocols.mime.envelope import summarise
@@ -105,9 +114,22 @@ def plain(data: bytes) -> None:
             continue
 
 
+def bearer(data: bytes) -> None:
+    """A response of OAUTHBEARER and XOAUTH2, and the same bytes as a header of HTTP."""
+    for make in TOKEN_MECHANISMS.values():
+        try:
+            claim = make().step(data)
+        except RemoteProtocolError:
+            continue
+        assert isinstance(claim, TokenClaim) and "\0" not in claim.authzid + claim.token
+    token = token_of(data.decode("latin-1"))
+    assert token.isascii() and " " not in token and (token.isprintable() or not token)
+
+
 def lmtp(data: bytes) -> None:
     """A whole connection's bytes; every recipient is known and every message kept."""
-    core, at = LmtpCore(Offer(hostname="fuzz.example"), Budget(1 << 24)), 0
+    offer = Offer(hostname="fuzz.example", auth=True)
+    core, at = LmtpCore(offer, Budget(1 << 24), secure=True), 0
     for _ in range(STEPS_MAX):
         match core.next_event():
             case NeedInput():
@@ -120,6 +142,10 @@ def lmtp(data: bytes) -> None:
                 at += room
             case RecipientAsked():
                 core.accept_recipient(Route((AccountId(1),)))
+            case AuthAsked(claim=TokenClaim()):
+                core.token_refused(Refusal.TOKEN, replies.AUTH_FAILED)
+            case AuthAsked():
+                core.told(replies.AUTH_FAILED)
             case MessageReceived() as received:
                 core.delivered([Reply(250, "2.1.5", ("ok",))] * len(received.recipients))
             case Closed():
@@ -209,6 +235,7 @@ def deflate(data: bytes) -> None:
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "addresses": addresses,
     "batch": batch,
+    "bearer": bearer,
     "deflate": deflate,
     "filters": filters,
     "gossip": gossip,

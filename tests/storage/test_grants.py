@@ -27,6 +27,7 @@ from storage.grants import (
     plan_revoke_all,
     plan_revoke_token,
     prove_access,
+    stands,
 )
 from storage.ids import AccountId
 from storage.keys import TypeCode
@@ -90,12 +91,29 @@ def story() -> Story:
     return Story()
 
 
+def test_what_a_token_opened_stands_until_it_is_taken_back(story: Story) -> None:
+    lone, granted = story.grant(), story.grant()
+    opened = [story.access(issued.access_token) for issued in (lone, granted)]
+
+    def standing() -> list[bool]:
+        rows, now_ms = story.house.view(), story.house.clock.now_ms()
+        return [access is not None and stands(rows, access, now_ms) for access in opened]
+
+    story.house.clock.pass_s(3600)
+    assert standing() == [True, True] and not story.proves(lone)  # over, and not taken back
+    story.house.clock.pass_s(-1)
+    assert story.revoke(lone.access_token)
+    assert standing() == [False, True]
+    assert story.revoke(granted.refresh_token)
+    assert standing() == [False, False]
+
+
 def test_an_access_token_is_good_for_its_time(story: Story) -> None:
     issued = story.grant()
     ends_ms = story.house.clock.now_ms() + TERMS.access_ms
-    assert story.access(issued.access_token) == Access(
-        story.alice, "bird", MAIL, ends_ms, issued.grant
-    )
+    access = story.access(issued.access_token)
+    assert access is not None
+    assert access == Access(story.alice, "bird", MAIL, ends_ms, issued.grant, access.digest)
     story.house.clock.pass_s(3600 - 0.001)
     assert story.proves(issued)
     story.house.clock.pass_s(0.001)
