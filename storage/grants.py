@@ -3,6 +3,8 @@
 access token   for doors; as many as ACCESS_MAX of a grant are good at once, each for its time
 refresh token  for new tokens, then spent. An answer may be lost, so the one spent last is taken
                again for FORGIVEN_MS; later that is theft (RFC 9700 4.14.2): the grant is revoked.
+               A client that asks twice at once has two good ones; spending one spends both, and
+               both are forgiven alike, for a client may well do that twice at once too.
 mark           counts what was made of an account's grants and codes, and how often all of them
                were revoked: a password proved before is not good for a code made after.
 
@@ -41,9 +43,10 @@ from storage.values import pack_u64, unpack_u64
 # Of one account: each device and program has one. At more, the longest unused goes.
 GRANTS_MAX: Final = 64
 # Good access tokens of one grant. A client needs one; at more, the oldest goes.
-ACCESS_MAX: Final = 4
-# Good refresh tokens of one grant: more than one after an answer was lost.
-REFRESH_MAX: Final = 4
+ACCESS_MAX: Final = 8
+# Good refresh tokens of one grant: more than one after an answer was lost, or when some programs
+# of one client ask at once.
+REFRESH_MAX: Final = 8
 # A client that heard no answer asks again within its own timeout, mostly a minute.
 FORGIVEN_MS: Final = 60_000
 # A client that was let in stays registered longer than its refresh tokens, by this at least.
@@ -203,9 +206,12 @@ def plan_refresh(
         return None  # not one of ours: it says nothing of those that are
     if is_one_of(secret, grant.refresh):
         spent = replace(
-            grant, refresh=(), spent=hashed(secret), forgiven_ms=plan.now_ms + FORGIVEN_MS
+            grant,
+            refresh=(),
+            spent=b"".join(grant.refresh),
+            forgiven_ms=plan.now_ms + FORGIVEN_MS,
         )
-    elif is_one_of(secret, (grant.spent,)) and plan.now_ms < grant.forgiven_ms:
+    elif is_one_of(secret, rows_of.cut(grant.spent)) and plan.now_ms < grant.forgiven_ms:
         spent = grant
     else:
         plan_revoke(plan, account, number)

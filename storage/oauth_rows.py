@@ -36,6 +36,7 @@ from storage.values import pack_u64
 
 SECRET_BYTES: Final = 32
 NUMBER_BITS: Final = 63
+_HASH_BYTES: Final = 32
 
 _PREFIX: Final = account_prefix(SYSTEM_ACCOUNT) + b"O"
 _PAIR: Final = struct.Struct(">QQ")
@@ -106,8 +107,8 @@ class Grant(Lasting, array_like=True, frozen=True, kw_only=True):
     """What a user has let a client do, until its refresh token ends.
 
     `family` is the hash of what all its refresh tokens share. `refresh` are the hashes of those
-    that are good; `spent` that of the one before, forgiven until `forgiven_ms`. `access` are its
-    access tokens: hash, end and scopes, the oldest first.
+    that are good; `spent` those of the ones before, one after the other, forgiven until
+    `forgiven_ms`. `access` are its access tokens: hash, end and scopes, the oldest first.
     """
 
     client: str
@@ -273,6 +274,11 @@ def parse_token(word: Word, token: str) -> tuple[tuple[int, ...], tuple[bytes, .
 def hashed(secret: bytes) -> bytes:
     """What a row has of a secret."""
     return hashlib.sha256(secret).digest()
+
+
+def cut(hashes: bytes) -> list[bytes]:
+    """Hashes that stand one after the other."""
+    return [hashes[at : at + _HASH_BYTES] for at in range(0, len(hashes), _HASH_BYTES)]
 
 
 def is_one_of(secret: bytes, hashes: Sequence[bytes]) -> bool:

@@ -190,6 +190,23 @@ def test_the_one_before_the_one_spent_last_is_not_forgiven(story: Story) -> None
     assert story.refresh(first.refresh_token) is None and not story.proves(third)
 
 
+def test_programs_of_one_client_may_ask_at_once_time_and_again(story: Story) -> None:
+    first = story.grant()
+    held = [story.renewed(first.refresh_token) for _ in range(REFRESH_MAX)]
+    for _ in range(2):
+        story.house.clock.pass_s(3600)
+        held = [story.renewed(each.refresh_token) for each in held]
+        assert all(story.proves(each) for each in held)
+
+
+def test_of_two_good_refresh_tokens_the_one_left_behind_ends_the_grant_later(story: Story) -> None:
+    first = story.grant()
+    stolen, own = (story.renewed(first.refresh_token) for _ in range(2))
+    next_one = story.renewed(own.refresh_token)
+    story.house.clock.pass_s(FORGIVEN_MS / 1000)
+    assert story.refresh(stolen.refresh_token) is None and not story.proves(next_one)
+
+
 def test_a_stranger_who_knows_the_number_of_a_grant_cannot_end_it(story: Story) -> None:
     issued = story.grant()
     forged = rows_of.render_token(
@@ -205,6 +222,7 @@ def test_good_tokens_of_one_grant_are_few(story: Story) -> None:
     issued = [first]
     for _ in range(ACCESS_MAX):
         issued.append(story.renewed(issued[-1].refresh_token))
+    assert ACCESS_MAX == REFRESH_MAX == 8
     assert [story.proves(each) for each in issued] == [False] + [True] * ACCESS_MAX
     lost = [story.renewed(issued[-1].refresh_token) for _ in range(REFRESH_MAX + 1)]
     grant = get_grant(story.house.engine, story.alice, first.grant)
