@@ -270,7 +270,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
     def _addresses(self) -> tuple[str, ...]:
         try:
             certificate = self._tls.get_peer_certificate(as_cryptography=True)
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             return ()  # OpenSSL is content with what others cannot read
         return () if certificate is None else mail_addresses(certificate)
 

@@ -120,3 +120,20 @@ def issue(
         builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM),
         [],
     )
+
+
+def of_version_2(ca: trustme.CA, issued: trustme.LeafCert) -> trustme.LeafCert:
+    """The same by its number, which goes with no extension (RFC 5280 4.1.2.1), signed anew."""
+    signer = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    whole = x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes())
+    third, second = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01"
+    to_sign = whole.tbs_certificate_bytes.replace(third, second, 1)
+    signature = b"\0" + signer.sign(to_sign, ec.ECDSA(hashes.SHA256()))
+    ecdsa_with_sha256 = bytes.fromhex("300a06082a8648ce3d040302")
+    octets = to_sign + ecdsa_with_sha256 + bytes((3, len(signature))) + signature
+    return trustme.LeafCert(
+        issued.private_key_pem.bytes(),
+        ssl.DER_cert_to_PEM_cert(b"\x30\x82" + len(octets).to_bytes(2, "big") + octets).encode(),
+        [],
+    )

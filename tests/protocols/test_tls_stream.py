@@ -22,7 +22,7 @@ from protocols.tls_stream import (
     TlsStream,
     mail_addresses,
 )
-from tests.tls import NAME, Authority, BindingClient, issue
+from tests.tls import NAME, Authority, BindingClient, issue, of_version_2
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 LARGE = bytes(range(256)) * (5 * RECORDS_BYTES_MAX // 512)
@@ -362,6 +362,15 @@ async def test_a_certificate_that_does_not_verify_ends_the_handshake(authority: 
         with pytest.raises(BaseExceptionGroup) as caught:
             await show(asking, authority.client(shows=shown))
         assert caught.group_contains(trio.BrokenResourceError)
+
+
+async def test_a_certificate_that_openssl_alone_can_read_names_nobody(
+    authority: Authority,
+) -> None:
+    people = Authority()
+    shown = of_version_2(people.ca, issue(people.ca, [x509.RFC822Name("alice@example.org")]))
+    asking = authority.server(client_ca=people.ca)
+    assert await show(asking, authority.client(shows=shown)) == ()
 
 
 def other_name(value: bytes, oid: str = "1.3.6.1.5.5.7.8.9") -> x509.OtherName:
