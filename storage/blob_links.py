@@ -26,13 +26,13 @@ def plan_link(
     plan.linked.append(blob)
 
 
-def plan_link_beside(
-    plan: Plan, account: AccountId, blob: BlobId, holder_type: TypeCode, holder: int
-) -> None:
-    """As `plan_link`, beside a record that this plan has seen to hold the blob, under an
+def link_beside(
+    account: AccountId, blob: BlobId, holder_type: TypeCode, holder: int
+) -> tuple[bytes, bytes]:
+    """The row of a link beside a record that this plan has seen to hold the blob, under an
     expectation of the account's version, which no such record leaves without moving: so the blob
     is here when this applies, and who looks for links in this account finds one all along."""
-    plan.put(keys.blob_link_key(account, blob, holder_type, holder), b"")
+    return keys.blob_link_key(account, blob, holder_type, holder), b""
 
 
 def plan_unlink(

@@ -10,8 +10,8 @@ expected as read, so plans made on the same state conflict at apply and are plan
 """
 
 import random
-from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -26,7 +26,8 @@ from storage.values import pack_u64, unpack_u64
 READS_KEPT_MAX: Final = 1_024
 READ_BYTES_MAX: Final = 256
 
-_Undo = tuple[bytes, bool, bytes | None]
+_Undo = bytes | tuple[bytes, bytes | None]
+"""A key that was not written before, or one and what it was written with."""
 
 
 class Plan:
@@ -35,7 +36,8 @@ class Plan:
     def __init__(self, rows: Rows, *, now_ms: int, chance: random.Random) -> None:
         self._rows = rows
         self._writes: dict[bytes, bytes | None] = {}
-        self._order: list[bytes] = []  # the keys of _writes, sorted, for range reads
+        self._order: list[bytes] = []  # keys of _writes, sorted, for range reads and the batch ...
+        self._unsorted: list[bytes] = []  # ... and those that were written since it was
         self._expects: dict[bytes, bytes | None] = {}
         self._read: dict[bytes, bytes | None] = {}  # what commands read and do not depend on
         self._undo: list[_Undo] = []
@@ -69,7 +71,8 @@ class Plan:
         self, start: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
     ) -> Sequence[Row]:
         """Rows with start <= key < end as this plan leaves them."""
-        low, high = bisect_left(self._order, start), bisect_left(self._order, end)
+        order = self._sorted()
+        low, high = bisect_left(order, start), bisect_left(order, end)
         if high <= low:
             return self._rows.scan(start, end, reverse=reverse, limit=limit)
         # The plan may have deleted as many rows as it touches here; ask for that many more.
@@ -77,7 +80,7 @@ class Plan:
         merged = dict(self._rows.scan(start, end, reverse=reverse, limit=more))
         complete = more is None or len(merged) < more
         edge = None if complete else (min(merged) if reverse else max(merged))
-        for key in self._order[low:high]:
+        for key in order[low:high]:
             value = self._writes[key]
             if value is None:
                 merged.pop(key, None)
@@ -97,16 +100,27 @@ class Plan:
         """Leave nothing at `key`."""
         self._write(key, None)
 
+    def write_all(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Put (None: delete) many rows at once, at a fraction of the cost of one by one."""
+        if self._writes.keys().isdisjoint(rows):
+            self._undo += rows
+            self._unsorted += rows
+            self._writes.update(rows)
+            self.octets += sum(map(len, rows)) + sum([len(row) for row in rows.values() if row])
+        else:
+            for key, value in rows.items():
+                self._write(key, value)
+
     def _write(self, key: bytes, value: bytes | None) -> None:
         writes = self._writes
         length = 0 if value is None else len(value)
         if key in writes:
             before = writes[key]
-            self._undo.append((key, True, before))
+            self._undo.append((key, before))
             self.octets += length - len(before or b"")
         else:
-            self._undo.append((key, False, None))
-            insort(self._order, key)
+            self._undo.append(key)
+            self._unsorted.append(key)
             self.octets += len(key) + length
         writes[key] = value
 
@@ -169,14 +183,30 @@ class Plan:
 
     def _take_back(self, mark: int) -> None:
         while len(self._undo) > mark:
-            key, known, value = self._undo.pop()
-            self.octets += len(value or b"") - len(self._writes[key] or b"")
-            if known:
-                self._writes[key] = value
+            undo = self._undo.pop()
+            if isinstance(undo, bytes):
+                self.octets -= len(undo) + len(self._writes.pop(undo) or b"")
+                self._forget(undo)
             else:
-                self.octets -= len(key)
-                del self._writes[key]
-                del self._order[bisect_left(self._order, key)]
+                key, value = undo
+                self.octets += len(value or b"") - len(self._writes[key] or b"")
+                self._writes[key] = value
+
+    def _sorted(self) -> list[bytes]:
+        """The keys of what is written, in order: sorted when they are asked for."""
+        if self._unsorted:
+            self._order += self._unsorted
+            self._order.sort()  # what was sorted is one run: this merges
+            self._unsorted.clear()
+        return self._order
+
+    def _forget(self, key: bytes) -> None:
+        """A key is written no more; they are taken back in the reverse of their order."""
+        if self._unsorted:
+            assert self._unsorted[-1] == key
+            self._unsorted.pop()
+        else:
+            del self._order[bisect_left(self._order, key)]
 
     @property
     def empty(self) -> bool:
@@ -185,7 +215,7 @@ class Plan:
 
     def batch(self, pid: ProposalId, ack_below: int, blobs: Sequence[BlobPart] = ()) -> Batch:
         """The batch of all commands that ran to their end."""
-        writes, order = self._writes, self._order
+        writes, order = self._writes, self._sorted()
         puts = tuple([(key, value) for key in order if (value := writes[key]) is not None])
         return Batch(
             pid,

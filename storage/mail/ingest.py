@@ -69,8 +69,8 @@ def plan_ingest(
     )
     view = msgspec.structs.replace(email.view, hints=pack_hints(hints))
     ledger.change(None, new)
-    ledger.put(keys.email_view_key(account, new.id), pack(view))
-    ledger.put(keys.email_parts_key(account, new.id), email.parts)
+    ledger.rows[keys.email_view_key(account, new.id)] = pack(view)
+    ledger.rows[keys.email_parts_key(account, new.id)] = email.parts
     blob_links.plan_link(plan, account, new.blob, TypeCode.EMAIL, new.id)
     ledger.log_delivery(new.id)
     ledger.close()

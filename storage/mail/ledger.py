@@ -9,6 +9,8 @@ Rows of an email that never change (list view, parts, blob link, thread hints) a
 planner's.
 """
 
+from collections.abc import Collection
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -29,6 +31,7 @@ from storage.mail.counts import (
 from storage.mail.defined import COMMON, plan_define
 from storage.mail.errors import MailboxLimit, MailboxNotFound, TooManyEmails
 from storage.mail.mailbox_rows import trash_of
+from storage.mail.neighbours import read_rows
 from storage.mail.records import (
     DELETED,
     DRAFT,
@@ -52,6 +55,13 @@ COMMAND_EMAILS_MAX: Final = 500
 # What a command on several emails may write, for the unusual ones: long threads, large views.
 # The rest of the batch is for its neighbours and for the keys.
 COMMAND_OCTETS_MAX: Final = 512 * KIB
+# A command that may end anywhere ends here, so that the last email, if it is of the usual size, is
+# not one too many. A member of a thread is counted with so many octets before it is written.
+COMMAND_OCTETS_FULL: Final = 448 * KIB
+MEMBER_OCTETS: Final = 32
+
+# RFC 8621 3: oldest first.
+_PLACE_IN_THREAD: Final = attrgetter("received_ms", "email")
 
 # The keywords that something counts by.
 COUNTED_MARKS: Final = (SEEN, DRAFT, DELETED)
@@ -97,7 +107,13 @@ class Ledger:
         self._defined: dict[MailboxId, set[str]] = {}
         self._logged: dict[TypeCode, tuple[list[int], list[int], list[int]]] = {}
         self._emails = 0
-        self._written = 0
+        self.rows: dict[bytes, bytes | None] = {}
+        """Where rows of emails are put on behalf of them (None: deleted). Nobody reads one of them
+        before `close`."""
+        self._began = plan.octets
+        self.weight = 0
+        """About how many octets the rows of threads take so far. A planner that may end anywhere
+        adds what it writes itself."""
 
     # --- numbers to give out
 
@@ -126,45 +142,53 @@ class Ledger:
         """How many emails the thread holds, those marked $deleted too; 0: it is no more."""
         return len(self._thread(thread).members)
 
+    def read_threads(self, threads: Collection[ThreadId]) -> None:
+        """Emails of these are about to change: their rows are read together."""
+        unread = [thread for thread in threads if thread not in self._threads]
+        held = read_rows(self.plan, self.account, keys.thread_key, unread)
+        for thread in unread:
+            row = held.get(keys.thread_key(self.account, thread))
+            self._threads[thread] = _ThreadEdit(() if row is None else unpack_thread(row).members)
+
     # --- changes
 
-    def put(self, key: bytes, value: bytes) -> None:
-        """Write a row on behalf of an email."""
-        self._written += len(key) + len(value)
-        self.plan.put(key, value)
-
-    def delete(self, key: bytes) -> None:
-        """Delete a row on behalf of an email."""
-        self._written += len(key)
-        self.plan.delete(key)
+    @property
+    def is_full(self) -> bool:
+        """The command weighs about as much as one may: let no more emails change in it."""
+        return self.weight >= COMMAND_OCTETS_FULL
 
     def change(self, old: EmailMeta | None, new: EmailMeta | None) -> None:
         """The email was `old` (None: it is new) and becomes `new` (None: it is destroyed)."""
-        email = new or old
-        assert email is not None
-        assert old is None or new is None or (old.id, old.thread) == (new.id, new.thread)
         self._emails += 1
         new = _saved(old, new, self.plan.now_ms // 1000)
-        if old is not None and new is not None and _counts_alike(old, new):
-            for mailbox, _ in new.mailboxes:
-                self._tally(mailbox).messages_changed = True
-        else:
-            self._count(old, -1)
+        if old is not None and new is not None:
+            assert (old.id, old.thread) == (new.id, new.thread)
+            if _counts_alike(old, new):
+                for mailbox, _ in new.mailboxes:
+                    self._tally(mailbox).messages_changed = True
+            else:
+                self._count(old, -1)
+                self._count(new, +1)
+                self._date(old, new)
+                self._join(new.thread, member_of(old), member_of(new))
+        elif new is not None:
             self._count(new, +1)
-            self._date(old, new)
-            self._join(old, new)
+            self._date_all(new)
+            self._join(new.thread, None, member_of(new))
+        else:
+            assert old is not None
+            self._count(old, -1)
+            self._date(old, None)
+            self._join(old.thread, member_of(old), None)
         self._number(old, new)
         self._define(old, new)
         self._log_email(old, new)
-        key = keys.email_meta_key(self.account, email.id)
-        if new is None:
-            self.delete(key)
-        else:
-            self.put(key, pack(new))
+        if new is not None:
+            self.rows[keys.email_meta_key(self.account, new.id)] = pack(new)
+        elif old is not None:
+            self.rows[keys.email_meta_key(self.account, old.id)] = None
 
-    def _count(self, meta: EmailMeta | None, sign: int) -> None:
-        if meta is None:
-            return
+    def _count(self, meta: EmailMeta, sign: int) -> None:
         for mailbox, _ in meta.mailboxes:
             self._tally(mailbox).add_email(meta, sign)
         self._held += sign
@@ -175,12 +199,12 @@ class Ledger:
         kept = () if new is None else new.mailboxes
         for mailbox, uid in () if old is None else old.mailboxes:
             if (mailbox, uid) not in kept:
-                self.delete(keys.uid_key(self.account, mailbox, uid))
+                self.rows[keys.uid_key(self.account, mailbox, uid)] = None
                 self._vanished.setdefault(mailbox, []).append(uid)
         if new is None:
             return
-        for place, (mailbox, uid) in enumerate(new.mailboxes):
-            self.put(keys.uid_key(self.account, mailbox, uid), pack(uid_row_at(new, place)))
+        for place, (mailbox, uid) in enumerate(kept):
+            self.rows[keys.uid_key(self.account, mailbox, uid)] = pack(uid_row_at(new, place))
 
     def _define(self, old: EmailMeta | None, new: EmailMeta | None) -> None:
         """Note keywords that a message brings into a mailbox."""
@@ -190,39 +214,45 @@ class Ledger:
             for mailbox, _ in new.mailboxes:
                 self._defined.setdefault(mailbox, set()).update(new.keywords)
 
-    def _date(self, old: EmailMeta | None, new: EmailMeta | None) -> None:
-        before, after = _dated(old), _dated(new)
+    def _date(self, old: EmailMeta, new: EmailMeta | None) -> None:
+        before, after = _dated(old), () if new is None else _dated(new)
         if before == after:
             return
         for mailbox in before:
-            if old is not None and mailbox not in after:
-                self.delete(keys.date_key(self.account, mailbox, date_place(old), old.id))
+            if mailbox not in after:
+                self.rows[keys.date_key(self.account, mailbox, date_place(old), old.id)] = None
+        value = pack_u64(old.thread)
         for mailbox in after:
-            if new is not None and mailbox not in before:
-                key = keys.date_key(self.account, mailbox, date_place(new), new.id)
-                self.put(key, pack_u64(new.thread))
+            if mailbox not in before:
+                self.rows[keys.date_key(self.account, mailbox, date_place(old), old.id)] = value
 
-    def _join(self, old: EmailMeta | None, new: EmailMeta | None) -> None:
-        before = None if old is None else member_of(old)
-        after = None if new is None else member_of(new)
+    def _date_all(self, new: EmailMeta) -> None:
+        place, value = date_place(new), pack_u64(new.thread)
+        for mailbox in _dated(new):
+            self.rows[keys.date_key(self.account, mailbox, place, new.id)] = value
+
+    def _join(
+        self, thread: ThreadId, before: ThreadMember | None, after: ThreadMember | None
+    ) -> None:
         if before == after:
             return
-        email = new or old
-        assert email is not None
-        edit = self._thread(email.thread)
-        edit.changed = True
-        if after is None:
-            del edit.members[email.id]
-        else:
-            edit.members[email.id] = after
+        edit = self._thread(thread)
+        if not edit.changed:
+            edit.changed = True
+            self.weight += MEMBER_OCTETS * len(edit.members)
+        if after is not None:
+            edit.members[after.email] = after
+            self.weight += MEMBER_OCTETS
+        elif before is not None:
+            del edit.members[before.email]
 
     def _log_email(self, old: EmailMeta | None, new: EmailMeta | None) -> None:
         """For JMAP an email is created and destroyed with its $deleted mark too, and what happens
         to one while it is hidden is for IMAP alone."""
-        email = new or old
-        assert email is not None
         shown_before = old is not None and is_visible(old)
         shown_after = new is not None and is_visible(new)
+        email = new or old
+        assert email is not None
         if not shown_before and not shown_after:
             self._log(TypeCode.HIDDEN_EMAIL)[1].append(email.id)
             return
@@ -242,11 +272,14 @@ class Ledger:
 
     def close(self) -> None:
         """Write threads, counts, logs and counters. Nothing may be changed afterwards."""
-        for thread, edit in self._threads.items():
-            if edit.changed:
-                self._close_thread(thread, edit)
-        if self._emails > 1 and self._written > COMMAND_OCTETS_MAX:
-            raise TooManyEmails(f"{self._emails} emails need {self._written} octets of one batch")
+        changed = [(thread, edit) for thread, edit in self._threads.items() if edit.changed]
+        trash = trash_of(self.plan, self.account) if changed else None
+        for thread, edit in changed:
+            self._close_thread(thread, edit, trash)
+        self.plan.write_all(self.rows)
+        written = self.plan.octets - self._began
+        if self._emails > 1 and written > COMMAND_OCTETS_MAX:
+            raise TooManyEmails(f"{self._emails} emails need {written} octets of one batch")
         counted: list[int] = []
         for mailbox, tally in self._tallies.items():
             after = tally.after(self.version)
@@ -288,16 +321,12 @@ class Ledger:
         if after_all != self._state:
             self.plan.put(keys.state_key(self.account), pack(after_all))
 
-    def _close_thread(self, thread: ThreadId, edit: _ThreadEdit) -> None:
-        after = tuple(
-            sorted(edit.members.values(), key=lambda member: (member.received_ms, member.email))
-        )
+    def _close_thread(self, thread: ThreadId, edit: _ThreadEdit, trash: MailboxId | None) -> None:
+        after = tuple(edit.members.values())
+        if len(after) > 1:
+            after = tuple(sorted(after, key=_PLACE_IN_THREAD))
         key = keys.thread_key(self.account, thread)
-        if after:
-            self.put(key, pack(ThreadRecord(after)))
-        else:
-            self.delete(key)
-        trash = trash_of(self.plan, self.account)
+        self.rows[key] = pack(ThreadRecord(after)) if after else None
         shares_before = thread_shares(edit.before, trash)
         shares_after = thread_shares(after, trash)
         if shares_before != shares_after:
@@ -351,6 +380,8 @@ def _saved(old: EmailMeta | None, new: EmailMeta | None, now_s: int) -> EmailMet
     """With the times it came into its mailboxes: now, where it was not under this UID before."""
     if new is None or (old is not None and old.mailboxes == new.mailboxes):
         return new
+    if old is None and len(new.mailboxes) == len(new.saved_s) == 1:
+        return new  # whoever made it has said so
     known: dict[tuple[MailboxId, int], int] = {}
     if old is not None:
         known = dict(zip(old.mailboxes, old.saved_s or [0] * len(old.mailboxes), strict=True))
@@ -358,8 +389,8 @@ def _saved(old: EmailMeta | None, new: EmailMeta | None, now_s: int) -> EmailMet
     return msgspec.structs.replace(new, saved_s=saved_s)
 
 
-def _dated(meta: EmailMeta | None) -> tuple[MailboxId, ...]:
+def _dated(meta: EmailMeta) -> tuple[MailboxId, ...]:
     """The mailboxes in whose order by date an email stands: none while it is hidden."""
-    if meta is None or not is_visible(meta):
+    if not is_visible(meta):
         return ()
-    return (ALL_MAIL, *(mailbox for mailbox, _ in meta.mailboxes))
+    return (ALL_MAIL, *[mailbox for mailbox, _ in meta.mailboxes])

@@ -1,12 +1,12 @@
 """Reading emails: by id, by UID, by date, by thread."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from storage import blob_links, keys
 from storage.engine import Rows
 from storage.ids import AccountId, BlobId, EmailId, MailboxId, ThreadId
 from storage.mail.ledger import ALL_MAIL, date_place
+from storage.mail.neighbours import SPARSE_MAX, read_rows
 from storage.mail.records import (
     EmailMeta,
     EmailView,
@@ -36,9 +36,6 @@ __all__ = [
     "visible_meta",
 ]
 
-# Rows in a range for each one wanted, up to which one range read is cheaper than many point reads.
-SPARSE_MAX: Final = 4
-
 DateRow = tuple[int, EmailId, ThreadId]
 """Milliseconds received, email, thread; the first two name a place in an order by date."""
 
@@ -60,13 +57,9 @@ def metas_at(
 ) -> list[tuple[int, EmailMeta]]:
     """The emails that are the mailbox's messages with these UIDs, ascending; UIDs that name
     nothing are passed over."""
-    wanted = sorted(set(uids))
-    found: list[tuple[int, EmailMeta]] = []
-    for uid, row in _rows_at(rows, account, mailbox, wanted):
-        held = meta(rows, account, row.email)
-        assert held is not None, (account, mailbox, uid)
-        found.append((uid, held))
-    return found
+    named = [(uid, row.email) for uid, row in _rows_at(rows, account, mailbox, sorted(set(uids)))]
+    metas = read_rows(rows, account, keys.email_meta_key, {email for _, email in named})
+    return [(uid, unpack_meta(metas[keys.email_meta_key(account, email)])) for uid, email in named]
 
 
 def _rows_at(

@@ -8,7 +8,8 @@ it already: then what arrives there is a new email too.
 UIDs that name nothing are passed over, as IMAP's UID commands require (RFC 9051 6.4.9).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -21,10 +22,18 @@ from storage.mail.errors import EmailNotFound, MailboxNotFound, TooManyEmails
 from storage.mail.ingest import check_mailboxes
 from storage.mail.ledger import COMMAND_EMAILS_MAX, Ledger
 from storage.mail.mailbox_rows import check_mailbox
-from storage.mail.messages import email_view, meta, metas_at, uid_rows
-from storage.mail.records import DELETED, EmailMeta
+from storage.mail.messages import meta, metas_at, uid_rows
+from storage.mail.neighbours import WINDOW_EMAILS, read_rows
+from storage.mail.records import DELETED, EmailMeta, unpacker
 from storage.mail.threads import join_thread, leave_thread, unpack_hints
 from storage.plan import Plan
+
+# What a copy takes beside its content: keys and small rows. And a hint of its thread.
+COPY_OCTETS: Final = 400
+HINT_OCTETS: Final = 48
+
+Message = tuple[int, EmailMeta]
+"""UID and email."""
 
 
 def plan_mailboxes(
@@ -56,14 +65,19 @@ def plan_mailboxes(
 def plan_copy_uids(
     plan: Plan, account: AccountId, source: MailboxId, uids: Sequence[int], target: MailboxId
 ) -> list[tuple[int, int]]:
-    """IMAP COPY: (UID in source, UID of its copy in target), ascending; raises OverQuota."""
+    """IMAP COPY: (UID in source, UID of its copy in target), ascending, of as many of the first as
+    one command holds: the rest is for the next. Raises OverQuota when there is no room for all."""
     metas = _messages(plan, account, source, uids, target)
     if not metas:
         return []
     octets = sum(found.size for _, found in metas)
     quota.check_room(plan, account, octets, messages=len(metas))
     ledger = Ledger(plan, account)
-    pairs = [(uid, _copied(ledger, found, target)) for uid, found in metas]
+    pairs: list[tuple[int, int]] = []
+    for uid, found, content in _with_contents(ledger, metas):
+        pairs.append((uid, _copied(ledger, found, content, target)))
+        if ledger.is_full:
+            break
     ledger.close()
     return pairs
 
@@ -82,13 +96,15 @@ def plan_move_uids(
     octets = sum(found.size for found in held)
     quota.check_room(plan, account, octets, messages=len(held))
     ledger = Ledger(plan, account)
+    ledger.read_threads([found.thread for _, found in metas])
     pairs: list[tuple[int, int]] = []
     for uid, found in metas:
         left: dict[MailboxId, int | None] = {
             mailbox: number for mailbox, number in found.mailboxes if mailbox != source
         }
         if target in left:
-            pairs.append((uid, _copied(ledger, found, target)))
+            [(_, _, content)] = _with_contents(ledger, [(uid, found)])
+            pairs.append((uid, _copied(ledger, found, content, target)))
             _moved(ledger, found, left)
         else:
             moved = _moved(ledger, found, {**left, target: None})
@@ -108,9 +124,9 @@ def plan_expunge(
     metas = _messages(plan, account, mailbox, uids, mailbox)
     if metas:
         ledger = Ledger(plan, account)
-        for _, found in metas:
-            kept = tuple(keyword for keyword in found.keywords if keyword != DELETED)
-            _removed(ledger, found, mailbox, kept)
+        for _, found, hints in _with_hints(ledger, metas):
+            kept = tuple([keyword for keyword in found.keywords if keyword != DELETED])
+            _removed(ledger, found, hints, mailbox, kept)
         ledger.close()
     return [uid for uid, _ in metas]
 
@@ -131,8 +147,8 @@ def plan_empty(
     metas = _messages(plan, account, mailbox, first, mailbox)
     if metas:
         ledger = Ledger(plan, account)
-        for _, found in metas:
-            _removed(ledger, found, mailbox, found.keywords)
+        for _, found, hints in _with_hints(ledger, metas):
+            _removed(ledger, found, hints, mailbox, found.keywords)
         ledger.close()
     return counts.emails - len(metas)
 
@@ -141,7 +157,8 @@ def plan_destroy(plan: Plan, account: AccountId, email: EmailId) -> None:
     """Destroy an email wherever it is; raises EmailNotFound."""
     old = _found(meta(plan, account, email), email)
     ledger = Ledger(plan, account)
-    _destroyed(ledger, old)
+    [(_, _, hints)] = _with_hints(ledger, [(0, old)])
+    _destroyed(ledger, old, hints)
     ledger.close()
 
 
@@ -177,50 +194,114 @@ def _moved(ledger: Ledger, old: EmailMeta, wanted: dict[MailboxId, int | None]) 
     return new
 
 
-def _copied(ledger: Ledger, found: EmailMeta, target: MailboxId) -> int:
+class _Content(NamedTuple):
+    """What never changes of an email, as its rows have it."""
+
+    view: bytes
+    parts: bytes
+    hints: tuple[bytes, ...]
+    """Those of its thread."""
+
+
+class _HintsAlone(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An EmailView of which nothing but the hints is unpacked."""
+
+    renderer: msgspec.Raw
+    json: msgspec.Raw
+    envelope: msgspec.Raw
+    bodystructure: msgspec.Raw
+    hints: bytes = b""
+
+
+_unpack_hints_alone: Final = unpacker(_HintsAlone)
+
+
+def _with_hints(
+    ledger: Ledger, metas: Sequence[Message]
+) -> Iterator[tuple[int, EmailMeta, tuple[bytes, ...]]]:
+    """Messages that may be destroyed, with the hints of their threads; what that takes is read for
+    many at once."""
+    for window in _windows(metas):
+        views = _read(ledger, keys.email_view_key, window)
+        for (uid, found), view in zip(window, views, strict=True):
+            yield uid, found, _hints_of(view)
+
+
+def _with_contents(
+    ledger: Ledger, metas: Sequence[Message]
+) -> Iterator[tuple[int, EmailMeta, _Content]]:
+    """Messages that are about to be copied, each with its content, read likewise."""
+    for window in _windows(metas):
+        views = _read(ledger, keys.email_view_key, window)
+        parts = _read(ledger, keys.email_parts_key, window)
+        for (uid, found), view, part in zip(window, views, parts, strict=True):
+            yield uid, found, _Content(view, part, _hints_of(view))
+
+
+def _windows(metas: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    for start in range(0, len(metas), WINDOW_EMAILS):
+        yield metas[start : start + WINDOW_EMAILS]
+
+
+def _read(
+    ledger: Ledger, key_of: Callable[[AccountId, EmailId], bytes], window: Sequence[Message]
+) -> list[bytes]:
+    """A row of each, and their threads."""
+    account = ledger.account
+    ledger.read_threads([found.thread for _, found in window])
+    held = read_rows(ledger.plan, account, key_of, [found.id for _, found in window])
+    return [held[key_of(account, found.id)] for _, found in window]
+
+
+def _hints_of(view: bytes) -> tuple[bytes, ...]:
+    return unpack_hints(_unpack_hints_alone(view).hints)
+
+
+def _copied(ledger: Ledger, found: EmailMeta, content: _Content, target: MailboxId) -> int:
     """A new email of the same blob, alone in the target; returns its UID."""
     plan, account = ledger.plan, ledger.account
-    view = plan.get(keys.email_view_key(account, found.id))
-    parts = plan.get(keys.email_parts_key(account, found.id))
-    assert view is not None and parts is not None, (account, found.id)
-    hints = unpack_hints(_hints(ledger, found))
     uid = ledger.next_uid(target)
     new = msgspec.structs.replace(
         found,
         id=ledger.next_email(),
-        thread=join_thread(ledger, hints, beside=found.thread),
+        thread=join_thread(ledger, content.hints, beside=found.thread),
         mailboxes=((target, uid),),
         modseq=ledger.version,
         created=ledger.version,
+        saved_s=(plan.now_ms // 1000,),
         origin=found.origin or found.id,
     )
     ledger.change(None, new)
-    ledger.put(keys.email_view_key(account, new.id), view)
-    ledger.put(keys.email_parts_key(account, new.id), parts)
-    blob_links.plan_link_beside(plan, account, new.blob, TypeCode.EMAIL, new.id)
+    rows = ledger.rows
+    rows[keys.email_view_key(account, new.id)] = content.view
+    rows[keys.email_parts_key(account, new.id)] = content.parts
+    link, held = blob_links.link_beside(account, new.blob, TypeCode.EMAIL, new.id)
+    rows[link] = held
+    ledger.weight += len(content.view) + len(content.parts) + COPY_OCTETS
+    ledger.weight += HINT_OCTETS * len(content.hints)
     return uid
 
 
-def _removed(ledger: Ledger, old: EmailMeta, mailbox: MailboxId, keywords: tuple[str, ...]) -> None:
+def _removed(
+    ledger: Ledger,
+    old: EmailMeta,
+    hints: tuple[bytes, ...],
+    mailbox: MailboxId,
+    keywords: tuple[str, ...],
+) -> None:
     """The email leaves a mailbox: destroyed if it was its last, else with these keywords."""
     left = tuple((holder, uid) for holder, uid in old.mailboxes if holder != mailbox)
     if not left:
-        _destroyed(ledger, old)
+        _destroyed(ledger, old, hints)
         return
     new = msgspec.structs.replace(old, mailboxes=left, keywords=keywords, modseq=ledger.version)
     ledger.change(old, new)
 
 
-def _destroyed(ledger: Ledger, old: EmailMeta) -> None:
+def _destroyed(ledger: Ledger, old: EmailMeta, hints: tuple[bytes, ...]) -> None:
     plan, account = ledger.plan, ledger.account
-    leave_thread(ledger, unpack_hints(_hints(ledger, old)))
+    leave_thread(ledger, hints)
     ledger.change(old, None)
-    ledger.delete(keys.email_view_key(account, old.id))
-    ledger.delete(keys.email_parts_key(account, old.id))
+    ledger.rows[keys.email_view_key(account, old.id)] = None
+    ledger.rows[keys.email_parts_key(account, old.id)] = None
     blob_links.plan_unlink(plan, account, old.blob, TypeCode.EMAIL, old.id)
-
-
-def _hints(ledger: Ledger, found: EmailMeta) -> bytes:
-    view = email_view(ledger.plan, ledger.account, found.id)
-    assert view is not None, (ledger.account, found.id)
-    return view.hints

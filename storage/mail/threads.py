@@ -83,7 +83,7 @@ def join_thread(
     for hint, leads in held.items():
         to, emails = leads or (thread, 0)
         to = to if to == thread or has_room(ledger, to) else thread
-        ledger.put(keys.thread_hint_key(ledger.account, hint), _HINT.pack(to, emails + 1))
+        ledger.plan.put(keys.thread_hint_key(ledger.account, hint), _HINT.pack(to, emails + 1))
     return thread
 
 
@@ -95,9 +95,9 @@ def leave_thread(ledger: Ledger, hints: Sequence[bytes]) -> None:
         key = keys.thread_hint_key(ledger.account, hint)
         thread, emails = held
         if emails > 1:
-            ledger.put(key, _HINT.pack(thread, emails - 1))
+            ledger.plan.put(key, _HINT.pack(thread, emails - 1))
         else:
-            ledger.delete(key)
+            ledger.plan.delete(key)
 
 
 def _read(plan: Plan, account: AccountId, hint: bytes) -> tuple[ThreadId, int] | None:

@@ -274,7 +274,7 @@ class World:
 
         def command(plan: Plan) -> None:
             plan.touch(account, TypeCode.EMAIL.bit)
-            blob_links.plan_link_beside(plan, account, blob, TypeCode.EMAIL, self.holder)
+            plan.put(*blob_links.link_beside(account, blob, TypeCode.EMAIL, self.holder))
 
         self.plan(node, command, account)
 

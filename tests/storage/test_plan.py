@@ -161,7 +161,7 @@ WRITES = st.lists(st.tuples(KEY, st.none() | st.binary(max_size=3)), max_size=12
 
 @given(
     st.dictionaries(KEY, st.binary(max_size=3), max_size=12),
-    st.lists(st.tuples(WRITES, st.booleans()), max_size=4),
+    st.lists(st.tuples(WRITES, st.sampled_from(["one by one", "at once", "refused"])), max_size=4),
     KEY,
     KEY,
     st.booleans(),
@@ -169,7 +169,7 @@ WRITES = st.lists(st.tuples(KEY, st.none() | st.binary(max_size=3)), max_size=12
 )
 def test_any_plan_against_a_dict(
     rows: dict[bytes, bytes],
-    commands: list[tuple[list[tuple[bytes, bytes | None]], bool]],
+    commands: list[tuple[list[tuple[bytes, bytes | None]], str]],
     start: bytes,
     end: bytes,
     reverse: bool,
@@ -178,12 +178,15 @@ def test_any_plan_against_a_dict(
     """Commands that end or are refused, then any scan: as a dict with the same done to it."""
     plan, model = plan_over(rows), dict(rows)
     written: dict[bytes, bytes | None] = {}
-    for writes, refused in commands:
+    for writes, how in commands:
         try:
             with plan.command():
-                for key, value in writes:
+                for key, value in writes if how != "at once" else ():
                     plan.delete(key) if value is None else plan.put(key, value)
-                if refused:
+                if how != "one by one":
+                    plan.write_all(dict(writes))
+                if how == "refused":
+                    plan.scan(start, end)
                     raise KeyError
         except KeyError:
             continue

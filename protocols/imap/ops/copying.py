@@ -65,14 +65,18 @@ async def copy(context: Context, command: Copy) -> Ending:
         return no("Some of the messages are gone", b"EXPUNGEISSUED")
     pairs: Pairs = []
 
-    async def carry(portion: Sequence[int]) -> None:
+    async def carry(portion: Sequence[int]) -> Sequence[int]:
+        left: Sequence[int] = ()
         if place.account != selected.account:
             await carry_across(
                 context, portion, place.account, target.id, move=command.move, pairs=pairs
             )
         else:
-            pairs.extend(await _carry(context, portion, target, move=command.move))
+            carried = await _carry(context, portion, target, move=command.move)
+            pairs.extend(carried)
+            left = [uid for uid in portion if uid > carried[-1][0]] if carried else ()
         await context.progress(len(pairs), len(uids))
+        return left
 
     try:
         await in_portions(uids, carry)
@@ -103,6 +107,7 @@ def _copied(target: Mailbox, pairs: Pairs) -> bytes:
 
 
 async def _carry(context: Context, uids: Sequence[int], target: Mailbox, *, move: bool) -> Pairs:
+    """One command: the first of them, as many as it holds."""
     me, selected = context.account, context.mailbox
     account, source = selected.account, selected.mailbox
     plan_carry = plan_move_uids if move else plan_copy_uids

@@ -15,7 +15,7 @@ from storage.mail.errors import (
     TooManyEmails,
 )
 from storage.mail.keywords import plan_keywords
-from storage.mail.ledger import COMMAND_EMAILS_MAX, COMMAND_OCTETS_MAX
+from storage.mail.ledger import COMMAND_EMAILS_MAX, COMMAND_OCTETS_FULL, COMMAND_OCTETS_MAX
 from storage.mail.moves import (
     plan_copy_uids,
     plan_destroy,
@@ -23,6 +23,7 @@ from storage.mail.moves import (
     plan_mailboxes,
     plan_move_uids,
 )
+from storage.mail.neighbours import WINDOW_EMAILS
 from storage.mail.quota import plan_limit
 from storage.mail.records import EmailMeta
 from storage.mail.recount import recount
@@ -217,6 +218,33 @@ def test_a_command_is_bounded_in_octets(house: House) -> None:
     for uid in (1, 2):  # each by itself fits
         assert copy(house, inbox, [uid], archive) == [(uid, uid)]
     assert move(house, inbox, [1, 2], archive) == [(1, 3), (2, 4)]
+
+
+def test_a_copy_ends_where_the_command_is_full_and_the_next_goes_on(house: House) -> None:
+    inbox, archive = house.role("inbox"), house.role("archive")
+    for _ in range(12):
+        house.deliver(inbox, view_json=b"x" * (COMMAND_OCTETS_FULL // 5))
+    left, carried = list(range(1, 13)), []
+    while left:
+        pairs = copy(house, inbox, left, archive)
+        assert 1 < len(pairs) <= 5
+        carried += pairs
+        left = left[len(pairs) :]
+    assert carried == [(uid, uid) for uid in range(1, 13)]
+
+
+def test_many_are_copied_and_expunged_whatever_is_between(house: House) -> None:
+    inbox, archive = house.role("inbox"), house.role("archive")
+    house.checked = False
+    for number in range(2 * WINDOW_EMAILS + 2):
+        house.deliver(archive if number % 3 == 2 else inbox)
+    asked = uids(house, inbox)[1:]
+    assert [uid for uid, _ in copy(house, inbox, asked, archive)] == asked
+    assert expunge(house, inbox, asked) == asked
+    assert uids(house, inbox) == [1]
+    copied = uids(house, archive)[-len(asked) :]
+    assert expunge(house, archive, copied) == copied
+    assert recount(house.engine, ALICE) == []
 
 
 def saved(house: House, mailbox: MailboxId) -> list[int]:

@@ -9,8 +9,8 @@ import pytest
 from trio.testing import wait_all_tasks_blocked
 
 from protocols.imap.ops.portions import in_portions
-from protocols.ports import Command, Writer
-from storage.ids import AccountId
+from protocols.ports import Command, ReadOctets, Writer
+from storage.ids import AccountId, BlobId
 from storage.mail.errors import OverQuota, TooManyEmails
 from storage.mail.keywords import plan_store
 from storage.mail.ledger import COMMAND_EMAILS_MAX
@@ -117,6 +117,52 @@ async def test_portions_are_halved_until_they_fit() -> None:
     await in_portions(range(MANY), carry)
     assert carried == list(range(MANY))
     assert max(sizes) <= 7
+
+
+async def test_what_a_portion_leaves_comes_before_the_next_portion() -> None:
+    carried: list[int] = []
+
+    async def carry(portion: Sequence[int]) -> Sequence[int]:
+        carried.extend(portion[:100])
+        return portion[100:]
+
+    await in_portions(range(MANY), carry)
+    assert carried == list(range(MANY))
+
+
+async def test_a_copy_of_more_than_a_command_holds_is_never_planned_in_vain() -> None:
+    wide = ", ".join(f"reader.{n}@example.net" for n in range(200))
+    async with open_stage() as stage:
+        for number in range(60):
+            stage.deliver(f"To: {wide}\r\nSubject: {number}\r\n\r\n.".encode())
+        writer = Refusals(stage.house.writer)
+        stage.door.ports = replace(stage.house.ports, writer=writer)
+        client = await stage.reader()
+        ending = (await client.ask(b"COPY 1:* Archive"))[-1]
+        assert b" 1:60 1:60]" in ending
+        assert writer.writes > 1 and not writer.refused
+
+
+@dataclass
+class Refusals:
+    """A writer that counts what is too much for one command."""
+
+    writer: Writer
+    writes: int = 0
+    refused: int = 0
+
+    async def write(
+        self, account: AccountId, command: Command[R], *, blobs: Sequence[bytes] = ()
+    ) -> R:
+        self.writes += 1
+        try:
+            return await self.writer.write(account, command, blobs=blobs)
+        except TooManyEmails:
+            self.refused += 1
+            raise
+
+    async def carry(self, blob: BlobId, octets: int, read: ReadOctets) -> None:
+        raise AssertionError("no blob is carried")
 
 
 async def test_a_single_message_too_large_for_a_batch_is_an_error() -> None:
