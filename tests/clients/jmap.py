@@ -12,6 +12,7 @@ from typing import Any
 from tests.clients.packages import SCRIPTS, Packages
 from tests.clients.stage import BOB, BOBS_PASSWORD, PASSWORD, after
 from tests.clients.talking import ScriptVisit, Talker
+from tests.clients.tokens import access_token
 from tests.clients.visit import Failed, Place, Step, expect, holds, unique
 from tests.clients.witness import Letter, by_imap, deliver
 
@@ -167,7 +168,13 @@ class Jmapc(WithFiles):
         return packages.missing_python()
 
     def steps(self) -> Sequence[Step]:
-        return (*super().steps(), self.push_past_death)
+        return (*super().steps(), self.by_token, self.push_past_death)
+
+    def by_token(self) -> None:
+        """An access token instead of a password."""
+        host, token = f"localhost:{self.place.port('https')}", access_token(self.place)
+        told = self.talker.ask("open_by_token", host=host, token=token)
+        expect(told, self.place.user, "whose session it is")
 
     def push_past_death(self) -> None:
         """The leader is killed, and mail comes in before anybody has grieved: it is heard of.

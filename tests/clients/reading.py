@@ -8,6 +8,7 @@ from urllib.parse import quote
 from tests.clients.packages import SCRIPTS, Packages
 from tests.clients.stage import BOB, PASSWORD
 from tests.clients.talking import ScriptVisit, Talker
+from tests.clients.tokens import access_token
 from tests.clients.visit import Failed, Place, Step, Visit, expect, holds, ran, unique
 from tests.clients.witness import Letter, letter
 
@@ -28,7 +29,8 @@ class Curl(Visit):
         self.subject, self.text, self.uid = unique("letter"), unique("word"), ""
 
     def steps(self) -> Sequence[Step]:
-        return (self.list, self.read, self.flag, self.move, self.draft, self.search)
+        steps = (self.list, self.read, self.flag, self.move, self.draft, self.search)
+        return (*steps, self.by_token)
 
     def curl(self, path: str, *words: str) -> str:
         """What it printed; it checks the certificate, and fails when the server says NO."""
@@ -79,6 +81,18 @@ class Curl(Visit):
             self.place.deliver(f"hay-{number}", text)
         found = self.curl(f"INBOX?{quote(f'BODY {word}')}")
         expect(found.strip(), "* SEARCH 1 3", "found")
+
+    def by_token(self) -> None:
+        """IMAP by OAUTHBEARER and XOAUTH2, and the session resource of JMAP."""
+        trust, port = str(self.place.stage.authority), self.place.port
+        fixed = ("curl", "--silent", "--show-error", "--fail", "--cacert", trust)
+        bearer = ("--oauth2-bearer", access_token(self.place))
+        for how in ("OAUTHBEARER", "XOAUTH2"):
+            words = ("--user", self.place.user, "--login-options", f"AUTH={how}")
+            found = ran([*fixed, *bearer, *words, f"imaps://localhost:{port('imaps')}/"])
+            holds("INBOX" in found, f"{how}: no mailboxes")
+        url = f"https://localhost:{port('https')}/.well-known/jmap"
+        holds(self.place.user in ran([*fixed, *bearer, url]), "another session")
 
 
 class LibraryVisit(ScriptVisit):
@@ -164,6 +178,28 @@ class Imapclient(LibraryVisit):
     def start(self) -> Talker:
         words = [self.place.packages.python, SCRIPTS / "imapclient_client.py"]
         return Talker(words, {}, self.place.home)
+
+    def steps(self) -> Sequence[Step]:
+        return (*super().steps(), self.by_token)
+
+    def by_token(self) -> None:
+        """OAUTHBEARER and XOAUTH2; a wrong token is a failed login, and no more."""
+        where = {
+            "host": "localhost",
+            "port": self.place.port("imaps"),
+            "authority": str(self.place.stage.authority),
+            "user": self.place.user,
+        }
+        token = access_token(self.place)
+        for how in ("OAUTHBEARER", "XOAUTH2"):
+            names = self.talker.ask("open_by_token", how=how, token=token, **where)
+            expect(sorted(names), USUAL, f"mailboxes by {how}")
+            try:
+                self.talker.ask("open_by_token", how=how, token=token + "x", **where)
+            except Failed as refused:
+                holds("AUTHENTICATIONFAILED" in str(refused), f"{how}: {refused}")
+            else:
+                raise Failed(f"{how}: a wrong token opens the door")
 
 
 class Imapflow(LibraryVisit):

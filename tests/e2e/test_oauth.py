@@ -81,6 +81,17 @@ def ask(url: str, form: dict[str, str] | None = None, document: Any = None) -> t
     return status, json.loads(body) if body else None
 
 
+def session(node: str, token: str) -> int:
+    """The status of JMAP's session resource, asked for with a token."""
+    request = urllib.request.Request(f"{node}/.well-known/jmap")
+    request.add_header("authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 def test_a_program_and_a_device_at_three_nodes(tmp_path: Path) -> None:
     with running(tmp_path, 3) as cluster:
         n1, n2, n3 = (base(cluster, name) for name in ("n1", "n2", "n3"))
@@ -126,8 +137,12 @@ def test_a_program_and_a_device_at_three_nodes(tmp_path: Path) -> None:
             f"{n1}/oauth/token", renewing | {"refresh_token": tokens["refresh_token"]}
         )
         assert status == 200 and renewed["refresh_token"] != tokens["refresh_token"]
+        opening = [session(node, renewed["access_token"]) for node in (n1, n2, n3)]
+        assert opening == [200, 200, 200]
         revoking = {"client_id": client, "token": renewed["refresh_token"]}
         assert ask(f"{n2}/oauth/revoke", revoking) == (200, None)
+        opening = [session(node, renewed["access_token"]) for node in (n1, n2, n3)]
+        assert opening == [401, 401, 401]
         for node in (n1, n2, n3):
             again = ask(
                 f"{node}/oauth/token", renewing | {"refresh_token": renewed["refresh_token"]}

@@ -25,6 +25,15 @@ class Told:
         self.client.login(user, password)
         return [name.decode() for name in self.client.capabilities()]
 
+    def open_by_token(
+        self, how: str, host: str, port: int, authority: str, user: str, token: str
+    ) -> list[str]:
+        trust = ssl.create_default_context(cafile=authority)
+        with imapclient.IMAPClient(host, port, ssl_context=trust, timeout=60) as client:
+            login = {"OAUTHBEARER": client.oauthbearer_login, "XOAUTH2": client.oauth2_login}[how]
+            login(user, token)
+            return [name for _, _, name in client.list_folders()]
+
     def mailboxes(self) -> list[str]:
         return [name for _, _, name in self.client.list_folders()]
 

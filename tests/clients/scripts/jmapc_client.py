@@ -28,6 +28,15 @@ class Told:
         self.client = jmapc.Client.create_with_password(host, user, password)
         return str(self.client.jmap_session.username)
 
+    def open_by_token(self, host: str, token: str) -> str:
+        client = jmapc.Client.create_with_api_token(host, token)
+        (found,) = [
+            one.response
+            for one in client.request([methods.MailboxGet(ids=None)], raise_errors=True)
+        ]
+        assert len(found.data) > 1, found
+        return str(client.jmap_session.username)
+
     def call(self, *calls: Any) -> list[Any]:
         """The answers; jmapc raises ClientError when one of them is an error."""
         return [one.response for one in self.client.request(list(calls), raise_errors=True)]
