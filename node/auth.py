@@ -114,9 +114,7 @@ class PasswordAuth:
         self._accounts = Buckets(
             burst=ACCOUNT_BURST, per_s=ACCOUNT_PER_S, monotonic_s=clock.monotonic_s
         )
-        self._bearers = BearerAuth(
-            reader, clock, self._networks, remembered_s=remembered_s, remembered_max=remembered_max
-        )
+        self._bearers = BearerAuth(reader, clock, self._networks)
 
     async def password(self, username: str, password: str, *, remote: str) -> Principal:
         """ports.Auth: raises AuthFailed, AuthBusy, Unavailable."""

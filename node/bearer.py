@@ -3,13 +3,12 @@
 newest      each token is proved against the newest state, however often it has come: whatever was
             revoked, anywhere, opens nothing afterwards. Barriers are shared and a hash of SHA-256
             costs next to nothing, so nothing is gained by believing what was true a while ago.
-limited     what is no token counts against the network as wrong passwords do, before it is looked
-            at. One that was good and is expired does not: its bearer asks before it refreshes.
-remembered  a token that was good from here gets in from a network that is over its limit.
+limited     what names no grant counts against the network as wrong passwords do, before it is
+            looked at. One that does is no guess, for nobody guesses a grant's number: a client
+            whose token is over, in all its connections at once, locks nobody out; nor is it locked
+            out, with a good one, by a neighbour.
 """
 
-import hashlib
-from collections import OrderedDict
 from typing import Final
 
 from node.limits import Buckets, network_of
@@ -24,66 +23,38 @@ from protocols.ports import (
     ScopeMissing,
 )
 from storage.accounts import by_address, get_account
-from storage.grants import Access, prove_access
+from storage.grants import Access, names_grant, prove_access
 from storage.view import View
 
-# At this time, all tokens that a grant still knows are good.
-_ONCE_MS: Final = 0
-
-_Place = tuple[bytes, str]
+_BUSY: Final = "too many failures from your network, try again later"
 
 
 class BearerAuth:
     """The tokens of one node's doors; `networks` are the limits that passwords share."""
 
-    def __init__(
-        self,
-        reader: Reader,
-        clock: Clock,
-        networks: Buckets,
-        *,
-        remembered_s: float,
-        remembered_max: int,
-    ) -> None:
+    def __init__(self, reader: Reader, clock: Clock, networks: Buckets) -> None:
         self._reader = reader
         self._clock = clock
         self._networks = networks
-        self._remembered_s = remembered_s
-        self._remembered_max = remembered_max
-        self._remembered: OrderedDict[_Place, float] = OrderedDict()
 
     async def prove(self, token: str, authzid: str, remote: str) -> Principal:
         """Raises AuthFailed, NotForOthers, ScopeMissing, AuthBusy, Unavailable."""
         network = network_of(remote)
-        octets = token.encode("utf-8", "surrogatepass")
-        place = (hashlib.sha256(octets).digest(), network)
-        trusted = self._recall(place)
-        if not trusted and not self._networks.take(network):
-            raise AuthBusy("too many failures from your network, try again later")
+        # This node may not know of the grant yet; then it is paid for until that is seen.
+        paid = not names_grant(self._reader.local(), token)
+        if paid and not self._networks.take(network):
+            raise AuthBusy(_BUSY)
         guessed = False
         try:
             view = await self._reader.view()
-            access = prove_access(view, token, _ONCE_MS)
-            guessed = access is None
+            guessed = not names_grant(view, token)
         finally:
-            if not trusted and not guessed:  # it was one, or was not looked at
+            if paid and not guessed:  # it was one, or was not looked at
                 self._networks.put_back(network)
-        if access is None or self._clock.now_ms() >= access.expires_ms:
-            self._remembered.pop(place, None)
+        access = prove_access(view, token, self._clock.now_ms())
+        if access is None:
             raise AuthFailed("the token is none, or none any more")
-        principal = _principal(view, access, authzid)
-        self._remember(place)
-        return principal
-
-    def _recall(self, place: _Place) -> bool:
-        until_s = self._remembered.get(place)
-        return until_s is not None and self._clock.monotonic_s() < until_s
-
-    def _remember(self, place: _Place) -> None:
-        self._remembered[place] = self._clock.monotonic_s() + self._remembered_s
-        self._remembered.move_to_end(place)
-        if len(self._remembered) > self._remembered_max:
-            self._remembered.popitem(last=False)
+        return _principal(view, access, authzid)
 
 
 def _principal(view: View, access: Access, authzid: str) -> Principal:

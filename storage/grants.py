@@ -108,6 +108,15 @@ def prove_access(rows: Rows, token: str, now_ms: int) -> Access | None:
     return None
 
 
+def names_grant(rows: Rows, token: str) -> bool:
+    """Whether it looks like an access token of a grant there is: whose numbers nobody guesses."""
+    parsed = parse_token(ACCESS, token)
+    if parsed is None:
+        return False
+    account, number = parsed[0]
+    return get_grant(rows, AccountId(account), number) is not None
+
+
 def stands(rows: Rows, access: Access, now_ms: int) -> bool:
     """Whether what a token has opened may stay open: neither it nor its grant was taken back.
 

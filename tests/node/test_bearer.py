@@ -1,16 +1,20 @@
 """Who may in by a token: proved against the newest state each time, guesses bounded."""
 
-import pytest
+from functools import partial
 
-from node.auth import NETWORK_BURST, REMEMBERED_S, PasswordAuth
+import pytest
+import trio
+
+from node.auth import NETWORK_BURST, PasswordAuth
 from node.bearer import BearerAuth
 from node.limits import Buckets
 from node.passwords import Passwords
 from protocols.ports import AuthBusy, AuthFailed, NotForOthers, ScopeMissing, Unavailable
 from storage import grants
 from storage.accounts import plan_set_password
+from storage.view import View
 from tests.fakes import FakeHouse, make_house
-from tests.tokens import HOUR_MS, let_in
+from tests.tokens import HOUR_MS, TERMS, let_in
 
 HOME, AWAY = "192.0.2.1", "198.51.100.7"
 ALICE, BOB = "alice@example.org", "bob@example.org"
@@ -19,18 +23,12 @@ ALICE, BOB = "alice@example.org", "bob@example.org"
 class Door:
     """The house's tokens, with few networks' limits."""
 
-    def __init__(self, *, remembered_max: int = 100) -> None:
+    def __init__(self) -> None:
         self.house: FakeHouse = make_house({ALICE: "a", BOB: "b"})
         self.alice = self.house.accounts[ALICE]
         clock = self.house.clock
         self.networks = Buckets(burst=NETWORK_BURST, per_s=1 / 12, monotonic_s=clock.monotonic_s)
-        self.bearers = BearerAuth(
-            self.house.reader,
-            clock,
-            self.networks,
-            remembered_s=REMEMBERED_S,
-            remembered_max=remembered_max,
-        )
+        self.bearers = BearerAuth(self.house.reader, clock, self.networks)
 
     async def log_in(self, token: str, remote: str = HOME, authzid: str = "") -> str:
         return (await self.bearers.prove(token, authzid, remote)).address
@@ -88,49 +86,66 @@ async def test_every_attempt_asks_for_the_newest_state() -> None:
 
 async def test_guesses_are_bounded_before_they_are_looked_at() -> None:
     door = Door()
+    issued = let_in(door.house, door.alice)
     await door.fail(int(NETWORK_BURST))
     barriers = door.house.reader.barriers
     with pytest.raises(AuthBusy):
         await door.log_in("guess")
+    # one that was good once and that nobody can have guessed, but of a grant that is gone
+    door.house.run(lambda plan: grants.plan_revoke(plan, door.alice, issued.grant))
+    with pytest.raises(AuthBusy):
+        await door.log_in(issued.access_token)
+    assert door.house.reader.barriers == barriers
+    door.house.clock.pass_s(12)
+    with pytest.raises(AuthFailed):
+        await door.log_in("guess")
+
+
+async def test_a_token_gets_in_from_a_network_that_is_over_its_limit() -> None:
+    door = Door()
+    await door.fail(int(NETWORK_BURST))
     token = let_in(door.house, door.alice).access_token
+    assert await door.log_in(token) == await door.log_in(token, AWAY) == ALICE
+
+
+async def test_a_client_that_comes_by_many_connections_at_once_is_no_guesser() -> None:
+    door = Door()
+    issued = let_in(door.house, door.alice)
+    door.house.clock.pass_s(HOUR_MS / 1000)
+    refresh = partial(grants.plan_refresh, client="c", scopes=(), terms=TERMS)
+    again = door.house.run(lambda plan: refresh(plan, issued.refresh_token))
+    assert again is not None
+    heard: list[str] = []
+
+    async def come(token: str) -> None:
+        try:
+            heard.append(await door.log_in(token))
+        except AuthFailed:
+            heard.append("none any more")
+
+    times = 2 * int(NETWORK_BURST)
+    for token in (issued.access_token, again.access_token):  # the grant has forgotten the first
+        async with trio.open_nursery() as nursery:
+            for _ in range(times):
+                nursery.start_soon(come, token)
+    assert heard == ["none any more"] * times + [ALICE] * times
+    assert all(door.networks.take(HOME) for _ in range(int(NETWORK_BURST)))
+
+
+async def test_a_node_that_lags_lets_a_new_token_in_at_nobodys_cost() -> None:
+    door = Door()
+    token = let_in(door.house, door.alice).access_token
+    local, door.house.reader.local = door.house.reader.local, make_house().reader.local  # type: ignore[method-assign]
+
+    async def newest() -> View:
+        return local()
+
+    door.house.reader.view = newest  # type: ignore[method-assign]
+    for _ in range(2 * int(NETWORK_BURST)):
+        assert await door.log_in(token) == ALICE
+    await door.fail(int(NETWORK_BURST))
     with pytest.raises(AuthBusy):
         await door.log_in(token)
-    assert door.house.reader.barriers == barriers
-    assert await door.log_in(token, AWAY) == ALICE
-    door.house.clock.pass_s(12)
-    assert await door.log_in(token) == ALICE
-
-
-async def test_who_was_in_from_there_gets_in_over_the_limit_and_nobody_by_his_name() -> None:
-    door = Door()
-    first, second = (let_in(door.house, door.alice) for _ in range(2))
-    await door.log_in(first.access_token)
-    await door.fail(int(NETWORK_BURST))
-    for _ in range(3):
-        assert await door.log_in(first.access_token) == ALICE
-    with pytest.raises(AuthBusy):
-        await door.log_in(second.access_token)
-    # remembered or not, what was taken back is refused, and remembered no more
-    door.house.run(lambda plan: grants.plan_revoke(plan, door.alice, first.grant))
-    with pytest.raises(AuthFailed):
-        await door.log_in(first.access_token)
-    with pytest.raises(AuthBusy):
-        await door.log_in(first.access_token)
-
-
-async def test_what_is_remembered_is_bounded_in_number_and_time() -> None:
-    door = Door(remembered_max=1)
-    first, second = (let_in(door.house, door.alice).access_token for _ in range(2))
-    await door.log_in(first)
-    await door.log_in(second)
-    await door.fail(int(NETWORK_BURST))
-    with pytest.raises(AuthBusy):
-        await door.log_in(first)
-    assert await door.log_in(second) == ALICE
-    door.house.clock.pass_s(REMEMBERED_S)
-    await door.fail(int(NETWORK_BURST))
-    with pytest.raises(AuthBusy):
-        await door.log_in(second)
 
 
 async def test_an_expired_token_is_no_guess() -> None:
