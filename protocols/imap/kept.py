@@ -6,14 +6,16 @@ so responses made of the same rows, for the same items, are the same octets. Not
 back here, only the oldest forgotten.
 """
 
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain
 from typing import Final, NamedTuple
 
 from protocols.imap.fetch_commands import FetchItem
+from protocols.imap.flags import RECENT
 from protocols.imap.sets import Range
 from storage.engine import Row
 from storage.ids import AccountId
@@ -29,6 +31,9 @@ COMMAND_SHARE: Final = 2
 LASTING: Final = frozenset(FetchItem) - {FetchItem.THREADID}
 # What an entry takes beside its octets, about: a key of five, a digest, its place.
 _ENTRY_OCTETS: Final = 600
+# How the flags of a response begin, which are the first that it tells; and what ends them.
+_FLAGS: Final = b"(FLAGS ("
+_CLOSING: Final = ord(")")
 
 
 class Name(NamedTuple):
@@ -42,22 +47,40 @@ class Name(NamedTuple):
     by_uid: bool
     owner: AccountId | None
     """Whose mailbox it is, if another's: object ids tell."""
-    recent: tuple[Range, ...]
-    """Where among them those are that are \\Recent."""
+
+
+def _no_ends() -> "array[int]":
+    return array("I")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Responses, and the sets of keywords they show, which the client must have been told of."""
+    """Responses as a session sees them to which nothing is \\Recent."""
 
     octets: bytes
-    keywords: tuple[tuple[str, ...], ...]
+    keywords: tuple[tuple[str, ...], ...] = ()
+    """The sets of keywords that they show, which the client must have been told of."""
+    ends: "array[int]" = field(default_factory=_no_ends)
+    """Where each response ends, when they begin with flags."""
 
     @property
     def weight(self) -> int:
         """What it takes of the room."""
         words = sum(map(len, chain.from_iterable(self.keywords)))
-        return len(self.octets) + words + _ENTRY_OCTETS
+        return len(self.octets) + words + len(self.ends) * self.ends.itemsize + _ENTRY_OCTETS
+
+    def marked(self, places: Iterable[Range]) -> bytes:
+        """The same for a session to which those at these places, ascending, are \\Recent."""
+        pieces: list[bytes] = []
+        octets, ends, told = self.octets, self.ends, 0
+        for first, end in places:
+            for at in range(first, end):
+                begun = octets.index(_FLAGS, ends[at - 1] if at else 0) + len(_FLAGS)
+                pieces += (octets[told:begun], RECENT)
+                if octets[begun] != _CLOSING:
+                    pieces.append(b" ")
+                told = begun
+        return b"".join([*pieces, octets[told:]]) if pieces else octets
 
 
 def digest(packed: Iterable[Row]) -> bytes:

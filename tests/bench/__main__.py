@@ -2,8 +2,8 @@
 them what Dovecot and Cyrus do, where they are installed (tests/bench/dovecot.py, cyrus.py).
 
 Ratios matter, not seconds: beside every run stands what the same disk and machine did for a bare
-fdatasync, and peers are measured row by row with ours. `--messages` and `--big` change how much,
-`--nodes`, `--only` and `--peers` what.
+fdatasync and the same interpreter for bare steps, and peers are measured row by row with ours.
+`--messages` and `--big` change how much, `--nodes`, `--only` and `--peers` what.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from rich.console import Console
 
 from tests.bench import crowd, cyrus, dovecot, imap, jmap, push
 from tests.bench.clients import Jmap
-from tests.bench.meters import fdatasyncs_per_s, rss_mib
+from tests.bench.meters import fdatasyncs_per_s, interpreter, rss_mib, steps_per_cpu_s
 from tests.bench.servers import PASSWORD, Ours, Server, accounts
 from tests.bench.table import CYRUS, DOVECOT, ONE, PEERS, THREE, markdown, show
 from tests.e2e.cluster import running
@@ -92,7 +92,11 @@ def bench(size: int, peers: Peers, parts: Sequence[str], messages: int, big: int
         disk = fdatasyncs_per_s(directory)
         ours = Ours(stack.enter_context(running(directory, size, BOOTSTRAP)), NAMES[size])
         servers: list[Server] = [ours, *peers]
-        rows = [of_ours(ours, "bare fdatasync of 16 KiB", disk, "/s"), memory(ours, "RSS idle")]
+        rows = [
+            of_ours(ours, "bare fdatasync of 16 KiB", disk, "/s"),
+            of_ours(ours, f"bare steps of {interpreter()}", steps_per_cpu_s(), "/s of CPU"),
+            memory(ours, "RSS idle"),
+        ]
         delivered = imap.delivering(servers, messages)
         rows += delivered if "lmtp" in parts else []
         rows.append(memory(ours, "RSS loaded"))

@@ -5,8 +5,9 @@ makes the texts of all of them. So a message costs a few steps of loops that run
 asked. The long texts that were rendered at delivery are not formatted but stand between.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, compress, repeat
+from itertools import accumulate, chain, compress, repeat
 from typing import Final
 
 from protocols.imap.dates import render_date_time
@@ -18,7 +19,6 @@ from protocols.imap.ops.facts import string
 from protocols.imap.ops.views import ImapView, decode_view, read_views
 from protocols.imap.responses import object_id
 from protocols.imap.selected import shown_id
-from protocols.imap.sets import Range
 from protocols.mime.parts import Part
 from protocols.mime.parts import unpack as unpack_parts
 from protocols.render.bodystructure import render_body
@@ -46,7 +46,8 @@ class Window:
     """Messages, column by column: the client's numbers of them, their UIDs, their rows, and what
     else is stored of each as far as an item needs it."""
 
-    __slots__ = ("_rows", "_uids", "metas", "packed", "parts", "sequences", "views")
+    __slots__ = ("_rows", "_uids", "marks_recent", "metas", "packed", "parts", "sequences",
+                 "views")  # fmt: skip
 
     def __init__(
         self,
@@ -60,6 +61,8 @@ class Window:
         self.packed = packed
         """The rows with their keys as they are stored, where no number is left out; they are
         unpacked when somebody asks."""
+        self.marks_recent = True
+        """The flags of those that are \\Recent say so."""
         self._uids = uids
         self._rows = rows
         self.views: Mapping[EmailId, AnyView] = {}
@@ -158,33 +161,40 @@ class Items:
     def answer(self, rows: Rows, window: Window) -> bytes:
         """The responses of all these messages, when no section is asked."""
         name = self._name(window)
-        kept = None if name is None else self._kept.get(name)
-        if kept is not None:
-            for keywords in kept.keywords:
+        if name is None:
+            self.read(rows, window)
+            return b"".join(chain.from_iterable(self.told(window)))
+        found = self._kept.get(name)
+        if found is None:
+            found = self._render(rows, window)
+            if found.weight <= self._kept_room:
+                self._kept.keep(name, found)
+        else:
+            for keywords in found.keywords:
                 self._selected.lists.render(keywords, self._lines)
-            self._kept_room -= kept.weight
-            return kept.octets
-        self.read(rows, window)
-        octets = b"".join(chain.from_iterable(self.told(window)))
-        if name is not None and self._kept_room > 0:
-            shown = [row.keywords for row in window.rows] if FetchItem.FLAGS in self._items else []
-            answer = Answer(octets, tuple(dict.fromkeys(shown)))
-            self._kept_room -= answer.weight
-            if self._kept_room >= 0:
-                self._kept.keep(name, answer)
-        return octets
+        self._kept_room -= found.weight
+        recents = self._selected.recents
+        if recents is None or FetchItem.FLAGS not in self._items:
+            return found.octets
+        shown = self._selected.uids[window.sequences[0] - 1 : window.sequences[-1]]
+        return found.marked(recents.places(shown))
 
     def _name(self, window: Window) -> Name | None:
         """What the answer is kept by; None: it is not worth it, or may change."""
         if len(window.packed) < MESSAGES_MIN or not self._items <= LASTING:
             return None
-        selected, first, recents = self._selected, window.sequences[0], self._selected.recents
-        recent: tuple[Range, ...] = ()
-        if recents is not None and FetchItem.FLAGS in self._items:
-            recent = tuple(recents.places(selected.uids[first - 1 : window.sequences[-1]]))
-        return Name(
-            digest(window.packed), first, self._items, selected.by_uid, selected.owner, recent
-        )
+        selected, first = self._selected, window.sequences[0]
+        return Name(digest(window.packed), first, self._items, selected.by_uid, selected.owner)
+
+    def _render(self, rows: Rows, window: Window) -> Answer:
+        """As a session sees it to which nothing is \\Recent."""
+        self.read(rows, window)
+        window.marks_recent = False
+        if FetchItem.FLAGS not in self._items:
+            return Answer(b"".join(chain.from_iterable(self.told(window))))
+        lines = [b"".join(pieces) for pieces in self.told(window)]
+        keywords = tuple(dict.fromkeys([row.keywords for row in window.rows]))
+        return Answer(b"".join(lines), keywords, array("I", accumulate(map(len, lines))))
 
     def _plan(self, items: frozenset[FetchItem], ending: bytes) -> list[Texts]:
         """How the pieces of the responses are made, in the order of FetchItem."""
@@ -221,7 +231,8 @@ class Items:
 
     def _flags(self, window: Window) -> Iterable[object]:
         held = [row.keywords for row in window.rows]
-        return self._selected.flag_column(window.uids, held, self._lines)
+        uids = window.uids if window.marks_recent else ()
+        return self._selected.flag_column(uids, held, self._lines)
 
     def _emails(self, window: Window) -> Iterable[object]:
         """RFC 8474 5.1."""

@@ -112,6 +112,7 @@ async def test_recent_is_told_to_one_session_though_answers_are_kept() -> None:
             told.append((await client.ask(b"FETCH 1:* (FLAGS)"))[:-1])
         assert told[0] == [b"* %d FETCH (FLAGS (\\Recent))" % number for number in range(1, 21)]
         assert told[1] == told[2] == [line.replace(b"\\Recent", b"") for line in told[0]]
+        assert len(stage.door.shared.kept) == 1
 
 
 async def test_what_may_change_apart_from_its_row_is_not_kept_nor_are_few_or_apart() -> None:
