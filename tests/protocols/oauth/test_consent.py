@@ -10,9 +10,10 @@ from protocols.oauth.asking import STATE_CHARS_MAX
 from protocols.oauth.consent import letters_of, render_letters
 from protocols.oauth.scopes import MAIL
 from protocols.oauth.settings import KnownClient
+from protocols.ports import Principal
 from storage import accounts
 from storage.oauth_rows import Kind, row_range
-from tests.protocols.jmap.desk import ALICE, SECRET
+from tests.protocols.jmap.desk import ALICE, BOB, SECRET
 from tests.protocols.oauth.world import BACK, BASE, YES, World, form_of, led_back
 
 
@@ -94,6 +95,19 @@ async def test_a_password_changed_between_proof_and_yes_gives_no_code(
         return principal
 
     monkeypatch.setattr(world.house.auth, "password", changed_at_once)
+    answer = await world.allow(world.request(client))
+    assert answer.status == 403 and not world.house.engine.scan(*row_range(Kind.CODE))
+
+
+async def test_an_address_that_changed_hands_meanwhile_gives_no_code(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await world.register()
+
+    async def somebody_elses(*args: Any, **kwargs: Any) -> Principal:
+        return Principal(world.house.accounts[BOB], BOB)
+
+    monkeypatch.setattr(world.house.auth, "password", somebody_elses)
     answer = await world.allow(world.request(client))
     assert answer.status == 403 and not world.house.engine.scan(*row_range(Kind.CODE))
 
