@@ -28,6 +28,8 @@ MIB: Final = 1024 * 1024
 HEADER_BYTES_MAX: Final = MIB
 # Transfer encodings that leave octets as they are.
 _IDENTITY: Final = frozenset({"", "7bit", "8bit", "binary"})
+# What stands for NUL where there can be none: no character of ASCII, and none of UTF-8 by itself.
+NUL_SHOWN: Final = b"\x80"
 
 Item = Section | BinarySize
 
@@ -151,8 +153,14 @@ def label_of_whole(items: Sequence[Item]) -> bytes | None:
 def add_whole(context: Context, message: Message, start: bytes) -> None:
     """All octets of a message of at most READ_BYTES_MAX, as the only section of its response:
     `start` goes to its label. Who downloads a mailbox asks nothing else, thousands of times."""
-    octets = _read(context, message.blob, Span(0, message.size))
+    octets = as_text(_read(context, message.blob, Span(0, message.size)))
     context.out.add(b"%b {%d}\r\n" % (start, len(octets)), octets, b")\r\n")
+
+
+def as_text(octets: bytes) -> bytes:
+    """What a literal may hold (RFC 9051 4.3.1, CHAR8): there is no NUL in it. One that stands in a
+    message is told as another octet, so that sizes and ranges stay what they are."""
+    return octets.replace(b"\0", NUL_SHOWN) if b"\0" in octets else octets
 
 
 async def add_section(context: Context, message: Message, section: Section) -> None:
@@ -210,7 +218,7 @@ def _add_literal(context: Context, section: Section, octets: bytes) -> None:
     # RFC 3516 4.3: what holds NUL goes out as a literal8
     tilde = b"~" if section.decoded and b"\0" in octets else b""
     context.out.add(b"%b %b{%d}\r\n" % (section.label, tilde, len(octets)))
-    context.out.add(octets)
+    context.out.add(octets if section.decoded else as_text(octets))
 
 
 async def _add_span(context: Context, message: Message, section: Section, span: Span) -> None:
@@ -221,7 +229,8 @@ async def _add_span(context: Context, message: Message, section: Section, span: 
     # Not looked through for NUL first, so BINARY is a literal8, as it may always be.
     context.out.add(b"%b %b{%d}\r\n" % (section.label, b"~" if section.decoded else b"", size))
     for piece in _cut(span):
-        context.out.add(_read(context, message.blob, piece))
+        octets = _read(context, message.blob, piece)
+        context.out.add(octets if section.decoded else as_text(octets))
         await context.out.flush()
 
 

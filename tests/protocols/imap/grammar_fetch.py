@@ -76,9 +76,9 @@ def _value(words: Words, name: bytes, section: bytes) -> None:
         case b"PREVIEW":
             words.nstring()
         case b"RFC822" | b"RFC822.HEADER" | b"RFC822.TEXT":
-            words.nil() or words.content()
+            words.nil() or words.string()
         case b"BODY" if section:
-            words.nil() or words.content()
+            words.nil() or words.string()
         case b"BINARY":
             words.nil() or words.string8()
         case _:

@@ -128,16 +128,11 @@ class Words:
 
     def string(self) -> bytes:
         """quoted / literal."""
-        found = self.content()
-        assert 0 not in found, self.fault("NUL in a literal")
-        return found
-
-    def content(self) -> bytes:
-        """What a message holds: a string, but for a NUL that has stood there from the beginning."""
         held = self._literal()
         if held is None:
             return self.quoted()
         assert not held[0], self.fault("a literal8 where a string must stand")
+        assert 0 not in held[1], self.fault("NUL in a literal")
         return held[1]
 
     def string8(self) -> bytes:

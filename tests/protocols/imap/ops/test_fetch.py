@@ -1,5 +1,6 @@
 """FETCH: windows over rows, views read in ranges, decoded parts, what is gone."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +8,7 @@ from protocols.imap.ops.fetch import PORTION_BYTES, VIEW_SLICE_MESSAGES, portion
 from protocols.imap.ops.items import Window
 from protocols.imap.ops.views import decode_view, read_views
 from protocols.imap.selected import Positions
+from protocols.ports import READ_BYTES_MAX
 from storage.ids import EmailId, Version
 from storage.mail.messages import email_view
 from storage.mail.records import UidRow
@@ -124,6 +126,31 @@ async def test_what_holds_nul_goes_out_as_a_literal8() -> None:
         await client.say(b"a FETCH 1 BINARY.PEEK[1]")
         assert await client.line() == b"* 1 FETCH (BINARY[1] ~{4}"
         assert await client.take(5) == b"\0\1\2\3)"
+
+
+@pytest.mark.parametrize("octets", [4, READ_BYTES_MAX + 4])
+async def test_a_nul_in_a_message_is_told_as_an_octet_that_a_literal_may_hold(octets: int) -> None:
+    """RFC 9051 4.3.1; what is kept stays as it came, and BINARY and JMAP have it."""
+    head = b"Subject: a\0b\r\n\r\n"
+    message = head + b"\0" * octets
+    shown = message.replace(b"\0", b"\x80")
+    async with open_stage() as stage:
+        stage.deliver(message)
+        client = await stage.reader()
+        for item, expected in (
+            (b"BODY.PEEK[]", shown),
+            (b"BODY.PEEK[TEXT]<1.3>", shown[len(head) + 1 : len(head) + 4]),
+            (b"BODY.PEEK[HEADER.FIELDS (SUBJECT)]", shown[: len(head)]),
+            (b"BODY.PEEK[1]", shown[len(head) :]),
+        ):
+            await client.say(b"a FETCH 1 " + item)
+            assert (await client.line()).endswith(b" {%d}" % len(expected))
+            assert await client.take(len(expected) + 1) == expected + b")"
+            await client.line()
+            assert (await client.line()).startswith(b"a OK")
+        await client.say(b"b FETCH 1 BINARY.PEEK[1]")
+        assert (await client.line()).endswith(b" ~{%d}" % octets)
+        assert await client.take(octets) == b"\0" * octets
 
 
 async def test_decoding_waits_for_room_in_the_door() -> None:
