@@ -3,7 +3,9 @@
 authorization code  (RFC 6749 4.1) good once. Whoever comes with it again shows that it leaked: what
                     it gave is revoked (4.1.2), so it stays, used, until its time is over.
 device code         (RFC 8628) waits until a user has typed the user code that belongs to it and
-                    said yes; behind it stands an authorization code then, with which it goes.
+                    said yes; behind it stands an authorization code then, with which it goes. It is
+                    good once, and for a minute once more if the answer was lost: what that had told
+                    is revoked.
 
 What has ended is deleted by whoever leads (node/jobs.py), and is no good a moment before.
 """
@@ -20,7 +22,15 @@ from storage import clients
 from storage import oauth_rows as rows_of
 from storage.due import Due, plan_done
 from storage.engine import Rows
-from storage.grants import Issued, Terms, plan_grant, plan_mark, plan_revoke, revocations
+from storage.grants import (
+    FORGIVEN_MS,
+    Issued,
+    Terms,
+    plan_grant,
+    plan_mark,
+    plan_revoke,
+    revocations,
+)
 from storage.ids import AccountId
 from storage.keys import TypeCode
 from storage.oauth_rows import (
@@ -306,10 +316,19 @@ def plan_poll(plan: Plan, token: str, *, client: str, terms: Terms) -> Issued | 
     code = rows_of.expect(plan, Kind.CODE, pair(account, given), Code)
     if code is None:
         return Polled.DENIED  # the password was changed meanwhile
-    if code.used:
-        plan_revoke(plan, account, code.used)
+    if code.used and not _plan_unheard(plan, account, code.used):
         return Polled.UNKNOWN
     return _plan_use(plan, account, given, code, terms)
+
+
+def _plan_unheard(plan: Plan, account: AccountId, number: int) -> bool:
+    """Take back what a device was given that asks once more; whether it has not heard of it.
+
+    One that heard no answer must ask again (RFC 8628 3.5), and only it has its code.
+    """
+    grant = rows_of.expect(plan, Kind.GRANT, pair(account, number), Grant)
+    plan_revoke(plan, account, number)
+    return grant is not None and not grant.spent and plan.now_ms < grant.created_ms + FORGIVEN_MS
 
 
 def _expect_device(plan: Plan, letters: str) -> tuple[int, Device] | None:

@@ -81,7 +81,7 @@ def parse_registration(octets: bytes) -> Registration:
     told |= {key: value for key, value in more.items() if value}
     # One software is one client whatever its version (draft 3.3).
     rest = msgspec.msgpack.encode((grants, responses, sorted(links.items()), software))
-    return Registration(name or _UNNAMED, links["client_uri"], uris, scopes, rest, told)
+    return Registration(name.strip() or _UNNAMED, links["client_uri"], uris, scopes, rest, told)
 
 
 def _wrong(why: str) -> RegistrationInvalid:

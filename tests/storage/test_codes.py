@@ -27,7 +27,15 @@ from storage.codes import (
     plan_redeem,
 )
 from storage.due import list_due
-from storage.grants import Issued, Terms, list_grants, prove_access, revocations
+from storage.grants import (
+    FORGIVEN_MS,
+    Issued,
+    Terms,
+    list_grants,
+    plan_refresh,
+    prove_access,
+    revocations,
+)
 from storage.ids import AccountId
 from storage.oauth_rows import Kind
 from tests.fakes import FakeHouse, make_house
@@ -179,7 +187,26 @@ def test_a_device_gets_its_tokens_when_its_user_has_said_yes(story: Story) -> No
     assert story.poll(token, "cat") is Polled.UNKNOWN
     issued = story.poll(token)
     assert isinstance(issued, Issued) and story.proves(issued)
+    story.house.clock.pass_s(FORGIVEN_MS / 1000)
     assert story.poll(token) is Polled.UNKNOWN and not story.proves(issued)
+
+
+def test_a_device_that_heard_no_answer_asks_again_and_what_that_had_told_is_revoked(
+    story: Story,
+) -> None:
+    token, letters = story.device()
+    assert story.approve(letters)
+    lost = story.poll(token)
+    story.house.clock.pass_s(FORGIVEN_MS / 1000 - 0.001)
+    heard = story.poll(token)
+    assert isinstance(lost, Issued) and isinstance(heard, Issued)
+    assert not story.proves(lost) and story.proves(heard)
+    assert len(list_grants(story.house.engine, story.alice)) == 1
+    # Who has gone on with what he was told has heard it.
+    refresh = partial(plan_refresh, client="bird", scopes=(), terms=TERMS)
+    assert story.house.run(lambda plan: refresh(plan, heard.refresh_token))
+    assert story.poll(token) is Polled.UNKNOWN
+    assert not list_grants(story.house.engine, story.alice)
 
 
 def test_a_device_is_told_no(story: Story) -> None:

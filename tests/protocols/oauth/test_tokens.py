@@ -208,6 +208,7 @@ async def test_a_device_waits_for_its_user(world: World) -> None:
     await world.post(action, held | YES)
     told = (await world.poll(client, code)).json
     assert world.proves(told["access_token"])
+    world.house.clock.pass_s(FORGIVEN_MS / 1000)
     assert error(await world.poll(client, code)) == "invalid_grant"
     assert not world.proves(told["access_token"])
 
@@ -291,6 +292,9 @@ async def test_what_a_client_leaves_out_is_filled_in(world: World) -> None:
     assert told["grant_types"] == [CODE_GRANT, "refresh_token"]
     assert told["response_types"] == ["code"] and told["scope"] == f"{MAIL} offline_access"
     page, _, _ = await world.open(world.request(told["client_id"], redirect_uri="a.b:/"))
+    assert b"A program without a name" in page.body
+    blank = await world.register(client_name=" \u2003 ")
+    page, _, _ = await world.open(world.request(blank))
     assert b"A program without a name" in page.body
 
 
