@@ -35,7 +35,8 @@ RECEIVE_BYTES_MAX: Final = 64 * KIB
 PROMPT_BYTES_MAX: Final = 4 * KIB
 # At least what RECORDS_BYTES_MAX become under TLS (22 octets more for each 16 KiB).
 _OUT_BYTES: Final = RECORDS_BYTES_MAX + 4 * KIB
-# Names of one certificate that are looked at; a person has some addresses, not hundreds.
+# Addresses of one certificate; a person has some, not hundreds. One with more is nobody's: to look
+# at some of them would pass over the second account that they may name.
 NAMES_MAX: Final = 16
 # RFC 5321 4.5.3.1.3: no address is longer.
 ADDRESS_CHARS_MAX: Final = 320
@@ -325,7 +326,7 @@ def mail_addresses(certificate: x509.Certificate) -> tuple[str, ...]:
                 continue
         if text is not None and _is_address(text):
             found.append(text)
-    return tuple(found[:NAMES_MAX])
+    return tuple(found) if len(found) <= NAMES_MAX else ()
 
 
 def _utf8_string(der: bytes) -> str | None:
