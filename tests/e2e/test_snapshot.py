@@ -46,6 +46,7 @@ def first_mail(cluster: RealCluster) -> bool:
 def mail(cluster: RealCluster, name: str) -> list[bytes]:
     """Every message's UID, size, flags and subject, as one node lists them."""
     imap = Imap(cluster.node(name).address("imap"), USER, PASSWORD)
+    imap.command("ENABLE IMAP4rev2")  # which has no \\Recent: that is of one session alone
     imap.command("SELECT INBOX")
     imap.socket.sendall(b"f FETCH 1:* (UID RFC822.SIZE FLAGS ENVELOPE)\r\n")
     lines = []

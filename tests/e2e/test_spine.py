@@ -81,7 +81,9 @@ def test_mail_goes_in_on_one_node_and_out_on_the_others_byte_for_byte(
     imap.command("SELECT INBOX")
     imap.socket.sendall(b"f FETCH * BODY.PEEK[]\r\n")
     size = re.search(rb"\{(\d+)\}", imap.line())
-    assert size is not None and imap.exactly(int(size[1])) == downloaded
+    # RFC 9051 4.3.1: a literal has no NUL in it
+    shown = downloaded.replace(b"\0", b"\x80")
+    assert size is not None and imap.exactly(int(size[1])) == shown
     while not imap.line().startswith(b"f OK"):
         pass
 
