@@ -27,6 +27,11 @@ _OLD_LINE: Final = re.compile(rb"\* (?:[0-9]+ RECENT|OK \[UNSEEN [0-9]+\].*)")
 _OLD_FLAG: Final = re.compile(rb"(FLAGS \()\\Recent ?")
 
 
+def as_rev2(line: bytes) -> bytes | None:
+    """A line as IMAP4rev2 has it, without \\Recent; None: only IMAP4rev1 has it at all."""
+    return None if _OLD_LINE.fullmatch(line) else _OLD_FLAG.sub(rb"\1", line)
+
+
 class Client:
     """The other end of a connection."""
 
@@ -64,8 +69,9 @@ class Client:
         """The next line without its CRLF; EOFError when the server has closed."""
         while True:
             line = await self._line()
-            if self.hears_recent or not _OLD_LINE.fullmatch(line):
-                return line if self.hears_recent else _OLD_FLAG.sub(rb"\1", line)
+            told = line if self.hears_recent else as_rev2(line)
+            if told is not None:
+                return told
 
     async def _line(self) -> bytes:
         with trio.fail_after(REPLY_S):
