@@ -14,6 +14,7 @@ from typing import Final
 import trio
 
 from protocols.deflate import Deflater, Inflater
+from protocols.sockets import read_next
 from protocols.tls_stream import PROMPT_BYTES_MAX, TlsContext, TlsStream
 
 # A reply that the peer does not take off the wire within this long ends the connection.
@@ -105,26 +106,12 @@ class DoorStream:
             return data
         try:
             if self._socket is not None:
-                return await self._read(self._socket, bytes_max)
+                data = await read_next(self._socket, bytes_max)
+                self._prompt = True
+                return data
             return bytes(await self._transport.receive_some(bytes_max))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise PeerGone("the connection broke while receiving") from error
-
-    async def _read(self, socket: trio.socket.SocketType, bytes_max: int) -> bytes:
-        """Wait first and then read: to try first would mostly be in vain, and a wait all the same.
-
-        Others have their turn here also when something has come already.
-        """
-        while socket.fileno() >= 0:
-            await trio.lowlevel.wait_readable(socket)
-            self._prompt = True
-            try:
-                return os.read(socket.fileno(), bytes_max)
-            except BlockingIOError:
-                continue  # the kernel thought better of it
-            except OSError as error:
-                raise trio.BrokenResourceError from error
-        raise trio.ClosedResourceError
 
     async def _receive_deflated(self, bytes_max: int) -> bytes:
         assert self._inflater is not None

@@ -26,6 +26,8 @@ from cryptography import x509
 from OpenSSL import SSL
 from OpenSSL._util import lib as _openssl
 
+from protocols.sockets import read_next
+
 KIB: Final = 1024
 # What is enciphered and handed on at once: eight records of TLS.
 RECORDS_BYTES_MAX: Final = 128 * KIB
@@ -188,24 +190,11 @@ class TlsStream(trio.abc.HalfCloseableStream):
         if self._socket is None:
             data: bytes | bytearray = await self.transport.receive_some(RECEIVE_BYTES_MAX)
         else:
-            data = await self._read(self._socket)
+            data = await read_next(self._socket, RECEIVE_BYTES_MAX)
         if data:
             self._tls.bio_write(data)
         else:
             self._ended = True
-
-    @staticmethod
-    async def _read(socket: trio.socket.SocketType) -> bytes:
-        """To try before waiting would mostly be in vain."""
-        while socket.fileno() >= 0:
-            await trio.lowlevel.wait_readable(socket)
-            try:
-                return os.read(socket.fileno(), RECEIVE_BYTES_MAX)
-            except BlockingIOError:
-                continue  # the kernel thought better of it
-            except OSError as error:
-                raise trio.BrokenResourceError from error
-        raise trio.ClosedResourceError
 
     async def _push(self) -> None:
         """Send all that OpenSSL has ready; stopped in the middle, the stream is broken."""
